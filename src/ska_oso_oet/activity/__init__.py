@@ -1,0 +1,1 @@
+"""Activities: named actions of a Scheduling Block, run as procedures."""

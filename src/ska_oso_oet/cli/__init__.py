@@ -1,0 +1,1 @@
+"""The `oet` command."""

@@ -1,0 +1,1 @@
+"""The event bus: topics, sequence numbers and replay."""

@@ -1,0 +1,1 @@
+"""Health supervision: from component states to healthState and healthInfo."""

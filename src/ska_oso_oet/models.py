@@ -1,0 +1,54 @@
+"""The base of every JSON shape that crosses a boundary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ska_oso_oet.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Model(BaseModel):
+    """An immutable JSON object; keys that it does not know are an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls, source: str | bytes | Mapping[str, Any]) -> Self:
+        """Read `source`, JSON text or an already decoded object.
+
+        Raises InvalidArgument with a sentence that names each wrong key and what was expected.
+        """
+        try:
+            if isinstance(source, str | bytes):
+                return cls.model_validate_json(source)
+            return cls.model_validate(source)
+        except ValidationError as error:
+            raise InvalidArgument(explain(error)) from None
+
+    def to_json(self) -> str:
+        """Compact JSON in ASCII, fit for a Tango string."""
+        return self.model_dump_json(ensure_ascii=True)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return cast("dict[str, Any]", self.model_dump(mode="json"))
+
+
+def explain(error: ValidationError) -> str:
+    """Say what is wrong with a document: `path: message`, one clause for each fault."""
+    clauses = []
+    for fault in error.errors(include_url=False):
+        path = ".".join(str(part) for part in fault["loc"])
+        given = "" if fault["type"] in {"missing", "json_invalid"} else f" (got {_shorten(fault['input'])})"
+        clauses.append(f"{path + ': ' if path else ''}{fault['msg']}{given}")
+    return "; ".join(clauses)
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,1 @@
+"""Stores of Scheduling Blocks behind one protocol."""

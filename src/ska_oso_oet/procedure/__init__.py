@@ -1,0 +1,1 @@
+"""Procedures: loaded scripts, the processes that run them and their supervision."""

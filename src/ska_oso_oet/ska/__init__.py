@@ -1,0 +1,1 @@
+"""The SKA device contract."""

@@ -1,0 +1,1 @@
+"""Tasks made of subtasks: progress and outcome."""
