@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -36,7 +36,7 @@ class Model(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return cast("dict[str, Any]", self.model_dump(mode="json"))
+        return self.model_dump(mode="json")
 
 
 def explain(error: ValidationError) -> str:

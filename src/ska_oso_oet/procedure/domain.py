@@ -1,0 +1,232 @@
+"""Procedures: what a script is, the states its process goes through, and what is said of it.
+
+Nothing here knows of processes, Tango or time: states are given, and moments are arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AliasChoices, Field, JsonValue, StrictBool, StrictStr, field_validator
+
+from ska_oso_oet.errors import Rejected
+from ska_oso_oet.models import Model
+
+
+class ProcedureState(StrEnum):
+    """Where a procedure stands; a string, so that it is itself in JSON."""
+
+    CREATING = "CREATING"
+    IDLE = "IDLE"
+    PREP_ENV = "PREP_ENV"
+    LOADING = "LOADING"
+    INITIALISING = "INITIALISING"
+    READY = "READY"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    FAILED = "FAILED"
+    STOPPED = "STOPPED"
+
+    @property
+    def final(self) -> bool:
+        """True when the process is gone and nothing follows."""
+        return not NEXT[self]
+
+
+_S = ProcedureState
+_ENDS: Final = frozenset({_S.FAILED, _S.STOPPED})
+NEXT: Final[dict[ProcedureState, frozenset[ProcedureState]]] = {
+    _S.CREATING: _ENDS | {_S.IDLE},
+    _S.IDLE: _ENDS | {_S.PREP_ENV, _S.LOADING, _S.INITIALISING},
+    _S.PREP_ENV: _ENDS | {_S.IDLE},
+    _S.LOADING: _ENDS | {_S.IDLE},
+    _S.INITIALISING: _ENDS | {_S.READY},
+    _S.READY: _ENDS | {_S.RUNNING},
+    _S.RUNNING: _ENDS | {_S.COMPLETE},
+    _S.COMPLETE: frozenset(),
+    _S.FAILED: frozenset(),
+    _S.STOPPED: frozenset(),
+}
+
+
+class ProcedureInput(Model):
+    """The arguments of one call of a script's function, as JSON values."""
+
+    args: list[JsonValue] = Field(default_factory=list)
+    kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @classmethod
+    def of(cls, *args: Any, **kwargs: Any) -> ProcedureInput:
+        """Take the arguments as a call would: `ProcedureInput.of(1, 2, subarray_id=42)`."""
+        return cls(args=list(args), kwargs=kwargs)
+
+
+class CallArgs(Model):
+    """The arguments of each function of a script. `run` is accepted for `main`."""
+
+    init: ProcedureInput = ProcedureInput()
+    main: Annotated[ProcedureInput, Field(validation_alias=AliasChoices("main", "run"))] = ProcedureInput()
+
+
+class ExecutableScript(Model):
+    """Base of every kind of script."""
+
+
+class FileSystemScript(ExecutableScript):
+    """A script in a file that the controller can read.
+
+    `script_uri` is `file:///absolute/path.py`.
+    """
+
+    script_type: Literal["filesystem"] = "filesystem"
+    script_uri: StrictStr
+
+    @field_validator("script_uri")
+    @classmethod
+    def _is_file_uri(cls, uri: str) -> str:
+        return _require_prefix(uri, "file://")
+
+
+class GitArgs(Model):
+    """Which revision of which repository a script comes from; a commit wins over a branch."""
+
+    git_repo: StrictStr = "https://gitlab.com/ska-telescope/oso/ska-oso-scripting.git"
+    git_branch: StrictStr | None = "master"
+    git_commit: StrictStr | None = None
+
+
+class GitScript(ExecutableScript):
+    """A script in a git repository.
+
+    `script_uri` is `git:///path/in/the/repository.py`; with `create_env` it runs in an environment of
+    its own, made from the project's dependencies.
+    """
+
+    script_type: Literal["git"] = "git"
+    script_uri: StrictStr
+    git_args: GitArgs = GitArgs()
+    create_env: StrictBool = False
+
+    @field_validator("script_uri")
+    @classmethod
+    def _is_git_uri(cls, uri: str) -> str:
+        return _require_prefix(uri, "git://")
+
+
+class EmbeddedStringScript(ExecutableScript):
+    """A script whose source is part of the request."""
+
+    script_type: Literal["embedded"] = "embedded"
+    script_source: StrictStr
+    script_name: StrictStr = "embedded script"
+
+
+AnyScript = Annotated[FileSystemScript | GitScript | EmbeddedStringScript, Field(discriminator="script_type")]
+
+
+def _require_prefix(uri: str, prefix: str) -> str:
+    if not uri.startswith(prefix) or len(uri) == len(prefix):
+        raise ValueError(f"a {prefix}… URI is expected")
+    if "\0" in uri:
+        raise ValueError("a URI has no NUL character")
+    return uri
+
+
+class ExitRecord(Model):
+    """How a procedure's process ended.
+
+    `code` is the exit code, `signal` the number of the signal that killed it, `stopped_by` the rung of
+    the stop ladder that worked. `message` is one line for an operator.
+    """
+
+    cause: Literal["returned", "raised", "exit_code", "signal", "stopped"]
+    code: int | None = None
+    signal: int | None = None
+    stopped_by: Literal["SIGTERM", "SIGKILL"] | None = None
+    message: str | None = None
+
+
+class ProcedureHistory(Model):
+    """When each state was entered (seconds since the epoch), and the script's own traceback if it raised."""
+
+    process_states: list[tuple[ProcedureState, float]]
+    stacktrace: str | None = None
+
+
+class Progress(Model):
+    """What a script reports of itself: 0 to 100, and a few words."""
+
+    percent: float = Field(ge=0, le=100)
+    message: str = ""
+
+
+class ProcedureSummary(Model):
+    """A procedure as it was at one moment: what attributes, events, REST and the CLI present."""
+
+    id: int
+    command_id: str | None
+    script: AnyScript
+    script_args: CallArgs
+    state: ProcedureState
+    subarray_id: int | None
+    progress: Progress | None
+    history: ProcedureHistory
+    exit: ExitRecord | None
+
+    @property
+    def created_at(self) -> float:
+        """When the procedure was created, in seconds since the epoch."""
+        return self.history.process_states[0][1]
+
+
+@dataclass
+class Procedure:
+    """One procedure. It belongs to ScriptExecutionService, which alone changes it."""
+
+    id: int
+    script: AnyScript
+    script_args: CallArgs
+    created_at: float
+    command_id: str | None = None
+    state: ProcedureState = ProcedureState.CREATING
+    stacktrace: str | None = None
+    exit: ExitRecord | None = None
+    progress: Progress | None = None
+    states: list[tuple[ProcedureState, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.states.append((self.state, self.created_at))
+
+    @property
+    def subarray_id(self) -> int | None:
+        """The subarray among the arguments, those of `init` first; None when none is named."""
+        for call in (self.script_args.init, self.script_args.main):
+            value = call.kwargs.get("subarray_id")
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+        return None
+
+    def advance(self, state: ProcedureState, now: float) -> None:
+        """Enter `state`; raises Rejected where the transition table has no such step."""
+        if state not in NEXT[self.state]:
+            raise Rejected(f"procedure {self.id} is {self.state} and cannot become {state}")
+        self.state = state
+        self.states.append((state, now))
+
+    def summary(self) -> ProcedureSummary:
+        """Describe the procedure as it is now."""
+        return ProcedureSummary.model_construct(
+            id=self.id,
+            command_id=self.command_id,
+            script=self.script,
+            script_args=self.script_args,
+            state=self.state,
+            subarray_id=self.subarray_id,
+            progress=self.progress,
+            history=ProcedureHistory.model_construct(
+                process_states=list(self.states), stacktrace=self.stacktrace
+            ),
+            exit=self.exit,
+        )
