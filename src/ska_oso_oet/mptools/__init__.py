@@ -1,1 +1,50 @@
-"""Supervised child processes that talk through pipes."""
+"""Supervised child processes that talk through pipes.
+
+The names and roles are those of Pamela McA'Nulty's mptools, which the original Observation Execution Tool
+used; the mechanism is another: one event loop waits on the pipes of all workers, no lock is shared between
+processes, and messages are JSON.
+"""
+
+from ska_oso_oet.mptools.context import MainContext
+from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge, ProtocolError
+from ska_oso_oet.mptools.proc import ExitStatus, Proc, ProcListener, Rung
+from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
+from ska_oso_oet.mptools.signals import (
+    ShutdownEvent,
+    SignalObject,
+    TerminateInterrupt,
+    default_signal_handler,
+    init_signals,
+)
+from ska_oso_oet.mptools.worker import (
+    END,
+    ProcWorker,
+    QueueProcWorker,
+    StartupEvent,
+    TimerProcWorker,
+    proc_worker_wrapper,
+)
+
+__all__ = [
+    "END",
+    "EventMessage",
+    "ExitStatus",
+    "MPQueue",
+    "MainContext",
+    "MessageTooLarge",
+    "Proc",
+    "ProcListener",
+    "ProcWorker",
+    "ProtocolError",
+    "QueueClosed",
+    "QueueProcWorker",
+    "Rung",
+    "ShutdownEvent",
+    "SignalObject",
+    "StartupEvent",
+    "TerminateInterrupt",
+    "TimerProcWorker",
+    "default_signal_handler",
+    "init_signals",
+    "proc_worker_wrapper",
+]

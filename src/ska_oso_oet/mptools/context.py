@@ -1,0 +1,276 @@
+"""The parent context of a set of worker processes: one event loop, one thread, one fork server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ska_oso_oet.mptools.descendants import become_subreaper
+from ska_oso_oet.mptools.proc import Proc as ChildProc
+from ska_oso_oet.mptools.proc import ProcListener
+from ska_oso_oet.mptools.queue import MPQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from ska_oso_oet.mptools.worker import ProcWorker
+
+_log = logging.getLogger(__name__)
+_PACKET: Final = 65536
+_SHORT_LIFE_SECS: Final = 2.0
+_RESTART_PAUSE_SECS: Final = 1.0
+
+
+class MainContext:
+    """Owns worker processes and message queues: makes them, listens to them and stops them.
+
+    Everything that happens to a worker is told to its listener on the one thread of this context, the
+    engine's thread, which waits on all pipes at once and never blocks.
+    """
+
+    STOP_WAIT_SECS = 3.0
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        self._preload = list(preload)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="oet-engine", daemon=True)
+        self._numbers = itertools.count(1)
+        self._procs: dict[int, ChildProc] = {}
+        self._queues: list[MPQueue] = []
+        self._fork_server: _ForkServerClient | None = None
+        self._stopped = False
+
+    # ------------------------------------------------------------ life
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start the engine's thread and the fork server; workers may be made at once."""
+        become_subreaper()  # workers become ours if the fork server dies, so that their end can be learnt
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start_fork_server(), self._loop).result()
+
+    def stop(self) -> tuple[int, int]:
+        """Stop every worker, the fork server and the thread; returns what `stop_procs` returned."""
+        if self._stopped:
+            return 0, 0
+        self._stopped = True
+        outcome = self.stop_procs()
+        self.stop_queues()
+        asyncio.run_coroutine_threadsafe(self._stop_fork_server(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        return outcome
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def submit(self, function: Callable[..., object], *args: Any) -> None:
+        """Have a function called on the engine's thread, after what was submitted before."""
+        self._loop.call_soon_threadsafe(function, *args)
+
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> asyncio.TimerHandle:
+        """Have a function called on the engine's thread after `delay` seconds; only from that thread."""
+        return self._loop.call_later(delay, function, *args)
+
+    # ------------------------------------------------------------ workers and queues
+
+    def Proc(  # noqa: N802 - the original's name
+        self,
+        name: str,
+        worker_class: type[ProcWorker] | str,
+        *args: Any,
+        listener: ProcListener,
+        **kwargs: Any,
+    ) -> ChildProc:
+        """Make a process that runs a worker.
+
+        `worker_class` is a class that the child can import, or its path `module:Class`; the arguments must
+        be JSON. Returns at once: `Proc.started` tells when the worker is up.
+        """
+        target = worker_class if isinstance(worker_class, str) else _path_of(worker_class)
+        proc = ChildProc(name, next(self._numbers), self._loop, listener)
+        request = {
+            "fork": proc.number,
+            "target": target,
+            "name": name,
+            "args": args,
+            "kwargs": kwargs,
+            "sys_path": sys.path,
+        }
+        self.submit(self._launch, proc, json.dumps(request).encode())
+        return proc
+
+    def MPQueue(self) -> MPQueue:  # noqa: N802 - the original's name
+        """Make a message queue that this context closes at its end."""
+        queue = MPQueue()
+        self._queues.append(queue)
+        return queue
+
+    def stop_procs(self) -> tuple[int, int]:
+        """Stop every worker by the stop ladder, side by side.
+
+        Returns how many ended with a non-zero exit code, and how many had to be killed.
+        """
+        procs = asyncio.run_coroutine_threadsafe(self._living(), self._loop).result()
+        for proc in procs:
+            proc.full_stop(self.STOP_WAIT_SECS)
+        statuses = [proc.exited.result() for proc in procs]
+        return (
+            sum(1 for status in statuses if status.code),
+            sum(1 for status in statuses if status.signal is not None),
+        )
+
+    def stop_queues(self) -> int:
+        """Drain and close every queue; returns how many messages were left."""
+        left = sum(queue.safe_close() for queue in self._queues)
+        self._queues.clear()
+        return left
+
+    @property
+    def fork_server_pid(self) -> int | None:
+        """Process id of the fork server, None while there is none."""
+        server = self._fork_server
+        return None if server is None else server.pid
+
+    # ------------------------------------------------------------ on the engine's thread
+
+    async def _living(self) -> list[ChildProc]:
+        return list(self._procs.values())
+
+    def _launch(self, proc: ChildProc, request: bytes) -> None:
+        self._procs[proc.number] = proc
+        if self._fork_server is None:
+            self._end(proc.number, error="there is no fork server at the moment; it is being restarted")
+        else:
+            self._fork_server.request(request, proc.child_fds())
+
+    def _end(
+        self, number: int, code: int | None = None, signum: int | None = None, error: str | None = None
+    ) -> None:
+        self._procs[number].on_gone(code, signum, error)
+        self._forget_gone()
+
+    def _forget_gone(self) -> None:
+        self._procs = {number: proc for number, proc in self._procs.items() if proc.alive}
+
+    async def _start_fork_server(self) -> None:
+        self._fork_server = _ForkServerClient(self._loop, self._preload, self._on_answer, self._on_lost)
+
+    async def _stop_fork_server(self) -> None:
+        if self._fork_server is not None:
+            self._fork_server.close()
+
+    def _on_answer(self, answer: dict[str, Any], fds: list[int]) -> None:
+        if "forked" in answer:
+            self._procs[answer["forked"]].on_forked(answer["pid"], fds[0])
+        elif "exited" in answer:
+            self._end(answer["exited"], answer["code"], answer["signal"])
+        elif "failed" in answer:
+            self._end(answer["failed"], error=answer["why"])
+
+    def _on_lost(self, lived: float) -> None:
+        """Go on without the fork server: its workers are watched directly, and a new one is started."""
+        self._fork_server = None
+        _log.error("the fork server died after %.1f s; a new one is started", lived)
+        for proc in self._procs.values():
+            proc.watch_without_fork_server()
+        self._forget_gone()
+        # One that dies young would be restarted in a busy loop.
+        pause = _RESTART_PAUSE_SECS if lived < _SHORT_LIFE_SECS else 0.0
+        self._loop.call_later(pause, lambda: self._loop.create_task(self._start_fork_server()))
+
+
+class _ForkServerClient:
+    """The controller's end of the fork server: sends requests, takes answers, notices its death."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        preload: list[str],
+        on_answer: Callable[[dict[str, Any], list[int]], None],
+        on_lost: Callable[[float], None],
+    ) -> None:
+        self._loop = loop
+        self._on_answer = on_answer
+        self._on_lost = on_lost
+        self._born = monotonic()
+        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.setblocking(False)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ska_oso_oet.mptools.forkserver", str(theirs.fileno()), *preload],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # a terminal's Ctrl-C is the controller's to handle
+            )
+        self.pid = self._process.pid
+        loop.add_reader(self._socket, self._on_readable)
+
+    def request(self, packet: bytes, fds: list[int]) -> None:
+        """Ask for a worker."""
+        self._waiting.append((packet, fds))
+        if len(self._waiting) == 1:
+            self._on_writable()
+
+    def close(self) -> None:
+        """Let the fork server end, and wait for it."""
+        self._loop.remove_reader(self._socket)
+        self._loop.remove_writer(self._socket)
+        self._socket.close()
+        self._process.wait()
+
+    def _on_writable(self) -> None:
+        while self._waiting:
+            packet, fds = self._waiting[0]
+            try:
+                socket.send_fds(self._socket, [packet], fds)
+            except BlockingIOError:
+                self._loop.add_writer(self._socket, self._on_writable)
+                return
+            except OSError:
+                return  # it died; the reader notices
+            self._waiting.popleft()
+        self._loop.remove_writer(self._socket)
+
+    def _on_readable(self) -> None:
+        try:
+            packet, fds, _, _ = socket.recv_fds(self._socket, _PACKET, 1)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if packet:
+            self._on_answer(json.loads(packet), fds)
+            return
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()  # a fork server that closed its socket is of no use
+        self.close()
+        self._on_lost(monotonic() - self._born)
+
+
+def _path_of(worker_class: type[ProcWorker]) -> str:
+    return f"{worker_class.__module__}:{worker_class.__qualname__}"

@@ -1,0 +1,22 @@
+"""What descends from this process (prctl(2), proc(5))."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+_PR_SET_CHILD_SUBREAPER: Final = 36
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants of this process its children, so that they can be found and reaped."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def own_children() -> list[int]:
+    """List the children of this process, zombies included; only right in a process of one thread."""
+    listing = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
+    return [int(pid) for pid in listing.read_text().split()]

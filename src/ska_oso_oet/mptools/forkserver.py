@@ -1,0 +1,204 @@
+"""The fork server: a clean process that forks workers, sees them die and cleans up behind them.
+
+`python -m ska_oso_oet.mptools.forkserver FD MODULE…` serves the socket FD after it has imported the
+modules, so that a worker has them without loading them. It starts no thread and no Tango, which makes its
+forks safe.
+
+Requests and answers are JSON objects, one a packet:
+
+* `{"fork": ID, "target": "module:Class", "name", "args", "kwargs", "sys_path"}` with three descriptors (the
+  worker's channel, its stdout, its stderr) → `{"forked": ID, "pid": PID}` with a pidfd, or
+  `{"failed": ID, "why": TEXT}`;
+* later, once the process is gone, `{"exited": ID, "code": N or null, "signal": N or null}`. By then its
+  process group was killed, and what it had left in other sessions too: as a child subreaper the fork
+  server inherits those.
+
+When the socket closes, the controller is gone: every worker is asked to end by SIGTERM, killed after
+LAST_GRACE_SECS, and the fork server ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+from time import monotonic
+from typing import Any, Final
+
+from ska_oso_oet.mptools.descendants import become_subreaper, own_children
+from ska_oso_oet.mptools.worker import run_child
+
+LAST_GRACE_SECS: Final = 1.0
+_PACKET: Final = 65536
+_FDS: Final = 3
+_log = logging.getLogger(__name__)
+
+
+class ForkServer:
+    """Serves one controller until it is gone."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._workers: dict[int, int] = {}
+        self._wake_reader, self._wake_writer = os.pipe()
+        os.set_blocking(self._wake_reader, False)
+        os.set_blocking(self._wake_writer, False)
+
+    def serve(self) -> None:
+        """Answer requests until the controller is gone, then end every worker."""
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        self._send({"ready": os.getpid()})
+        while True:
+            readable, _, _ = select.select([self._control.fileno(), self._wake_reader], [], [])
+            if self._wake_reader in readable:
+                self._drain_wake()
+                self._reap()
+            if self._control.fileno() in readable and not self._serve_one():
+                break
+        self._end_workers()
+
+    def _drain_wake(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while os.read(self._wake_reader, 512):
+                pass
+
+    def _serve_one(self) -> bool:
+        try:
+            packet, fds, _, _ = socket.recv_fds(self._control, _PACKET, _FDS)
+        except ConnectionError:
+            return False
+        if not packet:
+            return False
+        request = json.loads(packet)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._send({"failed": request["fork"], "why": f"the system could not fork: {error}"})
+        else:
+            if pid == 0:
+                self._be_worker(request, fds)
+            self._workers[pid] = request["fork"]
+            self._announce(request["fork"], pid)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _announce(self, number: int, pid: int) -> None:
+        pidfd = os.pidfd_open(pid)
+        self._send({"forked": number, "pid": pid}, [pidfd])
+        os.close(pidfd)
+
+    def _be_worker(self, request: dict[str, Any], fds: list[int]) -> None:
+        """Become the worker: nothing of the fork server stays open, and nothing returns from here."""
+        code = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            os.setsid()
+            become_subreaper()
+            self._control.close()
+            os.close(self._wake_reader)
+            os.close(self._wake_writer)
+            os.dup2(fds[1], 1)
+            os.dup2(fds[2], 2)
+            for fd in fds[1:]:
+                os.close(fd)
+            code = run_child(request, socket.socket(fileno=fds[0]))
+        finally:
+            os._exit(code)  # a fork never returns into the fork server, and waits for no thread of a script
+
+    def _reap(self) -> None:
+        """Take leave of each process that died: kill what it left behind, then tell."""
+        while (dead := _next_zombie()) is not None:
+            number = self._workers.get(dead)
+            if number is not None:
+                # The leader is still a zombie here, so that its group's number cannot have been used again.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(dead, signal.SIGKILL)
+            _, status = os.waitpid(dead, 0)
+            if number is not None:
+                del self._workers[dead]
+                self._kill_orphans()
+                code = os.waitstatus_to_exitcode(status)
+                self._send(
+                    {
+                        "exited": number,
+                        "code": code if code >= 0 else None,
+                        "signal": -code if code < 0 else None,
+                    }
+                )
+
+    def _kill_orphans(self) -> None:
+        """Kill what a dead worker had started in sessions of its own."""
+        for pid in own_children():
+            if pid not in self._workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _send(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
+        # A controller that is gone is noticed by the next read.
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(self._control, [json.dumps(answer).encode()], fds or [])
+
+    def _end_workers(self) -> None:
+        self._signal_all(signal.SIGTERM)
+        deadline = monotonic() + LAST_GRACE_SECS
+        while self._workers and (left := deadline - monotonic()) > 0:
+            select.select([self._wake_reader], [], [], left)
+            self._drain_wake()
+            self._reap()
+        for pid in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+        while self._workers:
+            select.select([self._wake_reader], [], [], None)
+            self._drain_wake()
+            self._reap()
+
+    def _signal_all(self, signum: int) -> None:
+        for pid in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signum)
+
+
+def _next_zombie() -> int | None:
+    try:
+        info = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return None if info is None else info.si_pid
+
+
+def preload(modules: list[str]) -> None:
+    """Import what workers will want; what cannot be imported is reported, and workers try it themselves."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError:
+            _log.exception("the fork server could not preload %s", module)
+
+
+def main(argv: list[str]) -> None:
+    """Serve the socket whose descriptor is `argv[0]`, with the modules that follow it preloaded."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s fork server: %(message)s")
+    # Ctrl-C in a terminal goes to the whole foreground group; the controller decides what ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    become_subreaper()
+    control = socket.socket(fileno=int(argv[0]))
+    preload(argv[1:])
+    gc.collect()
+    gc.freeze()  # keeps the collector from touching, and so copying, the pages that workers share
+    ForkServer(control).serve()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,94 @@
+"""Messages between the controller and its workers: JSON in length-prefixed frames.
+
+What crosses a pipe is data. Nothing is ever unpickled, so that whatever a user's script makes or sends
+cannot run code in the controller.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_FRAME: Final = 64 * 1024 * 1024
+"""Bytes in the largest message; a larger one is refused where it is sent."""
+
+_HEADER: Final = struct.Struct("!I")
+
+
+class MessageTooLarge(ValueError):
+    """A message has more than MAX_FRAME bytes."""
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is no message."""
+
+
+@dataclass(frozen=True, slots=True)
+class EventMessage:
+    """One message with its metadata: who sent it, of which kind it is, and its JSON-ready content."""
+
+    msg_src: str
+    msg_type: str
+    msg: Any = None
+
+    def encode(self) -> bytes:
+        """Make the frame of this message.
+
+        Raises TypeError or ValueError when the content is not JSON, MessageTooLarge when there is too
+        much of it.
+        """
+        body = json.dumps([self.msg_src, self.msg_type, self.msg], allow_nan=False).encode("ascii")
+        if len(body) > MAX_FRAME:
+            raise MessageTooLarge(f"{len(body)} bytes; at most {MAX_FRAME} are allowed")
+        return _HEADER.pack(len(body)) + body
+
+
+class MessageDecoder:
+    """Cuts a stream of bytes into messages."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    @property
+    def pending(self) -> int:
+        """Bytes of a message that is not complete yet."""
+        return len(self._buffer)
+
+    def feed(self, data: bytes) -> Iterator[EventMessage]:
+        """Take more of the stream and yield each message that is now complete.
+
+        Raises ProtocolError at the first thing that is no message; the stream is of no use after that.
+        """
+        self._buffer += data
+        start = 0
+        try:
+            while (end := self._frame_end(start)) is not None:
+                body = bytes(self._buffer[start + _HEADER.size : end])
+                start = end
+                yield _decode(body)
+        finally:
+            del self._buffer[:start]
+
+    def _frame_end(self, start: int) -> int | None:
+        if len(self._buffer) - start < _HEADER.size:
+            return None
+        (length,) = _HEADER.unpack_from(self._buffer, start)
+        if length > MAX_FRAME:
+            raise ProtocolError(f"a frame of {length} bytes was announced; at most {MAX_FRAME} are allowed")
+        end: int = start + _HEADER.size + length
+        return end if len(self._buffer) >= end else None
+
+
+def _decode(body: bytes) -> EventMessage:
+    try:
+        msg_src, msg_type, msg = json.loads(body)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ProtocolError(f"a frame is no message: {error}") from None
+    if not isinstance(msg_src, str) or not isinstance(msg_type, str):
+        raise ProtocolError("a frame has no source or type")
+    return EventMessage(msg_src, msg_type, msg)

@@ -1,0 +1,121 @@
+"""Message queues over a socket, one direction each."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections import deque
+from queue import Empty, Full
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol
+
+from ska_oso_oet.mptools.message import EventMessage, MessageDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_CHUNK = 65536
+
+
+class HasFileno(Protocol):
+    """Something that select can wait for."""
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+
+
+class QueueClosed(OSError):
+    """The other end of a queue is gone, or this end was closed."""
+
+
+class MPQueue:
+    """A first-in first-out queue of EventMessages between two processes.
+
+    It waits on a socket and shares no lock between processes, so that a process that is killed while it
+    writes leaves nothing locked. Each end belongs to one process, where any thread may use it.
+
+    The `safe_` methods return False or None instead of raising, as reference callers expect; `put` and
+    `get` raise queue.Full, queue.Empty and QueueClosed.
+    """
+
+    def __init__(self, reader: socket.socket | None = None, writer: socket.socket | None = None) -> None:
+        """Make both ends of a new queue, or the ends whose sockets are given."""
+        if reader is None and writer is None:
+            writer, reader = socket.socketpair()
+        self._reader = reader
+        self._writer = writer
+        self._decoder = MessageDecoder()
+        self._inbox: deque[EventMessage] = deque()
+        self._get_lock = threading.Lock()
+        self._put_lock = threading.Lock()
+
+    def put(self, item: EventMessage, timeout: float | None = None) -> None:
+        """Add a message, waiting for room at most `timeout` seconds (None: as long as it takes)."""
+        frame = item.encode()
+        if self._writer is None:
+            raise QueueClosed("this queue has no writing end")
+        with self._put_lock:
+            if timeout is not None and not select.select([], [self._writer], [], timeout)[1]:
+                raise Full
+            try:
+                self._writer.sendall(frame)
+            except OSError as error:
+                raise QueueClosed(f"the queue's reader is gone: {error}") from None
+
+    def get(self, timeout: float | None = None, *, unless: HasFileno | None = None) -> EventMessage:
+        """Take the oldest message, waiting for one at most `timeout` seconds (None: as long as it takes).
+
+        Raises queue.Empty when there was none in time, or when `unless` became readable.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        with self._get_lock:
+            while not self._inbox:
+                remaining = None if deadline is None else max(0.0, deadline - monotonic())
+                if not self._fill(remaining, unless):
+                    raise Empty
+            return self._inbox.popleft()
+
+    def _fill(self, timeout: float | None, unless: HasFileno | None) -> bool:
+        if self._reader is None:
+            raise QueueClosed("this queue has no reading end")
+        waited_for = [self._reader] if unless is None else [self._reader, unless]
+        if self._reader not in select.select(waited_for, [], [], timeout)[0]:
+            return False
+        try:
+            data = self._reader.recv(_CHUNK)
+        except OSError as error:
+            raise QueueClosed(f"the queue's writer is gone: {error}") from None
+        if not data:
+            raise QueueClosed("the queue's writer is gone")
+        self._inbox.extend(self._decoder.feed(data))
+        return True
+
+    def safe_put(self, item: EventMessage, timeout: float | None = 0.02) -> bool:
+        """Add a message; False when there was no room in time or the reader is gone."""
+        try:
+            self.put(item, timeout=0.0 if timeout is None else timeout)
+        except (Full, QueueClosed):
+            return False
+        return True
+
+    def safe_get(self, timeout: float | None = 0.02) -> EventMessage | None:
+        """Take a message; None when there was none in time (None: at once) or the writer is gone."""
+        try:
+            return self.get(timeout=0.0 if timeout is None else timeout)
+        except (Empty, QueueClosed):
+            return None
+
+    def drain(self) -> Iterator[EventMessage]:
+        """Yield what is in the queue until it is empty."""
+        while (item := self.safe_get(timeout=None)) is not None:
+            yield item
+
+    def safe_close(self) -> int:
+        """Drain and close this end; returns how many messages were left."""
+        left = sum(1 for _ in self.drain())
+        for end in (self._reader, self._writer):
+            if end is not None:
+                end.close()
+        self._reader = self._writer = None
+        return left
