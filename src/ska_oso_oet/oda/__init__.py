@@ -1,1 +1,19 @@
 """Stores of Scheduling Blocks behind one protocol."""
+
+from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
+from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
+from ska_oso_oet.oda.sbinstance import SBInstance
+from ska_oso_oet.oda.store import Oda, OdaSettings, open_oda
+
+__all__ = [
+    "Oda",
+    "OdaSettings",
+    "OdaUnavailable",
+    "SBAlreadyExists",
+    "SBDefinition",
+    "SBDefinitionEntry",
+    "SBDefinitionNotFound",
+    "SBInstance",
+    "SBInstanceNotFound",
+    "open_oda",
+]

@@ -1,0 +1,34 @@
+"""What can go wrong with the store of Scheduling Blocks.
+
+::
+
+    OetError
+    ├── NotFound
+    │   ├── SBDefinitionNotFound
+    │   └── SBInstanceNotFound
+    ├── Rejected
+    │   └── SBAlreadyExists
+    └── OdaUnavailable
+"""
+
+from __future__ import annotations
+
+from ska_oso_oet.errors import NotFound, OetError, Rejected
+
+
+class SBDefinitionNotFound(NotFound):
+    """No SBDefinition has this id, or it has no such version."""
+
+
+class SBInstanceNotFound(NotFound):
+    """No SBInstance has this id."""
+
+
+class SBAlreadyExists(Rejected):
+    """Another document is stored under this id and version; it is never overwritten."""
+
+
+class OdaUnavailable(OetError):
+    """The store cannot be reached, read or written; the message says which store and why."""
+
+    code = "OET_OdaUnavailable"

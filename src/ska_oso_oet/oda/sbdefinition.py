@@ -1,0 +1,163 @@
+"""SBDefinition: what an observation is, and which script does which part of it.
+
+The format is that of the SKA Project Data Model (`https://schema.skao.int/ska-oso-pdm-sbd/0.1`); only
+what the OET needs of it is described here.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, StrictStr, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.models import Model
+from ska_oso_oet.oda.document import Document, Identifier, Part, Telescope, Version
+from ska_oso_oet.procedure.domain import CallArgs
+
+
+def _starts_with(prefix: str) -> AfterValidator:
+    def check(uri: str) -> str:
+        if not uri.startswith(prefix) or len(uri) == len(prefix):
+            raise ValueError(f"a {prefix}… URI is expected")
+        return uri
+
+    return AfterValidator(check)
+
+
+class PythonActivity(Part):
+    """Base of every kind of activity; `run` is accepted for `main` in `function_args`."""
+
+    function_args: CallArgs = CallArgs()
+
+
+class FileSystemActivity(PythonActivity):
+    """An activity whose script is a file, `path` being `file:///absolute/path.py`."""
+
+    kind: Literal["filesystem"]
+    path: Annotated[StrictStr, _starts_with("file://")]
+
+
+class GitActivity(PythonActivity):
+    """An activity whose script is in a git repository, `path` being `git://path/in/the/repository.py`.
+
+    A commit wins over a branch; where nothing is given the defaults of GitArgs hold.
+    """
+
+    kind: Literal["git"]
+    path: Annotated[StrictStr, _starts_with("git://")]
+    repo: StrictStr | None = None
+    branch: StrictStr | None = None
+    commit: StrictStr | None = None
+
+
+class InlineActivity(PythonActivity):
+    """An activity whose script is in the document."""
+
+    kind: Literal["inline"]
+    content: StrictStr
+
+
+AnyActivity = Annotated[FileSystemActivity | GitActivity | InlineActivity, Field(discriminator="kind")]
+
+
+class Metadata(Part):
+    """Which version of a document this is, and whose work."""
+
+    version: Version | None = None
+    created_by: StrictStr | None = None
+    last_modified_by: StrictStr | None = None
+
+
+class SBDefinition(Document):
+    """A Scheduling Block: the document as it was given, and the parts of it that the OET reads."""
+
+    interface: StrictStr
+    sbd_id: Identifier
+    telescope: Telescope
+    metadata: Metadata = Metadata()
+    activities: dict[str, AnyActivity] = Field(default_factory=dict)
+
+    @property
+    def version(self) -> int | None:
+        """The version that the document says it is; None in one that was not stored yet."""
+        return self.metadata.version
+
+    @classmethod
+    def _in_document(cls, error: ValidationError) -> ValidationError:
+        faults = error.errors(include_url=False)
+        return ValidationError.from_exception_data(
+            error.title,
+            [
+                InitErrorDetails(
+                    type=PydanticCustomError(fault["type"], fault["msg"]),
+                    loc=_without_kind(fault["loc"]),
+                    input=fault["input"],
+                )
+                for fault in faults
+            ],
+        )
+
+    def stamped(self, version: int, user: str, now: float) -> SBDefinition:
+        """Say in the document which version it is, and, where it does not say, by whom and when."""
+        moment = datetime.fromtimestamp(now, UTC).isoformat()
+        document = self.to_dict()
+        given = document.get("metadata") or {}
+        made = {
+            "created_by": user,
+            "created_on": moment,
+            "last_modified_by": user,
+            "last_modified_on": moment,
+        }
+        document["metadata"] = {**made, **given, "version": version}
+        return SBDefinition.parse(document)
+
+    @classmethod
+    def stored_as(cls, sbd_id: str, version: int, source: str | bytes | dict[str, Any]) -> SBDefinition:
+        """Read a document that a store holds as `version` of `sbd_id`; it must not say otherwise."""
+        try:
+            document = cls.parse(source)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"{sbd_id} version {version}: {error}") from None
+        for path, says, held in (
+            ("sbd_id", document.sbd_id, sbd_id),
+            ("metadata.version", document.version or version, version),
+        ):
+            if says != held:
+                raise InvalidArgument(f"{sbd_id} version {version}: {path}: the document says {says}")
+        if document.version is None:
+            text = document.to_dict()
+            text["metadata"] = {**(text.get("metadata") or {}), "version": version}
+            return cls.parse(text)
+        return document
+
+
+def _without_kind(path: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Drop the kind that the union of activities puts after an activity's name."""
+    return (*path[:2], *path[3:]) if path[:1] == ("activities",) else path
+
+
+class SBDefinitionEntry(Model):
+    """One line of a list of SBDefinitions: the newest version and what it can do.
+
+    A document that cannot be read is listed without telescope and activities.
+    """
+
+    sbd_id: str
+    version: int
+    telescope: str | None
+    activities: tuple[str, ...]
+
+    @classmethod
+    def of(cls, sbd_id: str, version: int, document: object) -> SBDefinitionEntry:
+        """Take an entry from a document that may be anything."""
+        fields = document if isinstance(document, dict) else {}
+        telescope, activities = fields.get("telescope"), fields.get("activities")
+        return cls(
+            sbd_id=sbd_id,
+            version=version,
+            telescope=telescope if isinstance(telescope, str) else None,
+            activities=tuple(activities) if isinstance(activities, dict) else (),
+        )

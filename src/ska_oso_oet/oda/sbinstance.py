@@ -1,0 +1,41 @@
+"""SBInstance: the record that an activity of an SBDefinition was executed.
+
+The format is that of the SKA Project Data Model (`https://schema.skao.int/ska-oso-pdm-sbi/0.1`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import Field, StrictStr
+
+from ska_oso_oet.oda.document import Document, Identifier, Part, Telescope, Version
+from ska_oso_oet.procedure.domain import ProcedureInput
+
+INTERFACE: Final = "https://schema.skao.int/ska-oso-pdm-sbi/0.1"
+
+
+class FunctionArgs(Part):
+    """The arguments that one function of the script was called with."""
+
+    function_name: StrictStr
+    function_args: ProcedureInput = ProcedureInput()
+
+
+class ActivityCall(Part):
+    """One execution: which activity, when (ISO 8601), and with which arguments."""
+
+    activity_ref: StrictStr
+    executed_at: StrictStr
+    runtime_args: list[FunctionArgs] = Field(default_factory=list)
+
+
+class SBInstance(Document):
+    """What was executed of which version of which SBDefinition."""
+
+    interface: StrictStr = INTERFACE
+    sbi_id: Identifier
+    telescope: Telescope
+    sbd_ref: Identifier
+    sbd_version: Version
+    activities: Annotated[list[ActivityCall], Field(min_length=1)]

@@ -1,0 +1,125 @@
+"""The ODA: the one protocol of its stores, and the choice of a store by settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+
+import platformdirs
+from pydantic import Field, SecretStr
+
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.models import Model
+from ska_oso_oet.oda.filesystem import FilesystemOda
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
+    from ska_oso_oet.oda.sbinstance import SBInstance
+
+
+class Oda(Protocol):
+    """A store of Scheduling Blocks. Safe to use from several threads.
+
+    Any method raises OdaUnavailable while the store cannot be used, and works again by itself when it
+    can. Calls may take as long as the disk or the network does, within the store's timeouts.
+    """
+
+    def get_sbd(self, sbd_id: str, version: int | None = None) -> SBDefinition:
+        """Read a version of an SBDefinition, without `version` its newest one.
+
+        Raises SBDefinitionNotFound, or InvalidArgument naming the path of what is wrong in the document.
+        """
+
+    def list_sbds(self) -> list[SBDefinitionEntry]:
+        """List the newest version of every SBDefinition, by id."""
+
+    def add_sbd(self, sbd: SBDefinition, user: str) -> SBDefinition:
+        """Store a document and return it as stored.
+
+        A document that says its version is stored as it is, under that version; one that does not
+        becomes the next version, with `user` as its author where it names none. Adding again what is
+        stored already changes nothing. Raises SBAlreadyExists where another document has the version.
+        """
+
+    def get_sbi(self, sbi_id: str) -> SBInstance:
+        """Read an SBInstance; raises SBInstanceNotFound."""
+
+    def add_sbi(self, sbi: SBInstance, user: str) -> None:
+        """Store a new SBInstance; raises SBAlreadyExists."""
+
+    def check(self) -> None:
+        """Return when the store can be read and written now; raises OdaUnavailable saying why not."""
+
+    def close(self) -> None:
+        """Let go of connections. The store must not be used afterwards."""
+
+
+_DEFAULT_DATA_DIR: Final = platformdirs.user_data_path("ska-oso-oet") / "oda"
+
+
+class OdaSettings(Model):
+    """Which store, and where.
+
+    `url` is `postgresql://user:password@host:port/database`; `password` is used where it has none.
+    """
+
+    backend: Literal["filesystem", "postgres"] = "filesystem"
+    data_dir: Path = Field(default=_DEFAULT_DATA_DIR)
+    url: SecretStr | None = None
+    host: str | None = None
+    port: int = Field(5432, ge=1, le=65535)
+    database: str = "postgres"
+    user: str = "postgres"
+    password: SecretStr | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str], **properties: Any) -> OdaSettings:
+        """Combine the environment with device properties `backend`, `data_dir` and `url`; these win.
+
+        The variables are ODA_BACKEND_TYPE, ODA_DATA_DIR, ODA_URL, POSTGRES_HOST, POSTGRES_PORT,
+        POSTGRES_DB_NAME, ADMIN_POSTGRES_USER and ADMIN_POSTGRES_PASSWORD. Empty values count as not given.
+        Raises InvalidArgument.
+        """
+        given = {field: environ.get(variable) for field, variable in _VARIABLES.items()} | {
+            field: value for field, value in properties.items() if value
+        }
+        settings = {field: value for field, value in given.items() if value}
+        if str(settings.get("port", "")).isdecimal():
+            settings["port"] = int(settings["port"])
+        try:
+            return cls.parse(settings)
+        except InvalidArgument as error:
+            raise InvalidArgument(f"settings of the ODA: {error}") from None
+
+
+_VARIABLES: Final = {
+    "backend": "ODA_BACKEND_TYPE",
+    "data_dir": "ODA_DATA_DIR",
+    "url": "ODA_URL",
+    "host": "POSTGRES_HOST",
+    "port": "POSTGRES_PORT",
+    "database": "POSTGRES_DB_NAME",
+    "user": "ADMIN_POSTGRES_USER",
+    "password": "ADMIN_POSTGRES_PASSWORD",
+}
+
+
+def open_oda(settings: OdaSettings) -> Oda:
+    """Make the store that `settings` name, without touching it: it may be down now and come up later.
+
+    Raises InvalidArgument where the settings cannot work.
+    """
+    if settings.backend == "filesystem":
+        return FilesystemOda(settings.data_dir)
+    try:
+        from ska_oso_oet.oda.postgres import PostgresOda, database_url  # noqa: PLC0415 - an optional extra
+
+        return PostgresOda(database_url(settings))
+    except ModuleNotFoundError as error:
+        if error.name not in {"sqlalchemy", "psycopg"}:
+            raise
+        raise InvalidArgument(
+            f"the postgres ODA needs {error.name}: install the extra 'db' (pip install 'ska-oso-oet[db]')"
+        ) from None
