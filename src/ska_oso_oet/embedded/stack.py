@@ -1,0 +1,275 @@
+"""The embedded stack: its processes, the order in which they start and stop, what happens when one dies."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+import sysconfig
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from filecmp import cmp
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, NoReturn
+
+from platformdirs import user_data_path
+
+from ska_oso_oet import resources
+from ska_oso_oet.embedded.child import Child, StackError, show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+HOST = "127.0.0.1"
+DEFAULT_PORT = 10000  # the customary port of a Tango database
+REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long the parts may take, in seconds, and how often a server is restarted."""
+
+    start: float = 25.0
+    """until every device answers"""
+    stop: float = 10.0
+    """from SIGTERM to SIGKILL; more than the controller gives to its scripts"""
+    pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
+    """before each further restart of a server that dies; after the last one the stack gives up"""
+    stable: float = 60.0
+    """a server that ran for so long has its restarts forgiven"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """A Tango device server of the stack: a console script and the name of the instance to run."""
+
+    program: str
+    instance: str
+
+    @property
+    def name(self) -> str:
+        """The server's name in the Tango database."""
+        return f"{self.program}/{self.instance}"
+
+    def argv(self) -> list[str]:
+        """Find the program beside this Python, or on PATH, and name its arguments."""
+        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
+        program = shutil.which(self.program, path=path)
+        if program is None:
+            raise StackError(f"{self.name}: the program {self.program} is not installed")
+        # Without an end point every server listens on all of the machine's interfaces.
+        return [program, self.instance, "-ORBendPoint", f"giop:tcp:{HOST}:0"]
+
+
+SERVERS = (Server("OETController", "01"),)  # in the order in which they start; they stop in reverse
+
+DEFAULT_LIMITS = Limits()
+
+
+def up(
+    port: int = DEFAULT_PORT,
+    data_dir: Path | None = None,
+    servers: Sequence[Server] = SERVERS,
+    device_files: Sequence[Path] | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> int:
+    """Run the embedded stack until SIGINT, SIGTERM or SIGHUP; return the exit code for the shell.
+
+    `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database and the logs; by
+    default it is the platform's directory for a user's data. `device_files` (dsconfig format) are
+    the devices to register; by default those of the installation. Prints one line on stdout, when
+    the devices answer: `ready TANGO_HOST=127.0.0.1:<port>`. Call it in the main thread of a process
+    that has no other threads.
+    """
+    directory = (data_dir or user_data_path("ska-oso-oet")).expanduser().absolute()
+    files = sorted(resources.devices_dir().glob("*.json")) if device_files is None else device_files
+    try:
+        with _owned(directory):
+            asyncio.run(_Stack(_usable_port(port), directory, servers, files, limits).run())
+    except StackError as error:
+        show(f"oet up: {error}")
+        return 1
+    return 0
+
+
+class _Stack:
+    def __init__(
+        self, port: int, data_dir: Path, servers: Sequence[Server], files: Sequence[Path], limits: Limits
+    ) -> None:
+        self._port = port
+        self._limits = limits
+        self._data_dir = data_dir
+        self._servers = servers
+        self._files = files
+        self._children: list[Child] = []
+
+    async def run(self) -> None:
+        """Start everything, keep it running until a signal, stop everything."""
+        told_to_stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+        serving = asyncio.create_task(self._serve())
+        stopping = asyncio.create_task(told_to_stop.wait())
+        try:
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            serving.cancel()
+            (outcome,) = await asyncio.gather(serving, return_exceptions=True)
+            for child in reversed(self._children):
+                await child.stop(self._limits.stop)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _serve(self) -> None:
+        try:
+            async with asyncio.timeout(self._limits.start):
+                await self._start()
+        except TimeoutError:
+            late = ", ".join(
+                f"{child.name} (log {child.log})" for child in self._children if not child.answers
+            )
+            raise StackError(f"not ready within {self._limits.start:g} s: {late}") from None
+        print(f"ready TANGO_HOST={HOST}:{self._port}", flush=True)  # noqa: T201 - programs wait for this line
+        try:
+            async with asyncio.TaskGroup() as group:
+                for child in self._children:
+                    group.create_task(self._keep_running(child))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _start(self) -> None:
+        to_register = self._unregistered()
+        await self._spawn(self._add("database", self._database_argv()))
+        for file in to_register:
+            await self._register(file)
+        servers = [self._add(server.name, server.argv()) for server in self._servers]
+        await asyncio.gather(*(self._spawn(server) for server in servers))
+
+    async def _register(self, file: Path) -> None:
+        """Write the devices of `file` to the database."""
+        argv = [sys.executable, "-m", "dsconfig.json2tango", "--write", "--update", "--no-colors", str(file)]
+        writer = Child(f"register/{file.name}", argv, self._data_dir / "logs")
+        # json2tango leaves a copy of the former state in the temporary directory.
+        with TemporaryDirectory(dir=self._data_dir) as copies:
+            writer.spawn({**self._environment(), "TMPDIR": copies})
+            try:
+                code = await asyncio.shield(writer.exit)
+            finally:
+                await writer.stop(self._limits.stop)
+        if code not in REGISTERED:
+            raise StackError(f"the devices of {file} cannot be registered: {writer.obituary()}")
+        shutil.copyfile(file, self._record(file))
+
+    def _unregistered(self) -> list[Path]:
+        """Find the device files that the database has not seen: what an operator changed stays changed."""
+        if not (self._data_dir / "tango.db").exists():
+            return list(self._files)
+        return [
+            f
+            for f in self._files
+            if not self._record(f).exists() or not cmp(f, self._record(f), shallow=False)
+        ]
+
+    def _record(self, file: Path) -> Path:
+        return self._data_dir / "registered" / file.name
+
+    async def _keep_running(self, child: Child) -> NoReturn:
+        """Restart `child` whenever it dies; raise StackError when that does not help."""
+        clock = asyncio.get_running_loop().time
+        pauses = self._limits.pauses
+        failures = 0
+        while True:
+            started = clock()
+            await asyncio.shield(child.exit)
+            failures = 0 if clock() - started > self._limits.stable else failures
+            if failures == len(pauses):
+                raise StackError(
+                    f"gave up after {failures} restarts, none of which lasted "
+                    f"{self._limits.stable:g} s: {child.obituary()}"
+                )
+            pause = pauses[failures]
+            failures += 1
+            show(
+                f"{child.obituary()}\n"
+                f"{child.name} starts again in {pause:g} s (restart {failures} of {len(pauses)})"
+            )
+            await asyncio.sleep(pause)  # what made it die may need a moment to pass
+            await self._try_again(child)
+
+    async def _try_again(self, child: Child) -> None:
+        with suppress(StackError):  # then it has ended, which the caller sees
+            try:
+                async with asyncio.timeout(self._limits.start):
+                    await self._spawn(child)
+            except TimeoutError:
+                await child.kill()
+
+    def _add(self, name: str, argv: list[str]) -> Child:
+        child = Child(name, argv, self._data_dir / "logs")
+        self._children.append(child)
+        return child
+
+    async def _spawn(self, child: Child) -> None:
+        child.spawn(self._environment())
+        await child.ready
+
+    def _database_argv(self) -> list[str]:
+        module = ["-m", "tango.databaseds.database"]
+        return [sys.executable, *module, "--host", HOST, "--port", str(self._port), "2"]
+
+    def _environment(self) -> dict[str, str]:
+        """Describe this stack to its servers; OET_STACK marks all its processes, the scripts' included."""
+        return {
+            **os.environ,
+            "OET_STACK": str(self._data_dir),
+            "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
+            "TANGO_HOST": f"{HOST}:{self._port}",
+            # Tango drops events silently when more than this number wait for a slow client.
+            "TANGO_DS_EVENT_BUFFER_HWM": "20000",
+            "TANGO_EVENT_BUFFER_HWM": "20000",
+        }
+
+
+def _usable_port(port: int) -> int:
+    """Check that `port` can be had, or find a free one.
+
+    It is found here: omniORB can start again on a port that it was given, not on one that it chose.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StackError(f"port {port} cannot be used: {reason}; --port 0 takes a free one") from None
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _owned(data_dir: Path) -> Iterator[None]:
+    """Make the directory and hold it: two stacks would write to the same database."""
+    try:
+        for part in ("logs", "registered"):
+            (data_dir / part).mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise StackError(f"data directory {data_dir} cannot be used: {error.strerror}") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StackError(
+                f"data directory {data_dir} is in use by another stack ({lock.read()}); "
+                "choose another with --data-dir"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        yield

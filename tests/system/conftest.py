@@ -1,0 +1,59 @@
+"""A running stack of this installation, for tests that use it as its user does."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.system.stack_process import StackProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+OET = str(Path(sysconfig.get_path("scripts")) / "oet")
+
+
+def start(data_dir: Path) -> StackProcess:
+    running = StackProcess(
+        [OET, "up", "--port", "0", "--data-dir", str(data_dir)], data_dir, data_dir.with_suffix(".stderr")
+    )
+    try:
+        running.wait_ready()
+    except BaseException:
+        running.close()
+        raise
+    return running
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackProcess]:
+    """One stack for all tests that leave it as they find it."""
+    running = start(tmp_path_factory.mktemp("stack") / "data")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def own_stack(tmp_path: Path) -> Iterator[StackProcess]:
+    """A stack for one test, which may kill parts of it."""
+    running = start(tmp_path / "data")
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def start_stack(tmp_path: Path) -> Iterator[Callable[..., StackProcess]]:
+    """Start stacks by command lines of the test's own; all are ended after it."""
+    started: list[StackProcess] = []
+
+    def begin(argv: list[str], data_dir: Path | None = None) -> StackProcess:
+        stderr = tmp_path / f"stderr-{len(started)}"
+        started.append(StackProcess(argv, data_dir or tmp_path / "data", stderr))
+        return started[-1]
+
+    yield begin
+    for running in started:
+        running.close()
