@@ -1,0 +1,90 @@
+"""The leak guard: a test that leaves a process, a thread or a listening socket behind fails.
+
+Fixtures of a wider scope are set up before the guard looks, so what they keep running is theirs. The
+guard allows nothing else but the two helpers that multiprocessing keeps for the life of a process.
+Orphans, which no longer have an ancestor among the tests, are found when all tests have ended, by a
+mark in their environment.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+PATIENCE = 3.0  # seconds for what is already ending
+MARK = "OET_TEST_RUN"
+LASTING = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+
+
+def _processes() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
+
+def _threads() -> set[threading.Thread]:
+    # A dummy stands for a thread of a C++ library that once called Python; that library owns it.
+    return {each for each in threading.enumerate() if not isinstance(each, threading._DummyThread)}
+
+
+def _listening() -> set[str]:
+    sockets = psutil.Process().net_connections("all")
+    return {str(s.laddr) for s in sockets if s.status == psutil.CONN_LISTEN}
+
+
+def _lasting(process: psutil.Process) -> bool:
+    try:
+        return any(name in argument for argument in process.cmdline() for name in LASTING)
+    except psutil.Error:
+        return False
+
+
+def _left_processes(candidates: Iterable[psutil.Process]) -> list[str]:
+    new = [process for process in candidates if not _lasting(process)]
+    _, alive = psutil.wait_procs(new, timeout=PATIENCE)
+    left = []
+    for process in alive:
+        with process.oneshot():
+            left.append(f"process {process.pid} {' '.join(process.cmdline())[:200]} ({process.status()})")
+        process.kill()
+    return left
+
+
+def _left_threads(before: set[threading.Thread]) -> list[str]:
+    deadline = time.monotonic() + PATIENCE
+    new = _threads() - before
+    for thread in new:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [f"thread {thread.name}" for thread in new if thread.is_alive()]
+
+
+@pytest.fixture(autouse=True)
+def leak_guard() -> Iterator[None]:
+    """Compare what runs after the test with what ran before it."""
+    processes, threads, sockets = _processes(), _threads(), _listening()
+    yield
+    left = _left_processes(_processes() - processes) + _left_threads(threads)
+    left += [f"listening socket {address}" for address in sorted(_listening() - sockets)]
+    assert not left, "the test left behind: " + "; ".join(left)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def orphan_guard() -> Iterator[None]:
+    """Find what outlives all tests and their fixtures, whatever it did to its parents."""
+    os.environ[MARK] = str(os.getpid())
+    yield
+    left = _left_processes(process for process in psutil.process_iter() if _marked(process))
+    assert not left, "the tests left behind: " + "; ".join(left)
+
+
+def _marked(process: psutil.Process) -> bool:
+    try:
+        return process.environ().get(MARK) == str(os.getpid())
+    except psutil.Error:
+        return False
