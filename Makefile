@@ -1,0 +1,71 @@
+# Every target makes what it needs: a Python 3.11 or later, make and git are enough.
+
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := rest,db,sim,debug,dev
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PYTEST_ARGS ?=
+SOURCES := src tests scripts
+
+# The first Python that is new enough and can make virtual environments; the versions tested come first.
+find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11:14 python3:99; do \
+	    name=$${candidate%:*}; before=$${candidate\#*:}; \
+	    if "$$name" -c "import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, $$before))" \
+	        >/dev/null 2>&1; then echo "$$name"; exit; fi; \
+	done
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit system lint format build clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+setup: $(VENV)/.all ## everything for development into .venv
+
+demo: $(VENV)/.base ## start a system, run an observing script on it, stop it
+	@$(BIN)/python -m ska_oso_oet.demo
+
+test: $(VENV)/.all ## all tests (PYTEST_ARGS="-k name -x" to choose)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
+	@$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+
+system: $(VENV)/.all ## the tests on a real Tango database
+	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)
+
+lint: $(VENV)/.all ## style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.all ## let ruff format and mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+build: $(VENV)/.all ## the wheel and the source archive, into dist/
+	@$(BIN)/python -m build --outdir dist .
+
+clean: ## remove the virtual environment and all that was built
+	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@python="$(PYTHON)"; [ -n "$$python" ] || python=$$($(find_python)); \
+	if [ -z "$$python" ]; then \
+	    echo "No Python 3.11 or later with the modules venv and ensurepip was found on PATH." >&2; \
+	    echo "Install one (on Debian: apt install python3 python3-venv) or name it: make PYTHON=/path/to/python3.12" >&2; \
+	    exit 1; \
+	fi; \
+	echo "making $(VENV) with $$python ($$($$python --version))"; "$$python" -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the OET into $(VENV)"
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing the OET and its development tools into $(VENV)"
+	@$(PIP) --editable ".[$(EXTRAS)]"
+	@touch $(VENV)/.base $@
