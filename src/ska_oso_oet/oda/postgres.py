@@ -126,10 +126,9 @@ class PostgresOda:
         parts = sa.func.jsonb_build_object(
             "telescope", _SBD.c.info["telescope"], "activities", _SBD.c.info["activities"]
         )
-        query = (
-            sa.select(_SBD.c.sbd_id, _SBD.c.version, parts)
-            .distinct(_SBD.c.sbd_id)
-            .order_by(_SBD.c.sbd_id, _SBD.c.version.desc())
+        newest = sa.select(_SBD.c.sbd_id, sa.func.max(_SBD.c.version)).group_by(_SBD.c.sbd_id)
+        query = sa.select(_SBD.c.sbd_id, _SBD.c.version, parts).where(
+            sa.tuple_(_SBD.c.sbd_id, _SBD.c.version).in_(newest)
         )
         with self._transaction() as connection:
             entries = [SBDefinitionEntry.of(*row) for row in connection.execute(query)]

@@ -69,7 +69,7 @@ class OdaSettings(Model):
     data_dir: Path = Field(default=_DEFAULT_DATA_DIR)
     url: SecretStr | None = None
     host: str | None = None
-    port: int = Field(5432, ge=1, le=65535)
+    port: int = Field(default=5432, ge=1, le=65535)
     database: str = "postgres"
     user: str = "postgres"
     password: SecretStr | None = None
