@@ -1,0 +1,138 @@
+"""Waiting for a value of an attribute, without losing one between looking and listening."""
+
+from __future__ import annotations
+
+import queue
+import time
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+import tango
+
+from ska_oso_oet.errors import WaitTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from ska_oso_oet.scripting.requests import Attribute
+    from ska_oso_oet.scripting.subscriptions import SubscriptionManager
+
+# Seconds between readings, where a feature flag has turned events off.
+POLL_INTERVAL = 0.1
+# Seconds without an event after which the device is asked: Tango never reports a lost last event.
+SILENCE = 10.0
+
+
+class Reader(Protocol):
+    """Reads an attribute from its device, as DeviceProxy.read_attribute does: value and time."""
+
+    def __call__(self, attribute: Attribute) -> tango.DeviceAttribute:
+        """Return the present value; raises DevFailed."""
+
+
+class Deadline:
+    """The end of a wait, on the monotonic clock; `None` is for ever."""
+
+    def __init__(self, timeout: float | None) -> None:
+        self.timeout = timeout
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def left(self) -> float | None:
+        """Seconds until the end, 0 or more."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+class Watch:
+    """The changes of one attribute since the watch was entered.
+
+    Enter it before a command is sent: what the command causes is then seen, however quick::
+
+        with executor.watch(Attribute(subarray, "obsState")) as changes:
+            executor.execute(Command(subarray, "Scan", argument))
+            changes.wait_for(lambda state: state == ObsState.SCANNING, timeout=5)
+            changes.wait_for(lambda state: state == ObsState.READY, timeout=600)
+
+    Change events that were under way when it was entered are not taken for new ones: an event no younger
+    than the newest reading counts only if the device still has a fitting value.
+    """
+
+    def __init__(self, attribute: Attribute, read: Reader, manager: SubscriptionManager | None) -> None:
+        """Watch by the events of `manager`, or, without one, by reading every POLL_INTERVAL."""
+        self.attribute = attribute
+        self._device = read
+        self._manager = manager
+        self._events: queue.SimpleQueue[tango.EventData] = queue.SimpleQueue()
+        self._initial: Any = None
+        self._last: Any = None
+        self._read_at = 0.0
+        self._error = ""
+
+    @property
+    def initial(self) -> Any:
+        """The value on entering."""
+        return self._initial
+
+    def __enter__(self) -> Self:
+        if self._manager is not None:
+            self._manager.register_observer(self.attribute, self)
+        self._initial = self._last = self._read()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._manager is not None:
+            self._manager.unregister_observer(self.attribute, self)
+
+    def notify(self, evt: tango.EventData) -> None:
+        """Take an event from the SubscriptionManager."""
+        self._events.put(evt)
+
+    def wait_for(self, predicate: Callable[[Any], bool], timeout: float | None = None) -> Any:
+        """Return the first value since entering, or since the last wait, that `predicate` accepts.
+
+        `timeout` is in seconds, None for ever. Raises WaitTimeout. A device that is restarted meanwhile is
+        waited for. A signal ends the wait at once when its handler raises.
+        """
+        deadline = Deadline(timeout)
+        while True:
+            for value in self._next_values(deadline, predicate):
+                self._last = value
+                if predicate(value):
+                    return value
+            if deadline.left() == 0:
+                raise WaitTimeout(
+                    f"{self.attribute} had no awaited value within {timeout:g} s: its last value was "
+                    f"{self._last!r}{self._error}"
+                )
+
+    def _next_values(self, deadline: Deadline, predicate: Callable[[Any], bool]) -> list[Any]:
+        """Wait for an event, or long enough to look without one; return the new value, if any."""
+        interval = POLL_INTERVAL if self._manager is None else SILENCE
+        left = deadline.left()
+        try:
+            event = self._events.get(timeout=interval if left is None else min(left, interval))
+        except queue.Empty:
+            return self._reading()
+        if event.err:
+            self._error = f"; its last error was: {event.errors[0].desc}"
+            return []
+        value = event.attr_value.value
+        if event.attr_value.time.totime() > self._read_at or not predicate(value):
+            return [value]
+        return self._reading()
+
+    def _reading(self) -> list[Any]:
+        """Read the device; return the value if it differs from the last one known."""
+        try:
+            value = self._read()
+        except tango.DevFailed as error:
+            self._error = f"; its last error was: {error.args[0].desc}"
+            return []
+        return [] if np.array_equal(value, self._last) else [value]
+
+    def _read(self) -> Any:
+        reading = self._device(self.attribute)
+        self._read_at = reading.time.totime()
+        return reading.value
