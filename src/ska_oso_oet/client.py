@@ -1,0 +1,284 @@
+"""OETClient: OETController from Python.
+
+::
+
+    with OETClient() as oet:
+        procedure = oet.run("file:///scripts/observe.py", 14.0, subarray_id=2)
+        assert procedure.state is ProcedureState.COMPLETE, procedure.exit
+
+Every failure that can be expected is an OetError: InvalidArgument, NotFound, Rejected,
+ControllerUnreachable or WaitTimeout. A script that fails is not an error of the client: it is told by
+the `state` and `exit` of the ProcedureSummary.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+from ska_oso_oet.client_events import EventStream
+from ska_oso_oet.client_inbox import Deadline
+from ska_oso_oet.client_link import CALL_TIMEOUT, TangoLink
+from ska_oso_oet.client_waiting import describe_procedure, wait_for_command, wait_for_procedure
+from ska_oso_oet.errors import (
+    ActivityNotFound,
+    InvalidArgument,
+    NotFound,
+    NotReady,
+    ProcedureNotFound,
+    Rejected,
+)
+from ska_oso_oet.procedure.commands import (
+    MainArgs,
+    PrepareProcessCommand,
+    StartProcessCommand,
+    StopProcessCommand,
+)
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    ExecutableScript,
+    FileSystemScript,
+    GitScript,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+)
+from ska_oso_oet.ska.control_model import ResultCode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.models import Model
+
+DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
+
+
+class Stopped(NamedTuple):
+    """The end of a stop: the procedure as it was left, and what became of the request.
+
+    `result.code` is OK when the process is gone and the abort script, if it was asked for, has succeeded.
+    """
+
+    procedure: ProcedureSummary
+    result: CommandResult
+
+
+class OETClient:
+    """A typed client of one OETController; a context manager.
+
+    It connects at its first use, and by itself again after the controller was restarted. Any thread may
+    use it; one that is not Python's main thread should do so within `tango.EnsureOmniThread`.
+    """
+
+    def __init__(self, device: str = DEFAULT_DEVICE, call_timeout: float = CALL_TIMEOUT) -> None:
+        self._link = TangoLink(device, call_timeout)
+
+    @property
+    def device(self) -> str:
+        """The Tango name of the controller."""
+        return self._link.device
+
+    @property
+    def uri(self) -> str:
+        """The full Tango name of the controller."""
+        return self._link.uri
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Drop the connection. Event streams are closed by who opened them."""
+        self._link.close()
+
+    # ---------------------------------------------------------------- procedures
+    def create(
+        self, script: str | ExecutableScript | PrepareProcessCommand, /, *args: Any, **kwargs: Any
+    ) -> ProcedureSummary:
+        """Load a script, and call its `init` with these arguments; returns when the request is accepted.
+
+        `script` is a `file:///…` or `git:///…` URI, a script, or a whole command (then without arguments).
+        """
+        command = as_command(script, ProcedureInput.of(*args, **kwargs))
+        command_id = self._submit("CreateProcedure", command)
+        for procedure in self.list():
+            if procedure.command_id == command_id:
+                return procedure
+        raise ProcedureNotFound(f"the procedure of command {command_id} has already left the history")
+
+    def start(self, procedure_id: int | None = None, /, *args: Any, **kwargs: Any) -> ProcedureSummary:
+        """Call the `main` of a READY procedure, by default of the newest; returns when it is accepted.
+
+        Without arguments, those that were given when the procedure was created are used.
+        """
+        if procedure_id is None:
+            procedure_id = _newest_ready(self.list())
+        main = ProcedureInput.of(*args, **kwargs) if args or kwargs else None
+        self._submit("StartProcedure", _start_command(procedure_id, main))
+        return self.describe(procedure_id)
+
+    def stop(
+        self, procedure_id: int | None = None, *, run_abort: bool = True, timeout: float | None = None
+    ) -> Stopped:
+        """End a procedure, by default the one that is running, and wait until its process is gone.
+
+        With `run_abort` the abort script is then run for its subarray, and waited for.
+        """
+        if procedure_id is None:
+            procedure_id = _the_running(self.list())
+        command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
+        command_id = self._submit("StopProcedure", command)
+        result = wait_for_command(self._link, command_id, Deadline(timeout))
+        return Stopped(self.describe(procedure_id), result)
+
+    def run(
+        self,
+        script: str | ExecutableScript | PrepareProcessCommand,
+        /,
+        *args: Any,
+        init: ProcedureInput | None = None,
+        timeout: float | None = None,
+        **kwargs: Any,
+    ) -> ProcedureSummary:
+        """Create a procedure, start it and wait for its end; the arguments are those of `main`.
+
+        `init` are the arguments of `init`. A script whose parameters are called `init` or `timeout` gets
+        them through a PrepareProcessCommand. Raises WaitTimeout when it takes longer than `timeout`
+        seconds; what was started goes on.
+        """
+        deadline = Deadline(timeout)
+        main = ProcedureInput.of(*args, **kwargs)
+        created = self.create(as_command(script, init or ProcedureInput(), main))
+        ready = self.wait(created.id, {ProcedureState.READY}, deadline.remaining)
+        if ready.state is not ProcedureState.READY:
+            return ready
+        self.start(created.id)
+        return self.wait(created.id, timeout=deadline.remaining)
+
+    def wait(
+        self,
+        procedure_id: int,
+        states: Collection[ProcedureState] = (),
+        timeout: float | None = None,
+    ) -> ProcedureSummary:
+        """Wait until a procedure has entered one of `states`, or has ended.
+
+        Raises WaitTimeout after `timeout` seconds, ProcedureNotFound when the controller was restarted
+        meanwhile, and ControllerUnreachable when it stays away for 30 s.
+        """
+        return wait_for_procedure(self._link, procedure_id, states, Deadline(timeout))
+
+    def list(self) -> Sequence[ProcedureSummary]:
+        """List every live procedure and the newest finished ones, oldest first."""
+        document = json.loads(self._link.read("procedures"))
+        return sorted(map(ProcedureSummary.parse, document["procedures"]), key=lambda item: item.id)
+
+    def describe(self, procedure_id: int = 0) -> ProcedureSummary:
+        """Describe a procedure; 0 is the newest one."""
+        return describe_procedure(self._link, procedure_id)
+
+    def output(self, procedure_id: int, since: int = 0) -> dict[str, Any]:
+        """Read what the procedure's process has written, from line `since` on, as GetOutput answers it."""
+        query = json.dumps({"procedure_id": procedure_id, "since": since})
+        return _document(self._link.command("GetOutput", query))
+
+    def events(
+        self, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
+    ) -> EventStream:
+        """Listen to the bus: every event exactly once and in order; see EventStream."""
+        return EventStream(self._link, topics, since, epoch)
+
+    # ---------------------------------------------------------------- activities
+    def run_activity(self, activity_name: str, sbd_id: str, **request: Any) -> dict[str, Any]:
+        """Run an activity of a Scheduling Block; returns the ActivitySummary when it is accepted.
+
+        `request` may have prepare_only, create_env and script_args, as in RunActivity's JSON.
+        """
+        document = {"activity_name": activity_name, "sbd_id": sbd_id, **request}
+        command_id = self._submit("RunActivity", document)
+        for activity in self.list_activities():
+            if activity["command_id"] == command_id:
+                return activity
+        raise ActivityNotFound(f"the activity of command {command_id} has already left the history")
+
+    def list_activities(self) -> Sequence[dict[str, Any]]:
+        """List the ActivitySummary of every activity that is known, oldest first."""
+        activities: Iterable[dict[str, Any]] = json.loads(self._link.read("activities"))["activities"]
+        return sorted(activities, key=lambda item: int(item["id"]))
+
+    def describe_activity(self, activity_id: int = 0) -> dict[str, Any]:
+        """Describe an activity; 0 is the newest one."""
+        try:
+            return _document(self._link.command("DescribeActivity", activity_id))
+        except NotFound as error:
+            raise ActivityNotFound(str(error)) from None
+
+    def _submit(self, command: str, argument: Model | dict[str, Any]) -> str:
+        text = json.dumps(argument) if isinstance(argument, dict) else argument.to_json()
+        [[code], [answer]] = self._link.command(command, text)
+        if int(code) not in {ResultCode.STARTED, ResultCode.QUEUED}:
+            raise Rejected(str(answer))
+        return str(answer)
+
+
+def as_command(
+    script: str | ExecutableScript | PrepareProcessCommand,
+    init: ProcedureInput,
+    main: ProcedureInput | None = None,
+) -> PrepareProcessCommand:
+    """Make the command that creates a procedure from `script`; a whole command is taken as it is.
+
+    Raises InvalidArgument for a string that is no script URI, and for arguments beside a whole command.
+    """
+    main = main or ProcedureInput()
+    if isinstance(script, PrepareProcessCommand):
+        if any((init.args, init.kwargs, main.args, main.kwargs)):
+            raise InvalidArgument("the arguments of a script are part of a PrepareProcessCommand")
+        return script
+    return PrepareProcessCommand.parse(
+        {"script": _as_script(script), "script_args": CallArgs(init=init, main=main)}
+    )
+
+
+def _as_script(script: str | ExecutableScript) -> ExecutableScript:
+    if isinstance(script, ExecutableScript):
+        return script
+    kinds: dict[str, type[FileSystemScript | GitScript]] = {"file": FileSystemScript, "git": GitScript}
+    kind = kinds.get(script.partition("://")[0])
+    if kind is None:
+        raise InvalidArgument(f"a script is file:///path.py or git:///path.py, not {script!r}")
+    return kind.parse({"script_uri": script})
+
+
+def _start_command(procedure_id: int, main: ProcedureInput | None) -> StartProcessCommand:
+    return StartProcessCommand.parse({"procedure_id": procedure_id, "script_args": MainArgs(main=main)})
+
+
+def _newest_ready(procedures: Iterable[ProcedureSummary]) -> int:
+    """Choose by number what is to be started, so that the answer names what was meant."""
+    ready = [procedure.id for procedure in procedures if procedure.state is ProcedureState.READY]
+    if not ready:
+        raise NotReady("no procedure is READY")
+    return max(ready)
+
+
+def _the_running(procedures: Iterable[ProcedureSummary]) -> int:
+    live = [procedure for procedure in procedures if not procedure.state.final]
+    running = [procedure.id for procedure in live if procedure.state is ProcedureState.RUNNING]
+    if len(running) == 1:
+        return running[0]
+    which = "no procedure is" if not running else f"procedures {_several(running)} are"
+    there = ", ".join(f"procedure {procedure.id} is {procedure.state}" for procedure in live)
+    raise Rejected(f"{which} RUNNING: say which one to stop" + (f" ({there})" if there else ""))
+
+
+def _several(numbers: Iterable[int]) -> str:
+    return " and ".join(str(number) for number in numbers)
+
+
+def _document(text: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(text)
+    return document

@@ -1,0 +1,191 @@
+"""The event stream of OETClient: the events of the bus, each exactly once and in order."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox
+from ska_oso_oet.errors import ControllerUnreachable
+from ska_oso_oet.event.journal import EventsQuery, covers
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from ska_oso_oet.client_inbox import Link
+
+PAGE: Final = 1000
+"""Events asked for at once."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event of the bus. `time` is in seconds since the epoch; `data` are the message's JSON values."""
+
+    epoch: str
+    seq: int
+    time: float
+    topic: str
+    msg_src: Any
+    request_id: Any
+    data: Any
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Events that nobody can have any more: the journal had already dropped them."""
+
+    epoch: str
+    first_seq: int
+    last_seq: int
+
+
+@dataclass(frozen=True)
+class NewEpoch:
+    """The controller has been restarted: numbering begins again, and its procedures are gone."""
+
+    epoch: str
+    previous: str
+
+
+@dataclass(frozen=True)
+class Disconnected:
+    """The controller does not answer. The stream goes on by itself when it is back."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Reconnected:
+    """The controller answers again; what happened in between follows."""
+
+    epoch: str
+
+
+StreamItem = Event | Gap | NewEpoch | Disconnected | Reconnected
+
+
+class EventStream:
+    """The events of the bus, each exactly once and in order; iterate over it, and close it.
+
+    `topics` selects branches of the topic tree: `procedure` stands for `procedure.lifecycle.created` too.
+    Without `since` the stream begins now. With it, it begins after that sequence number (of `epoch`,
+    if one is given), as far as the controller's journal reaches. What cannot be had any more is said
+    by a Gap.
+    """
+
+    def __init__(
+        self, link: Link, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
+    ) -> None:
+        self._link = link
+        self._topics = tuple(topics)
+        self._pending: deque[StreamItem] = deque()
+        self._connected = True
+        self._closed = False
+        self._inbox = Inbox(link, "event")
+        try:
+            self._begin(since, epoch)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, since: int | None, epoch: str | None) -> None:
+        answer = self._ask(0 if since is None else since, 1)
+        self.epoch: str = epoch or answer["epoch"]
+        self.seq: int = answer["last_seq"] if since is None else since
+        if since is not None:
+            self._catch_up()
+
+    def get(self, timeout: float | None = None) -> StreamItem | None:
+        """Wait for the next item, for ever or `timeout` seconds; None when there was none or it is closed."""
+        deadline = Deadline(timeout)
+        while not self._closed:
+            if self._pending:
+                return self._pending.popleft()
+            self._hear(self._inbox.get(deadline.at_most(QUIET_TIME)))
+            if deadline.remaining == 0.0 and not self._pending:
+                return None
+        return None
+
+    def drain(self) -> Iterator[StreamItem]:
+        """Everything that the controller has published until now and that was not yet read."""
+        self._try_to_catch_up()
+        while self._pending:
+            yield self._pending.popleft()
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        while (item := self.get()) is not None:
+            yield item
+
+    def close(self) -> None:
+        """Unsubscribe; an iteration ends."""
+        if not self._closed:
+            self._closed = True
+            self._inbox.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _hear(self, text: str | None) -> None:
+        if self._closed:
+            return
+        event = _event(text)
+        if event is not None and event.epoch == self.epoch and event.seq <= self.seq + 1:
+            self._accept(event)
+        else:
+            self._try_to_catch_up()
+
+    def _accept(self, event: Event) -> None:
+        if event.seq <= self.seq:
+            return
+        if event.seq > self.seq + 1:
+            self._pending.append(Gap(self.epoch, self.seq + 1, event.seq - 1))
+        self.seq = event.seq
+        if not self._topics or any(covers(branch, event.topic) for branch in self._topics):
+            self._pending.append(event)
+
+    def _try_to_catch_up(self) -> None:
+        try:
+            self._catch_up()
+        except ControllerUnreachable as error:
+            if self._connected:
+                self._connected = False
+                self._pending.append(Disconnected(str(error)))
+
+    def _catch_up(self) -> None:
+        while True:
+            answer = self._ask(self.seq, PAGE)
+            if not self._connected:
+                self._connected = True
+                self._pending.append(Reconnected(answer["epoch"]))
+            if answer["epoch"] != self.epoch:
+                self._pending.append(NewEpoch(answer["epoch"], self.epoch))
+                self.epoch, self.seq = answer["epoch"], 0
+                continue
+            for document in answer["events"]:
+                self._accept(Event(**document))
+            if len(answer["events"]) < PAGE:
+                self._skip_to(answer["last_seq"])
+                return
+
+    def _skip_to(self, last_seq: int) -> None:
+        if last_seq > self.seq:
+            self._pending.append(Gap(self.epoch, self.seq + 1, last_seq))
+            self.seq = last_seq
+
+    def _ask(self, since: int, limit: int) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(
+            self._link.command("GetEvents", EventsQuery(since=since, limit=limit).to_json())
+        )
+        return answer
+
+
+def _event(text: str | None) -> Event | None:
+    """Read an event; the attribute is empty before the first one."""
+    document = json.loads(text) if text else None
+    return Event(**document) if document else None

@@ -1,0 +1,123 @@
+"""Change events of the controller, handed over to the thread that wants them.
+
+Nothing here knows Tango: `Link` is what is needed of a connection. Tango delivers an event on a thread
+of its own, which only puts it into a queue; the device is asked from the caller's thread.
+
+Events can be lost (a full buffer, a broken connection), and Tango tells so only when a later event
+arrives. So nobody relies on an event: after `QUIET_TIME` without one, and after every error, the
+controller is asked once. That question is the safety net, not the way news usually arrives.
+"""
+
+from __future__ import annotations
+
+import queue
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+
+from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Answer = TypeVar("Answer")
+
+QUIET_TIME: Final = 3.0
+"""Seconds without news after which the controller is asked."""
+
+PATIENCE: Final = 30.0
+"""Seconds for which a wait outlives a controller that does not answer: enough for its restart."""
+
+INBOX_SIZE: Final = 20_000
+"""Events kept for a slow reader. More are dropped, and found again by their sequence numbers."""
+
+
+class Link(Protocol):
+    """A connection to the controller. Its methods raise OetError, ControllerUnreachable among them."""
+
+    def command(self, name: str, argument: object = None) -> Any:
+        """Call a command of the device."""
+
+    def read(self, attribute: str) -> Any:
+        """Read an attribute: a string, or a tuple of strings."""
+
+    def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
+        """Hand each change of `attribute` to `deliver`, None for an error event; the result ends it."""
+
+
+class Deadline:
+    """The moment until which something may take; None is for ever."""
+
+    def __init__(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.timeout = timeout
+        self._clock = clock
+        self._end = None if timeout is None else clock() + timeout
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds left, never below zero."""
+        return None if self._end is None else max(self._end - self._clock(), 0.0)
+
+    def at_most(self, seconds: float) -> float:
+        """`seconds`, or what is left if that is less."""
+        remaining = self.remaining
+        return seconds if remaining is None else min(seconds, remaining)
+
+    def check(self, situation: str) -> None:
+        """Raise WaitTimeout, saying what is still so, when the time is over."""
+        if self.remaining == 0.0:
+            raise WaitTimeout(f"{situation} after {self.timeout:g} s")
+
+
+class Patience:
+    """Puts up with a controller that does not answer, for a while."""
+
+    def __init__(self, limit: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._silent_since: float | None = None
+
+    def ask(self, question: Callable[[], Answer]) -> Answer | None:
+        """Answer None while the controller is away; raise ControllerUnreachable when it stays away."""
+        try:
+            answer = question()
+        except ControllerUnreachable:
+            now = self._clock()
+            if self._silent_since is None:
+                self._silent_since = now
+            if now - self._silent_since >= self._limit:
+                raise
+            return None
+        self._silent_since = None
+        return answer
+
+
+class Inbox:
+    """The change events of one attribute, handed over to the caller's thread."""
+
+    def __init__(self, link: Link, attribute: str, size: int = INBOX_SIZE) -> None:
+        self._queue: queue.Queue[Any] = queue.Queue(size)
+        self._unsubscribe = link.subscribe(attribute, self._deliver)
+
+    def _deliver(self, value: Any) -> None:
+        # Full: what is dropped here is noticed by its sequence number, or by asking.
+        with suppress(queue.Full):
+            self._queue.put_nowait(value)
+
+    def get(self, timeout: float) -> Any:
+        """Wait for the next value; None says that the controller should be asked (an error, or quiet)."""
+        try:
+            return self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
+        except queue.Empty:
+            return None
+
+    def close(self) -> None:
+        """Unsubscribe, and wake up who waits."""
+        self._unsubscribe()
+        self._deliver(None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,139 @@
+"""The Tango side of OETClient: calls, reads and subscriptions, with Tango's errors translated."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import tango
+
+from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, NotFound, OetError, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALL_TIMEOUT: Final = 3.0
+"""Seconds in which the controller must answer a call; Tango's own default."""
+
+_REASONS: Final[dict[str, type[OetError]]] = {
+    "OET_InvalidArgument": InvalidArgument,
+    "OET_NotFound": NotFound,
+    "OET_Rejected": Rejected,
+    "API_CommandNotAllowed": Rejected,
+    "API_WrongDeviceNameSyntax": InvalidArgument,
+}
+_KEPT: Final = frozenset({"procedureChanged", "lrcFinished"})
+"""Attributes that stay subscribed from the first wait on, so that the next one hears at once."""
+
+_UNREACHABLE: Final = (tango.ConnectionFailed, tango.CommunicationFailed)
+
+
+class TangoLink:
+    """A connection to one device, made at its first use."""
+
+    def __init__(self, device: str, call_timeout: float = CALL_TIMEOUT) -> None:
+        self.device = device
+        self._call_timeout = call_timeout
+        self._proxy: tango.DeviceProxy | None = None
+        self._lock = threading.Lock()
+        self._channels: dict[str, _Channel] = {}
+
+    @property
+    def uri(self) -> str:
+        """The full Tango name: `tango://host:port/domain/family/member`."""
+        return self.device if "://" in self.device else f"tango://{_tango_host()}/{self.device}"
+
+    def command(self, name: str, argument: object = None) -> Any:
+        """Call a command."""
+        try:
+            return self._connected().command_inout(name, *(() if argument is None else (argument,)))
+        except tango.DevFailed as error:
+            raise self._translated(error) from None
+
+    def read(self, attribute: str) -> Any:
+        """Read an attribute."""
+        try:
+            return self._connected().read_attribute(attribute).value
+        except tango.DevFailed as error:
+            raise self._translated(error) from None
+
+    def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
+        """Hand each change to `deliver`, on Tango's thread, and None for each error event.
+
+        Does not wait for the subscription: Tango makes it, and makes it again after a restart. All
+        listeners of an attribute share one.
+        """
+        with self._lock:
+            channel = self._channels.get(attribute)
+            if channel is None:
+                channel = self._channels[attribute] = self._open(attribute)
+            channel.listeners = (*channel.listeners, deliver)
+        return partial(self._leave, attribute, deliver)
+
+    def close(self) -> None:
+        """End all subscriptions and forget the connection; the next use makes it anew."""
+        with self._lock:
+            channels, self._channels = self._channels, {}
+            self._proxy = None
+        for channel in channels.values():
+            channel.close()
+
+    def _open(self, attribute: str) -> _Channel:
+        try:
+            return _Channel(self._connected(), attribute)
+        except tango.DevFailed as error:
+            raise self._translated(error) from None
+
+    def _leave(self, attribute: str, deliver: Callable[[Any], None]) -> None:
+        with self._lock:
+            channel = self._channels.get(attribute)
+            if channel is None:
+                return
+            channel.listeners = tuple(item for item in channel.listeners if item != deliver)
+            if channel.listeners or attribute in _KEPT:
+                return
+            del self._channels[attribute]
+        channel.close()
+
+    def _connected(self) -> tango.DeviceProxy:
+        if self._proxy is None:
+            proxy = tango.DeviceProxy(self.device)
+            proxy.set_timeout_millis(max(int(self._call_timeout * 1000), 1))
+            self._proxy = proxy
+        return self._proxy
+
+    def _translated(self, error: tango.DevFailed) -> OetError:
+        for cause in error.args:
+            if kind := _REASONS.get(cause.reason):
+                return kind(cause.desc)
+        text = error.args[0].desc.strip().replace("\n", " ")
+        if isinstance(error, _UNREACHABLE):
+            return ControllerUnreachable(f"cannot reach {self.uri}: {text}")
+        return OetError(f"{self.uri}: {text}")
+
+
+class _Channel:
+    """One subscription, and those who listen to it."""
+
+    def __init__(self, proxy: tango.DeviceProxy, attribute: str) -> None:
+        self.listeners: tuple[Callable[[Any], None], ...] = ()
+        self._proxy = proxy
+        self._subscription = proxy.subscribe_event(
+            attribute, tango.EventType.CHANGE_EVENT, self._on_event, tango.EventSubMode.AsyncRead
+        )
+
+    def _on_event(self, event: tango.EventData) -> None:
+        value = None if event.err or event.attr_value is None else event.attr_value.value
+        for deliver in self.listeners:
+            deliver(value)
+
+    def close(self) -> None:
+        """Unsubscribe. What is left of a subscription to a dead device goes with the proxy."""
+        with suppress(tango.DevFailed):
+            self._proxy.unsubscribe_event(self._subscription)
+
+
+def _tango_host() -> str:
+    return tango.ApiUtil.get_env_var("TANGO_HOST") or "(TANGO_HOST is not set)"
