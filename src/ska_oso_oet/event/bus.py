@@ -1,0 +1,95 @@
+"""The event bus of the controller: a typed face of one pypubsub Publisher, behind the journal."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pubsub.core.publisher import Publisher
+
+from ska_oso_oet.event import topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pubsub.core.topicobj import Topic
+
+    from ska_oso_oet.event.journal import Event, EventJournal
+
+_ROOT = "bus"
+_log = logging.getLogger(__name__)
+
+
+def _log_failure(listener: str, topic: Topic) -> None:
+    # A bug in one listener must not cost the others the event.
+    _log.exception("listener %s failed on an event of %s", listener, topic.name)
+
+
+def topic_names() -> frozenset[str]:
+    """Name every topic of the tree, in dotted form."""
+    return frozenset(_walk(topics, ()))
+
+
+def _walk(node: object, path: tuple[str, ...]) -> Iterator[str]:
+    for name, member in vars(node).items():
+        if inspect.isclass(member):
+            yield ".".join((*path, name))
+            yield from _walk(member, (*path, name))
+
+
+class EventBus:
+    """Publishes events: into the journal first, then to listeners in this process.
+
+    Listeners are called one event at a time, in the order of the journal, on the thread behind `defer`,
+    which takes a function and calls it later; it must not block, nor call the function at once.
+    """
+
+    def __init__(self, journal: EventJournal, defer: Callable[[Callable[[], None]], None]) -> None:
+        self.journal = journal
+        self._defer = defer
+        self._known = topic_names()
+        self._publisher = Publisher()
+        self._publisher.setListenerExcHandler(_log_failure)
+
+    def publish(
+        self,
+        topic: str,
+        msg_src: str,
+        data: Mapping[str, Any],
+        *,
+        request_id: str | float | None = None,
+        subject: object = None,
+    ) -> Event:
+        """Announce an event; it is in the journal when this returns.
+
+        May be called with locks held: nothing of anyone else is called before it returns.
+        """
+        return self.journal.append(
+            topic, msg_src, data, request_id=request_id, subject=subject, then=self._hand_over
+        )
+
+    def subscribe(self, listener: Callable[[Event], None], topic: str = "") -> None:
+        """Have a listener called with each event of a topic of the tree or below it ("": every event).
+
+        The bus does not keep the listener alive: its owner does.
+        """
+
+        self._publisher.subscribe(listener, f"{_ROOT}.{topic}" if topic else _ROOT)
+
+    def unsubscribe(self, listener: Callable[[Event], None], topic: str = "") -> None:
+        """Call a listener no more."""
+        self._publisher.unsubscribe(listener, f"{_ROOT}.{topic}" if topic else _ROOT)
+
+    def _hand_over(self, event: Event) -> None:
+        self._defer(lambda: self._dispatch(event))
+
+    def _dispatch(self, event: Event) -> None:
+        self._publisher.sendMessage(self._nearest(event.topic), event=event)
+
+    def _nearest(self, topic: str) -> str:
+        """Find the topic of the tree that listeners know: scripts make up topics without end."""
+        parts = topic.split(".")
+        while parts and ".".join(parts) not in self._known:
+            parts.pop()
+        return ".".join([_ROOT, *parts])

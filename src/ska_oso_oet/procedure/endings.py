@@ -1,0 +1,48 @@
+"""How a script's end is put into words, in the worker."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.procedure.reports import Left, Raised
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+MAX_STACKTRACE: Final = 100_000
+"""Characters of a traceback that are kept; its end, which says what was raised, is."""
+_MAX_MESSAGE: Final = 500
+_OURS: Final = tuple(str(Path(__file__).with_name(name)) for name in ("worker.py", "loader.py"))
+
+
+def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
+    """Describe what a script raised, by its own frames: those of the engine tell a user nothing."""
+    lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
+    return Raised(
+        message=_one_line(error), stacktrace="".join(lines)[-MAX_STACKTRACE:], interrupted=interrupted
+    )
+
+
+def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
+    """Describe a call of sys.exit, with the exit code that Python would give it."""
+    if error.code is None or isinstance(error.code, int):
+        code = error.code or 0
+        return Left(code=code, message=f"sys.exit({code})", interrupted=interrupted)
+    return Left(code=1, message=f"sys.exit: {error.code}"[:_MAX_MESSAGE], interrupted=interrupted)
+
+
+def _users_part(frames: TracebackType | None) -> TracebackType | None:
+    while frames is not None and _is_engine(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    return frames
+
+
+def _is_engine(filename: str) -> bool:
+    return filename in _OURS or filename.startswith("<frozen importlib")
+
+
+def _one_line(error: BaseException) -> str:
+    text = traceback.format_exception_only(error)[-1].strip()
+    return text.splitlines()[0][:_MAX_MESSAGE] if text else type(error).__name__

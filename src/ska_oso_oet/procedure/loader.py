@@ -1,0 +1,92 @@
+"""Loading scripts: from a description to a Python module."""
+
+from __future__ import annotations
+
+import importlib.util
+import linecache
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, assert_never
+from urllib.parse import unquote, urlparse
+
+from ska_oso_oet.errors import InvalidArgument, OetError
+from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript, GitScript
+
+if TYPE_CHECKING:
+    from ska_oso_oet.procedure.domain import AnyScript
+
+MODULE_NAME: Final = "observing_script"
+"""Name of the module that a script becomes: fixed, so that no script can take another module's name."""
+
+
+class ScriptUnreadable(OetError):
+    """A script cannot be loaded: there is no such file, or it has no `main`."""
+
+    code = "OET_ScriptUnreadable"
+
+
+def path_of(script_uri: str) -> Path:
+    """Turn `file:///path/script.py` into a path; raises InvalidArgument for anything else."""
+    parts = urlparse(script_uri)
+    if parts.scheme != "file" or parts.query or parts.fragment:
+        raise InvalidArgument(f"{script_uri} is no file:/// URI")
+    # The reference documents write file://test.py as well, where the name stands for the host.
+    return Path(unquote(parts.netloc + parts.path))
+
+
+class ModuleFactory:
+    """Returns Python modules from each kind of script."""
+
+    @staticmethod
+    def get_module(script: AnyScript) -> ModuleType:
+        """Load a script and run its top level.
+
+        Raises ScriptUnreadable when there is no such script, or whatever the script's own code raises.
+        """
+        match script:
+            case FileSystemScript():
+                return load_file(path_of(script.script_uri))
+            case EmbeddedStringScript():
+                return load_source(script.script_source, f"<{script.script_name}>")
+            case GitScript():
+                raise ScriptUnreadable("a script from git is loaded from its clone, which was not made")
+            case _:
+                assert_never(script)
+
+
+def load_file(path: Path) -> ModuleType:
+    """Load a script from a file."""
+    if not path.exists():
+        raise ScriptUnreadable(f"there is no script {path}")
+    if not path.is_file():
+        raise ScriptUnreadable(f"{path} is no file")
+    # Behind everything else, so that a script finds the modules beside it and hides none.
+    sys.path.append(str(path.parent))
+    spec = importlib.util.spec_from_file_location(
+        MODULE_NAME, path, loader=_SourceLoader(MODULE_NAME, str(path))
+    )
+    if spec is None or spec.loader is None:
+        raise ScriptUnreadable(f"{path} is no Python script")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[MODULE_NAME] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def load_source(source: str, filename: str) -> ModuleType:
+    """Load a script from its text; tracebacks show its lines under `filename`."""
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module = ModuleType(MODULE_NAME)
+    module.__file__ = filename
+    sys.modules[MODULE_NAME] = module
+    exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 - running scripts is the purpose
+    return module
+
+
+class _SourceLoader(importlib.machinery.SourceFileLoader):
+    """Loads source without leaving or believing compiled files: a script runs as it stands now."""
+
+    def get_code(self, fullname: str) -> object:  # type: ignore[override]
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)

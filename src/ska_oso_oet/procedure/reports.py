@@ -1,0 +1,64 @@
+"""What a ScriptWorker reports to the controller of its script's life."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.models import Model, explain
+from ska_oso_oet.procedure.domain import ProcedureState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class StateEntered(Model):
+    """The process has entered a state."""
+
+    kind: Literal["state"] = "state"
+    state: ProcedureState
+
+
+class Returned(Model):
+    """The script's `main` has returned; `interrupted` when it was asked to stop before."""
+
+    kind: Literal["returned"] = "returned"
+    interrupted: bool = False
+
+
+class Raised(Model):
+    """The script has raised.
+
+    `message` is one line; `stacktrace` the script's own traceback; `interrupted` when it was asked to stop
+    before.
+    """
+
+    kind: Literal["raised"] = "raised"
+    message: str
+    stacktrace: str | None = None
+    interrupted: bool = False
+
+
+class Left(Model):
+    """The script has called sys.exit."""
+
+    kind: Literal["left"] = "left"
+    code: int
+    message: str
+    interrupted: bool = False
+
+
+Ending = Returned | Raised | Left
+Report = StateEntered | Ending
+
+_REPORT: Final[TypeAdapter[Report]] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])
+
+
+def parse_report(content: Mapping[str, object]) -> Report:
+    """Read a report that came through a pipe; raises InvalidArgument when it is none."""
+    try:
+        return _REPORT.validate_python(content)
+    except ValidationError as error:
+        raise InvalidArgument(explain(error)) from None
