@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import sysconfig
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ska_oso_oet.resources import program
 from tests.system.stack_process import StackProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-OET = str(Path(sysconfig.get_path("scripts")) / "oet")
+    from pathlib import Path
 
 
 def start(data_dir: Path) -> StackProcess:
     running = StackProcess(
-        [OET, "up", "--port", "0", "--data-dir", str(data_dir)], data_dir, data_dir.with_suffix(".stderr")
+        [program("oet"), "up", "--port", "0", "--data-dir", str(data_dir)],
+        data_dir,
+        data_dir.with_suffix(".stderr"),
     )
     try:
         running.wait_ready()

@@ -83,7 +83,7 @@ class Child:
                 stdout=write_end,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - this process has no other threads
+                preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - no other threads run here
             )
         except OSError as error:
             os.close(self._pipe)
@@ -174,9 +174,12 @@ def _describe(code: int) -> str:
     return f"was ended by {signal.Signals(-code).name}"
 
 
-def _die_with_parent(parent: int) -> Callable[[], None]:
+def die_with_parent(number: signal.Signals) -> Callable[[], None]:
+    """Make a `preexec_fn` with which a child gets this signal when the thread that starts it is gone."""
+    parent = os.getpid()
+
     def arrange() -> None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _libc.prctl(_PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it ended before the line above
             os._exit(1)
 

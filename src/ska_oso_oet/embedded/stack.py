@@ -9,7 +9,6 @@ import shutil
 import signal
 import socket
 import sys
-import sysconfig
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from filecmp import cmp
@@ -20,12 +19,14 @@ from platformdirs import user_data_path
 
 from ska_oso_oet import resources
 from ska_oso_oet.embedded.child import Child, StackError, show
+from ska_oso_oet.errors import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 HOST = "127.0.0.1"
+STACK_MARK = "OET_STACK"  # environment variable of all processes of a stack, the scripts' included
 DEFAULT_PORT = 10000  # the customary port of a Tango database
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
 
@@ -57,11 +58,11 @@ class Server:
         return f"{self.program}/{self.instance}"
 
     def argv(self) -> list[str]:
-        """Find the program beside this Python, or on PATH, and name its arguments."""
-        path = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", os.defpath)])
-        program = shutil.which(self.program, path=path)
-        if program is None:
-            raise StackError(f"{self.name}: the program {self.program} is not installed")
+        """Name the program and its arguments."""
+        try:
+            program = resources.program(self.program)
+        except NotFound as error:
+            raise StackError(f"{self.name}: {error}") from None
         # Without an end point every server listens on all of the machine's interfaces.
         return [program, self.instance, "-ORBendPoint", f"giop:tcp:{HOST}:0"]
 
@@ -224,10 +225,10 @@ class _Stack:
         return [sys.executable, *module, "--host", HOST, "--port", str(self._port), "2"]
 
     def _environment(self) -> dict[str, str]:
-        """Describe this stack to its servers; OET_STACK marks all its processes, the scripts' included."""
+        """Describe this stack to its servers."""
         return {
             **os.environ,
-            "OET_STACK": str(self._data_dir),
+            STACK_MARK: str(self._data_dir),
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
             "TANGO_HOST": f"{HOST}:{self._port}",
             # Tango drops events silently when more than this number wait for a slow client.
