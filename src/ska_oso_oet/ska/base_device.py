@@ -1,0 +1,296 @@
+"""SKABaseDevice: what every SKA device shows on Tango, bound to the plain objects that decide it.
+
+To a client it is a device built on ska-tango-base 1.3. It is made for software: its component is ON as
+soon as it can be reached. A device of ours derives from it and fills in the hooks of `DeviceHooks`::
+
+    class Greeter(SKABaseDevice):
+        def create_component(self): self.greetings = Greetings(self.pump.put)
+        def delete_component(self): self.greetings.close()
+
+        @command(dtype_in=str, dtype_out="DevVarLongStringArray")
+        def Greet(self, name):
+            return self.long_running("Greet", lambda command: self.greetings.say(name, command))
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import tango
+from tango import AttrWriteType, DevState
+from tango.server import Device, attribute, command, device_property
+
+from ska_oso_oet.errors import Rejected
+from ska_oso_oet.ska.control_model import (
+    AdminMode,
+    CommunicationStatus,
+    ControlMode,
+    HealthState,
+    LoggingLevel,
+    PowerState,
+    ResultCode,
+    SimulationMode,
+    TestMode,
+)
+from ska_oso_oet.ska.debugger import DebuggerNotInstalled, start_debugger
+from ska_oso_oet.ska.device_attributes import DeviceAttributes, mode_access
+from ska_oso_oet.ska.device_hooks import LongStringArray
+from ska_oso_oet.ska.device_model import ALLOWED_STATES, DeviceModel, refusal_to_switch
+from ska_oso_oet.ska.event_pump import EventPump
+from ska_oso_oet.ska.logging_targets import LoggingTargets, configure_stdout
+from ska_oso_oet.ska.long_running_commands import LongRunningCommands
+from ska_oso_oet.ska.lrc_record import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LongStringArray", "SKABaseDevice"]
+
+_LONG_STRING: Any = "DevVarLongStringArray"
+_WRITABLE: dict[str, Any] = {"access": AttrWriteType.READ_WRITE}
+_MEMORIZED: dict[str, Any] = {**_WRITABLE, "memorized": True, "hw_memorized": True}
+_ID = "STARTED and the command id, or REJECTED and the reason"
+_EVENTED = (
+    *("State", "Status", "adminMode", "healthState", "controlMode", "simulationMode", "testMode"),
+    *("commandedState", "buildState", "versionId", "loggingLevel", "loggingTargets", "lrcProtocolVersions"),
+)
+
+
+def _tango_level(level: LoggingLevel) -> int:
+    return 100 * (level + 1)  # the values of log4tango
+
+
+def _mode(name: str, dtype: type, doc: str) -> attribute:
+    return attribute(dtype=dtype, doc=doc, **mode_access(name), **_MEMORIZED)
+
+
+def _allowed(name: str) -> Callable[[Any], bool]:
+    # A subclass overrides command_allowed: PyTango does not look for is_..._allowed in a subclass again.
+    def is_allowed(device: SKABaseDevice) -> bool:
+        return device.command_allowed(name)
+
+    is_allowed.__name__ = f"is_{name}_allowed"  # PyTango keeps it under its name
+    return is_allowed
+
+
+class SKABaseDevice(DeviceAttributes, Device):
+    """An SKA device."""
+
+    LIMITS: ClassVar[Limits] = Limits()
+    """How many long running commands are taken at a time; a class of devices may have limits of its own."""
+
+    SkaLevel = device_property(dtype="DevShort", default_value=4, doc="Importance, 1 (highest) to 6")
+    GroupDefinitions = device_property(dtype=(str,), default_value=[], doc="JSON objects that define groups")
+    LoggingLevelDefault = device_property(dtype="DevUShort", default_value=4, doc="Initial loggingLevel")
+    LoggingTargetsDefault = device_property(
+        dtype=(str,), default_value=["tango::logger"], doc="Initial loggingTargets"
+    )
+
+    adminMode = attribute(
+        dtype=AdminMode, fget="read_admin_mode", fset="write_admin_mode", doc="Who may use it", **_MEMORIZED
+    )
+    healthState = attribute(dtype=HealthState, fget="read_health_state", doc="Whether it can do its work")
+    controlMode = _mode("controlMode", ControlMode, "Where commands are taken from")
+    simulationMode = _mode("simulationMode", SimulationMode, "Whether the component is simulated")
+    testMode = _mode("testMode", TestMode, "Whether the device is under test")
+    buildState = attribute(dtype=str, fget="read_build_state", doc="Package, version, description")
+    versionId = attribute(dtype=str, fget="read_version_id", doc="Version of the software")
+    loggingLevel = attribute(
+        dtype=LoggingLevel,
+        fget="read_logging_level",
+        fset="write_logging_level",
+        doc="How much is logged",
+        **_WRITABLE,
+    )
+    loggingTargets = attribute(
+        dtype=(str,),
+        max_dim_x=4,
+        fget="read_logging_targets",
+        fset="write_logging_targets",
+        doc="Where the log goes, type::name",
+        **_WRITABLE,
+    )
+    commandedState = attribute(
+        dtype=str, fget="read_commanded_state", doc="OFF, STANDBY or ON, last asked for"
+    )
+    lrcProtocolVersions = attribute(
+        dtype=("DevLong64",), max_dim_x=2, fget="read_protocol_versions", doc="Oldest and newest LRC protocol"
+    )
+    _lrcEvent = attribute(dtype=(str,), max_dim_x=2, fget="read_lrc_event", doc="Command id, update as JSON")
+
+    # ------------------------------------------------------------ lifecycle
+
+    def __init__(self, *args: Any) -> None:
+        self._alive = False
+        self._lists_exist = False
+        self._teardown = threading.Lock()
+        super().__init__(*args)
+
+    def init_device(self) -> None:
+        """Start, or start again; a failure is the state FAULT and a sentence in Status."""
+        self._shut_down()
+        self._alive = True
+        self.logger = logging.getLogger("ska_oso_oet")
+        self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
+        self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
+        self.model = DeviceModel(self._show, self.pump.put)
+        self.targets = LoggingTargets(self.logger, self.get_name(), self._tango_log, self._tango_level)
+        self.declare_events(*_EVENTED)
+        self.set_change_event("_lrcEvent", True, True)
+        self.model.begin()
+        self.pump.start()
+        try:
+            super().init_device()
+            self._start_logging()
+            self.create_component()
+        except Exception as error:
+            self.logger.exception("init_device failed")
+            self.model.failed(f"{type(error).__name__}: {error}")
+        else:
+            self.model.ready()
+        if self._lists_exist:
+            self.push_initial_values()
+
+    def delete_device(self) -> None:
+        """Stop every thread."""
+        self._shut_down()
+        super().delete_device()
+
+    def initialize_dynamic_attributes(self) -> None:
+        """Make the attributes whose sizes depend on `LIMITS`."""
+        for name, size in self.LIMITS.sizes.items():
+            self.add_attribute(attribute(name=name, dtype=(str,), max_dim_x=size, fget=self.read_commands))
+            self.declare_events(name)
+        self._lists_exist = True
+
+    def _shut_down(self) -> None:
+        # Without the monitor of the device, for which the pump and clients that read may be waiting.
+        with tango.AutoTangoAllowThreads(self), self._teardown:
+            if not self._alive:
+                return
+            self._alive = False
+            reason = "The device is being initialised or has gone"
+            self.lrc.refuse(reason)
+            if self.model.close():
+                self.guarded(self.stop_communicating)
+            self.guarded(self.delete_component)
+            self.lrc.close(reason)
+            self.pump.stop()
+            self.targets.close()
+
+    def _start_logging(self) -> None:
+        configure_stdout(f"tango-device:{self.get_name()}")
+        self.targets.set_level(LoggingLevel(self.LoggingLevelDefault))
+        self.targets.set_targets(self.LoggingTargetsDefault)
+
+    # ------------------------------------------------------------ for subclasses
+
+    def declare_events(self, *names: str, detect: bool = True) -> None:
+        """Let these attributes push change and archive events; with `detect`, of changed values only."""
+        for name in names:
+            self.set_change_event(name, True, detect)
+            self.set_archive_event(name, True, detect)
+
+    # ------------------------------------------------------------ what leaves the device
+
+    def _push(self, name: str, value: object) -> None:
+        # Both events or none, so that a push that is tried again does not repeat one of them.
+        with tango.AutoTangoMonitor(self):
+            self.push_change_event(name, value)
+            if name != "_lrcEvent":
+                self.push_archive_event(name, value)
+
+    def _show(self, state: str, status: str) -> None:
+        # Tango strings are latin-1 and end at a NUL.
+        status = status.encode("latin-1", "backslashreplace").decode("latin-1").replace("\0", "\\0")
+        tango_state = DevState.names[state]
+        self.set_state(tango_state)
+        self.set_status(status)
+        self.pump.put("State", tango_state)
+        self.pump.put("Status", status)
+
+    def _tango_level(self, level: LoggingLevel) -> None:
+        self.get_logger().set_level(_tango_level(level))
+
+    def _tango_log(self, level: LoggingLevel, message: str) -> None:
+        self.get_logger().log(_tango_level(level), message)
+
+    # ------------------------------------------------------------ commands
+
+    is_On_allowed = _allowed("On")
+    is_Off_allowed = _allowed("Off")
+    is_Standby_allowed = _allowed("Standby")
+    is_Reset_allowed = _allowed("Reset")
+
+    def command_allowed(self, name: str) -> bool:
+        """Whether On, Off, Standby or Reset is allowed now."""
+        return self.get_state().name in ALLOWED_STATES[name]
+
+    @command(dtype_out=_LONG_STRING, doc_out=_ID)
+    def On(self) -> LongStringArray:
+        """Switch the component on."""
+        return self._switch(PowerState.ON, "On")
+
+    @command(dtype_out=_LONG_STRING, doc_out=_ID)
+    def Off(self) -> LongStringArray:
+        """Switch the component off."""
+        return self._switch(PowerState.OFF, "Off")
+
+    @command(dtype_out=_LONG_STRING, doc_out=_ID)
+    def Standby(self) -> LongStringArray:
+        """Put the component on standby."""
+        return self._switch(PowerState.STANDBY, "Standby")
+
+    @command(dtype_out=_LONG_STRING, doc_out=_ID)
+    def Reset(self) -> LongStringArray:
+        """Cure a fault without a change of power."""
+        self._require_communication()
+        state = self.get_state().name
+        return self.long_running("Reset", self.reset, commanded="ON" if state == "FAULT" else state)
+
+    def _switch(self, power: PowerState, name: str) -> LongStringArray:
+        self._require_communication()
+        refusal = refusal_to_switch(power.name, self.get_state().name)
+        if refusal is not None:
+            return [ResultCode.REJECTED], [refusal]
+        return self.long_running(name, partial(self.switch_power, power), commanded=power.name)
+
+    def _require_communication(self) -> None:
+        if self.model.communication is not CommunicationStatus.ESTABLISHED:
+            raise ConnectionError("Communication with component is not established")
+
+    @command(dtype_out=_LONG_STRING, doc_out=_ID)
+    def Abort(self) -> LongStringArray:
+        """Ask every long running command to stop; it ends when all have ended."""
+        try:
+            return [ResultCode.STARTED], [self.lrc.abort()]
+        except Rejected as error:
+            return [ResultCode.REJECTED], [str(error)]
+
+    @command(dtype_out=_LONG_STRING, doc_out="STARTED and a text")
+    def AbortCommands(self) -> LongStringArray:
+        """Do what Abort does, but untracked (deprecated)."""
+        self.lrc.abort_all()
+        return [ResultCode.STARTED], ["Aborting commands"]
+
+    @command(dtype_in=str, doc_in="command id", dtype_out=str, doc_out="name of its TaskStatus")
+    def CheckLongRunningCommandStatus(self, command_id: str) -> str:
+        """Tell where a command stands; NOT_FOUND if it is not known (any more)."""
+        return self.lrc.check_status(command_id)
+
+    @command(dtype_out=(str,), doc_out="class and buildState")
+    def GetVersionInfo(self) -> list[str]:
+        """Tell the version of the software."""
+        return [f"{type(self).__name__}, {self.read_build_state()}"]
+
+    @command(dtype_out="DevUShort", doc_out="The TCP port the debugger is listening on.")
+    def DebugDevice(self) -> int:
+        """Let a debugger attach."""
+        try:
+            return start_debugger()
+        except DebuggerNotInstalled as error:
+            tango.Except.throw_exception(error.code, str(error), "DebugDevice")
+            raise

@@ -1,0 +1,304 @@
+"""Long running commands, as SKA clients follow them: protocol versions 1 and 2 of ska-tango-base.
+
+A command is admitted, started, perhaps reports progress, and ends once; each step is told in the
+attributes of both protocols, in the order in which ska-tango-base tells it. What is told is decided
+and handed to `emit` under one lock, so all clients see one order; what belongs to others (the abort
+callbacks) is called under none.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from ska_oso_oet.errors import Rejected
+from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
+from ska_oso_oet.ska.lrc_ledger import REMOVAL_TIME, Ledger
+from ska_oso_oet.ska.lrc_record import FINAL, CommandRecord, Limits, Result, new_command_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LongRunningCommand", "LongRunningCommands"]
+
+_log = logging.getLogger(__name__)
+
+PROTOCOL_VERSIONS: Final = (1, 2)
+_KNOWN: Final = ("longRunningCommandsInQueue", "longRunningCommandIDsInQueue", "longRunningCommandStatus")
+_LISTS: Final = ("lrcQueue", "lrcExecuting", "lrcFinished")
+
+
+class LongRunningCommand:
+    """One admitted command, in the hands of whoever carries it out; any thread may use it."""
+
+    def __init__(self, commands: LongRunningCommands, record: CommandRecord) -> None:
+        self._commands = commands
+        self._record = record
+
+    @property
+    def command_id(self) -> str:
+        """The id by which clients know it."""
+        return self._record.command_id
+
+    @property
+    def status(self) -> TaskStatus:
+        """Where it stands."""
+        return self._record.status
+
+    @property
+    def abort_requested(self) -> bool:
+        """Whether Abort has asked it to end: for work that was not yet set up when `on_abort` was called."""
+        return self._record.abort_requested
+
+    def queued(self) -> None:
+        """Say that it waits for something before it can start; it is never necessary."""
+        self._commands.advance(self._record, TaskStatus.QUEUED)
+
+    def in_progress(self) -> None:
+        """Say that it has started."""
+        self._commands.advance(self._record, TaskStatus.IN_PROGRESS)
+
+    def progress(self, percent: int) -> None:
+        """Say how far it is, 0 to 100; ignored unless it is in progress."""
+        self._commands.report_progress(self._record, percent)
+
+    def finish(self, status: TaskStatus, result: Result) -> bool:
+        """End it as `status` with `result`; False, and nothing happens, if it has ended before."""
+        return self._commands.end(self._record, status, result)
+
+
+@dataclass
+class _Abort:
+    """An Abort that waits for the commands it has asked to end; `record` is None for AbortCommands."""
+
+    record: CommandRecord | None
+    waits_for: set[str]
+
+
+class LongRunningCommands:
+    """All long running commands of one device.
+
+    `emit(attribute, value)` is called under the lock of this object: it must only store the value, as
+    `EventPump.put` does. Values are lists of strings nobody changes (a string for commandedState).
+    `later(delay, fn)` arranges a call of `fn`; with it, the lists of protocol 1 are told again when
+    finished commands leave them, `REMOVAL_TIME` after their end. `clock` is in seconds since 1970.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[str, object], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        limits: Limits | None = None,
+        later: Callable[[float, Callable[[], None]], None] | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self._emit = emit
+        self._clock = clock
+        self._later = later
+        self._lock = threading.Lock()
+        self._ledger = Ledger(self.limits, clock)
+        self._aborts: list[_Abort] = []
+        self._refused: str | None = None
+        self._refresh_due = False
+        self._told: dict[str, object] = {}
+
+    # ------------------------------------------------------------ for the device
+
+    def begin(
+        self, name: str, *, on_abort: Callable[[], None] | None = None, commanded: str | None = None
+    ) -> LongRunningCommand:
+        """Admit a command, or raise Rejected before it has an id: too many at a time, or an abort goes on.
+
+        `on_abort` asks the work to stop and returns at once; it runs on the thread of whoever aborts.
+        `commanded` becomes commandedState when the command starts. Whoever begins a command ends it.
+        """
+        with self._lock:
+            if self._refused is not None:
+                raise Rejected(self._refused)
+            if self._aborts:
+                raise Rejected("Queue is being aborted")
+            if sum(not record.is_abort for record in self._ledger.live.values()) >= self.limits.max_executing:
+                raise Rejected(f"Input queue supports a maximum of {self.limits.max_executing} commands")
+            return LongRunningCommand(self, self._admit(name, on_abort=on_abort, commanded=commanded))
+
+    def abort(self) -> str:
+        """Ask everything to stop: the command Abort, whose id this is; it ends when all others have ended."""
+        with self._lock:
+            if self._refused is not None:
+                raise Rejected(self._refused)
+            record = self._admit("Abort", is_abort=True)
+            self._step(record, TaskStatus.IN_PROGRESS)
+        self._abort_all(record)
+        return record.command_id
+
+    def abort_all(self) -> None:
+        """Ask everything to stop: the command AbortCommands, which is not tracked."""
+        self._abort_all(None)
+
+    def check_status(self, command_id: str) -> str:
+        """Name the TaskStatus of a live or one of the newest finished commands, or NOT_FOUND."""
+        with self._lock:
+            record = self._ledger.find(command_id)
+            return TaskStatus.NOT_FOUND.name if record is None else record.status.name
+
+    def read(self, attribute: str) -> list[str]:
+        """Answer the value of one of the list attributes, now."""
+        with self._lock:
+            return self._ledger.value(attribute)
+
+    @property
+    def commanded_state(self) -> str:
+        """The state that On, Off, Standby or Reset last asked for, "None" before."""
+        return self._ledger.commanded_state
+
+    def refuse(self, reason: str) -> None:
+        """Admit nothing from now on; what is live goes on."""
+        with self._lock:
+            self._refused = reason
+
+    def close(self, reason: str) -> None:
+        """End what is still live as ABORTED, so that no client waits for what can no longer happen."""
+        with self._lock:
+            self._refused = reason
+            for record in list(self._ledger.live.values()):
+                self._end(record, TaskStatus.ABORTED, (ResultCode.ABORTED, reason))
+
+    # ------------------------------------------------------------ for LongRunningCommand
+
+    def advance(self, record: CommandRecord, status: TaskStatus) -> None:
+        """Take a command to QUEUED or IN_PROGRESS, unless it is there or beyond."""
+        with self._lock:
+            if not record.final and record.status < status:
+                self._step(record, status)
+
+    def report_progress(self, record: CommandRecord, percent: int) -> None:
+        """Note and tell the progress of a command in progress."""
+        with self._lock:
+            if record.status is TaskStatus.IN_PROGRESS and record.progress != percent:
+                record.progress = int(percent)
+                self._tell(record, {"progress": record.progress})
+
+    def end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
+        """End a command; False if it has ended before."""
+        if status not in FINAL:
+            raise ValueError(f"a command cannot end as {status.name}")
+        with self._lock:
+            return self._end(record, status, result)
+
+    # ------------------------------------------------------------ under the lock
+
+    def _admit(
+        self,
+        name: str,
+        *,
+        on_abort: Callable[[], None] | None = None,
+        commanded: str | None = None,
+        is_abort: bool = False,
+    ) -> CommandRecord:
+        now = self._clock()
+        record = CommandRecord(new_command_id(name, now), name, now, on_abort, commanded, is_abort)
+        self._ledger.live[record.command_id] = record
+        for attribute in _KNOWN:
+            self._tell_attribute(attribute, self._ledger.value(attribute))
+        self._emit("_lrcEvent", [record.command_id, json.dumps({"status": int(record.status)})])
+        return record
+
+    def _step(self, record: CommandRecord, status: TaskStatus) -> None:
+        record.status = status
+        if status is TaskStatus.IN_PROGRESS:
+            record.started = self._clock()
+            self._ledger.commanded_state = record.commanded or self._ledger.commanded_state
+        self._tell(record, {"status": int(status)})
+
+    def _end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
+        if record.final:
+            return False
+        if record.started is None and not self._may_end_unstarted(record, status):
+            self._step(record, TaskStatus.IN_PROGRESS)
+        record.status, record.result, record.ended = status, result, self._clock()
+        del self._ledger.live[record.command_id]
+        self._ledger.finished.append(record)
+        self._ledger.last_result = [record.command_id, json.dumps(record.result_value)]
+        self._tell(record, {"status": int(status), "result": record.result_value})
+        self._schedule_refresh(REMOVAL_TIME)
+        self._settle_aborts(record)
+        return True
+
+    @staticmethod
+    def _may_end_unstarted(record: CommandRecord, status: TaskStatus) -> bool:
+        return status is TaskStatus.REJECTED or (
+            status is TaskStatus.ABORTED and record.status is TaskStatus.QUEUED
+        )
+
+    def _settle_aborts(self, ended: CommandRecord) -> None:
+        for abort in list(self._aborts):
+            abort.waits_for.discard(ended.command_id)
+            self._settle(abort)
+
+    def _settle(self, abort: _Abort) -> None:
+        if not abort.waits_for and abort in self._aborts:
+            self._aborts.remove(abort)
+            if abort.record is not None:
+                self._end(abort.record, TaskStatus.COMPLETED, (ResultCode.OK, "Abort completed OK"))
+
+    def _abort_all(self, record: CommandRecord | None) -> None:
+        with self._lock:
+            targets = [other for other in self._ledger.live.values() if not other.is_abort]
+            abort = _Abort(record, {other.command_id for other in targets})
+            self._aborts.append(abort)
+            for other in targets:
+                other.abort_requested = True
+                if other.status is TaskStatus.QUEUED:
+                    self._end(other, TaskStatus.ABORTED, (ResultCode.ABORTED, "Command has been aborted"))
+            self._settle(abort)
+        for other in targets:
+            if other.on_abort is not None:
+                try:
+                    other.on_abort()
+                except Exception:  # noqa: BLE001 - one that cannot be asked must not spare the others
+                    _log.exception("%s could not be asked to abort", other.command_id)
+
+    # ------------------------------------------------------------ what is told, under the lock
+
+    def _tell(self, record: CommandRecord, update: dict[str, Any]) -> None:
+        for attribute in (
+            "longRunningCommandResult",
+            "longRunningCommandProgress",
+            "longRunningCommandStatus",
+        ):
+            self._tell_attribute(attribute, self._ledger.value(attribute))
+        self._tell_attribute(
+            "longRunningCommandInProgress", self._ledger.value("longRunningCommandInProgress")
+        )
+        self._tell_attribute("commandedState", self._ledger.commanded_state)
+        self._emit("_lrcEvent", [record.command_id, json.dumps(update)])
+        for attribute in _LISTS:
+            self._tell_attribute(attribute, self._ledger.value(attribute))
+
+    def _tell_attribute(self, attribute: str, value: object) -> None:
+        """Emit what differs from what was told last; clients are not told the same twice either way."""
+        initial = (
+            "None" if attribute == "commandedState" else ["", ""] if attribute.endswith("Result") else []
+        )
+        if self._told.get(attribute, initial) != value:
+            self._told[attribute] = value
+            self._emit(attribute, value)
+
+    def _schedule_refresh(self, delay: float) -> None:
+        if self._later is not None and not self._refresh_due:
+            self._refresh_due = True
+            self._later(delay, self._refresh)
+
+    def _refresh(self) -> None:
+        with self._lock:
+            self._refresh_due = False
+            for attribute in _KNOWN:
+                self._tell_attribute(attribute, self._ledger.value(attribute))
+            ends = self._ledger.recent_ends()
+            if ends:
+                self._schedule_refresh(ends[0] + REMOVAL_TIME - self._clock())

@@ -1,0 +1,89 @@
+"""The commands that a device knows, and the attributes of the SKA contract that list them."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.ska.control_model import TaskStatus
+from ska_oso_oet.ska.lrc_record import FINISHED_KEPT, CommandRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ska_oso_oet.ska.lrc_record import Limits
+
+__all__ = ["REMOVAL_TIME", "Ledger"]
+
+REMOVAL_TIME: Final = 10.0
+"""Seconds for which a finished command stays in the lists of protocol 1."""
+
+
+class Ledger:
+    """Live and finished commands; the caller holds a lock.
+
+    A list is cut at the max_dim_x of its attribute, so that it can always be read.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._sizes = limits.sizes
+        self._clock = clock
+        self.live: dict[str, CommandRecord] = {}
+        self.finished: deque[CommandRecord] = deque(maxlen=FINISHED_KEPT)
+        self.last_result = ["", ""]
+        self.commanded_state = "None"
+        self._values: dict[str, Callable[[], Iterable[str]]] = {
+            "longRunningCommandsInQueue": lambda: (record.name for record in self._known()),
+            "longRunningCommandIDsInQueue": lambda: (record.command_id for record in self._known()),
+            "longRunningCommandStatus": lambda: chain.from_iterable(
+                (record.command_id, record.status.name) for record in self._known()
+            ),
+            "longRunningCommandInProgress": lambda: (record.name for record in self._executing()),
+            "longRunningCommandProgress": lambda: chain.from_iterable(
+                (record.command_id, str(record.progress))
+                for record in self._executing()
+                if record.progress is not None
+            ),
+            "longRunningCommandResult": lambda: self.last_result,
+            "lrcQueue": lambda: (
+                record.to_json() for record in self.live.values() if record.status is TaskStatus.QUEUED
+            ),
+            "lrcExecuting": lambda: (record.to_json() for record in self._executing()),
+            "lrcFinished": lambda: (record.to_json() for record in self.finished),
+        }
+
+    def value(self, attribute: str) -> list[str]:
+        """Make the value of one of the list attributes."""
+        return list(self._values[attribute]())[: self._sizes[attribute]]
+
+    def find(self, command_id: str) -> CommandRecord | None:
+        """Find a live or one of the newest finished commands."""
+        for record in (*self.live.values(), *self.finished):
+            if record.command_id == command_id:
+                return record
+        return None
+
+    def recent_ends(self) -> list[float]:
+        """When the finished commands that protocol 1 still lists have ended, oldest first."""
+        return [record.ended for record in self._recent() if record.ended is not None]
+
+    def _recent(self) -> list[CommandRecord]:
+        # An age below zero means that the clock was set back: then it says nothing.
+        now = self._clock()
+        return [
+            record
+            for record in self.finished
+            if record.ended is not None and 0 <= now - record.ended < REMOVAL_TIME
+        ]
+
+    def _known(self) -> list[CommandRecord]:
+        """List what protocol 1 does: finished, executing, waiting; the oldest finished give way first."""
+        executing = self._executing()
+        waiting = [record for record in self.live.values() if record.status is not TaskStatus.IN_PROGRESS]
+        room = self._sizes["longRunningCommandsInQueue"] - len(executing) - len(waiting)
+        recent = self._recent()
+        return [*recent[max(len(recent) - room, 0) :], *executing, *waiting]
+
+    def _executing(self) -> list[CommandRecord]:
+        return [record for record in self.live.values() if record.status is TaskStatus.IN_PROGRESS]

@@ -1,0 +1,157 @@
+"""Fixtures for tests against running devices."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+import tango
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 15.0
+
+# The entry module imports nothing of Tango: the fork server's children import it again.
+RUN = """
+import importlib, importlib.util, sys
+
+def main():
+    source, class_name, *args = sys.argv[1:]
+    if source.endswith(".py"):
+        spec = importlib.util.spec_from_file_location("device_under_test", source)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["device_under_test"] = module
+        spec.loader.exec_module(module)
+    else:
+        module = importlib.import_module(source)
+    getattr(module, class_name).run_server(args)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+class Server:
+    """One device server process and what it has printed."""
+
+    def __init__(self, command: list[str], env: Mapping[str, str], cwd: Path) -> None:
+        self.process = subprocess.Popen(
+            command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.lines: list[str] = []
+        self._ready = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if "Ready to accept request" in line:
+                self._ready.set()
+        self._ready.set()
+
+    def wait_ready(self) -> None:
+        assert self._ready.wait(START_TIMEOUT), "the device server did not become ready:\n" + self.output
+        assert self.process.poll() is None, "the device server has ended:\n" + self.output
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def stop(self) -> int:
+        """Ask it to end, as an operator does, and answer its exit code; negative if it had to be killed."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self._reader.join(STOP_TIMEOUT)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.returncode
+
+
+class DeviceServers:
+    """Starts devices in processes of their own, without a Tango database."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.servers: dict[str, Server] = {}
+
+    def __call__(
+        self,
+        source: str | Path,
+        class_name: str,
+        properties: Mapping[str, object] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+    ) -> tango.DeviceProxy:
+        """Run `class_name` of the module or the .py file `source`; answer a proxy of its only device.
+
+        `properties` are device properties (a list for several values) or, as "attribute/__value", the
+        memorised value of an attribute. The working directory of the server is a temporary folder.
+        """
+        number = len(self.servers)
+        device = f"test/{class_name.lower()}/{number}"
+        folder = self._folder / f"server{number}"
+        folder.mkdir()
+        (folder / "run.py").write_text(RUN)
+        (folder / "properties.txt").write_text(_property_file(class_name, device, properties or {}))
+        port = _free_port()
+        command = [
+            *(sys.executable, "run.py", str(source), class_name, "test", "-file=properties.txt"),
+            *("-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"),
+        ]
+        url = f"tango://127.0.0.1:{port}/{device}#dbase=no"
+        server = Server(command, {**os.environ, **(env or {})}, folder)
+        self.servers[device] = server
+        server.wait_ready()
+        return tango.DeviceProxy(url)
+
+    def of(self, proxy: tango.DeviceProxy) -> Server:
+        """Answer the server that runs the device."""
+        return self.servers[proxy.dev_name()]
+
+
+@pytest.fixture
+def device_server(tmp_path: Path) -> Iterator[DeviceServers]:
+    """Start any device class in a subprocess: `proxy = device_server(source, class_name, properties)`.
+
+    May be called several times. `device_server.of(proxy)` gives its process, output and `stop()`. At the
+    end of the test every server still running gets SIGTERM; one that does not exit well fails the test.
+    """
+    servers = DeviceServers(tmp_path)
+    yield servers
+    codes = {
+        name: server.stop() for name, server in servers.servers.items() if server.process.returncode is None
+    }
+    for server in servers.servers.values():
+        print(server.output)
+    assert not any(codes.values()), f"device servers that did not end well: {codes}"
+
+
+def _property_file(class_name: str, device: str, properties: Mapping[str, object]) -> str:
+    lines = [f'{class_name}/test/DEVICE/{class_name}: "{device}"']
+    for name, value in properties.items():
+        values = value if isinstance(value, list | tuple) else [value]
+        quoted = ", ".join('"' + str(item).replace("\\", "\\\\").replace('"', '\\"') + '"' for item in values)
+        lines.append(f"{device}{'/' if '/' in name else '->'}{name.replace('/', '->')}: {quoted}")
+    return "\n".join(lines) + "\n"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
