@@ -1,4 +1,4 @@
-"""Programs that build an environment: their output line by line, their end in time, nothing left running."""
+"""Programs that prepare a script: their output line by line, their end in time, nothing left running."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def run(
         return process.wait()
     finally:
         if process.poll() is None:
-            _kill_tree(process.pid)
+            kill_tree(process.pid)
             process.wait()
         if process.stdout:
             process.stdout.close()
@@ -88,7 +88,8 @@ def _say_lines(data: bytes, say: Callable[[str], None]) -> bytes:
     return b""
 
 
-def _kill_tree(pid: int) -> None:
+def kill_tree(pid: int) -> None:
+    """Kill a process and its descendants; whoever started it still has to wait for it."""
     for process in _frozen_tree(pid):
         _signal(process, signal.SIGKILL)
 

@@ -13,6 +13,7 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from git.cmd import Git
 from git.exc import GitCommandNotFound
 
+from ska_oso_oet.procedure.environment_process import kill_tree
 from ska_oso_oet.procedure.git_errors import GitError, GitTimeout
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ _SETTINGS = {
     "http.lowSpeedTime": "30",  # seconds
     "init.defaultBranch": "none",
 }
-_KILL_S = 5.0
 
 
 class GitCommand:
@@ -66,7 +66,7 @@ class GitCommand:
             process = self._git.execute(["git", *arguments], as_process=True)
         except GitCommandNotFound:
             raise GitError("git is not installed") from None
-        # A wrapper with Popen's methods, which ends git when it is garbage collected.
+        # A wrapper with most of Popen's methods; it reaps git when it is garbage collected.
         return cast("subprocess.Popen[bytes]", process)
 
     def _reason(self, errors: str) -> str:
@@ -78,14 +78,10 @@ class GitCommand:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Leave no process behind: git ends its transport helpers on SIGTERM, not when it is killed."""
+    """Leave no process behind: git's transport helpers outlive a git that is killed or terminated."""
     if process.poll() is None:
-        process.terminate()
-        try:
-            process.communicate(timeout=_KILL_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        kill_tree(process.pid)
+        process.communicate()
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()

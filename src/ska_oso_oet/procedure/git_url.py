@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 DEFAULT_PORTS: Final = {"https": 443, "http": 80, "ssh": 22, "git": 9418, "file": None}
-_SCP = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[A-Za-z0-9][\w.-]*):(?P<path>[^:/].*)", re.ASCII)
+_SCP = re.compile(r"(?:(?P<user>[\w.-]+)@)?(?P<host>[A-Za-z0-9][\w.-]*):(?P<path>[^:/@][^:@]*)", re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?|[0-9a-f:.]+")
 _USER = re.compile(r"[\w.]([\w.-]*)", re.ASCII)
 _PLAIN = re.compile(r"[!-~]+")  # visible ASCII: no blanks and no control characters
@@ -41,7 +41,7 @@ class Repository:
         parts = _split(text)
         scheme = parts.scheme.lower()
         if scheme not in DEFAULT_PORTS:
-            raise ValueError(f"{scheme or 'no scheme'} is not one of {', '.join(DEFAULT_PORTS)}")
+            raise ValueError(f"the scheme is not one of {', '.join(DEFAULT_PORTS)}")
         path = _segments(parts.path)
         if scheme == "file":
             if parts.netloc not in {"", "localhost"}:
@@ -118,7 +118,8 @@ def _split(text: str) -> SplitResult:
 def _segments(path: str) -> tuple[str, ...]:
     if re.search(r"%(2f|5c|00|0a|0d)", path, re.IGNORECASE):
         raise ValueError("encoded slashes and control characters are not accepted")
-    segments = tuple(unquote(path).strip("/").split("/")) if path.strip("/") else ()
+    plain = unquote(path).removeprefix("/").removesuffix("/")
+    segments = tuple(plain.split("/")) if plain else ()
     if {"", ".", ".."} & set(segments):
         raise ValueError("empty, '.' and '..' path segments are not accepted")
     return segments

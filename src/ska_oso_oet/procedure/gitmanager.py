@@ -137,11 +137,15 @@ class GitManager:
 
 def script_path(clone: Path, script_uri: str) -> Path:
     """Return the file that `git:///path/in/the/repository.py` names in a clone; raise MissingPath."""
-    scheme, separator, path = script_uri.partition("://")
-    if scheme != "git" or not separator or not path.startswith("/") or "\0" in path:
+    scheme, _, path = script_uri.partition("://")
+    path = unquote(path)
+    if scheme != "git" or not path.startswith("/") or "\0" in path:
         raise MissingPath(f"{script_uri!r} is not a git:///path/in/the/repository.py URI")
     root = clone.resolve()
-    file = (root / unquote(path).lstrip("/")).resolve()
+    try:
+        file = (root / path.lstrip("/")).resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: links that lead in a circle, until Python 3.12
+        raise MissingPath(f"the commit has no file {path}") from None
     if not file.is_relative_to(root) or file.is_relative_to(root / ".git"):
         raise MissingPath(f"{path} leads out of the repository")
     if not file.is_file():
@@ -175,10 +179,10 @@ def _refs(git: GitCommand, repository: Repository, *patterns: str) -> dict[str, 
 
 
 def _tip(git: GitCommand, repository: Repository, branch: str | None) -> str:
-    # An annotated tag is an object of its own; `^{}` names the commit that it is for.
-    names = (
-        (f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}") if branch else ("HEAD",)
-    )
+    names = ["HEAD"]
+    if branch is not None:
+        # An annotated tag is an object of its own; `^{}` names the commit that it is for.
+        names = [f"refs/heads/{branch}", f"refs/tags/{branch}^{{}}", f"refs/tags/{branch}"]
     refs = _refs(git, repository, "HEAD", *names)
     for name in names:
         if name in refs:
