@@ -137,3 +137,11 @@ def _on_topics(events: Iterable[Event], prefixes: list[str]) -> Iterable[Event]:
 def covers(prefix: str, topic: str) -> bool:
     """Tell whether a topic is `prefix` or below it."""
     return topic == prefix or topic.startswith(prefix + ".")
+
+
+_RESERVED: Final = ("procedure.lifecycle", "procedure.pool", "procedure.output", "request", "activity")
+
+
+def is_reserved(topic: str) -> bool:
+    """Tell whether only the controller publishes on a topic, so that no script can misreport a state."""
+    return any(covers(prefix, topic) for prefix in _RESERVED)

@@ -100,6 +100,11 @@ class Proc:
         """False once the operating system has confirmed the end."""
         return not self.exited.done()
 
+    @property
+    def backlog(self) -> int:
+        """Bytes that were sent to the worker and that it has not taken yet."""
+        return self._writer.pending
+
     # ------------------------------------------------------------ from any thread
 
     def send(self, message: EventMessage) -> None:

@@ -54,8 +54,11 @@ class ProcWorker:
     """Template for code that runs in a child process: signals, startup, main loop, shutdown.
 
     Subclasses override `startup`, `main_loop` and `shutdown`. They are named by their import path when the
-    process is made, so they must be importable; their arguments must be JSON.
+    process is made, so they must be importable; their arguments must be JSON. One with `takes_work_q` gets
+    its inbox as first argument after the outbox.
     """
+
+    takes_work_q: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -137,6 +140,8 @@ class ProcWorker:
 class QueueProcWorker(ProcWorker):
     """A worker that calls `main_func` with every message of its work queue."""
 
+    takes_work_q = True
+
     def init_args(self, work_q: MPQueue, *args: Any, **kwargs: Any) -> None:
         """Take the work queue; the rest is the subclass's."""
         self.work_q = work_q
@@ -185,7 +190,7 @@ def proc_worker_wrapper(
 ) -> int:
     """Make and run a worker in this process; `channel` carries its inbox and its outbox."""
     event_q = MPQueue(writer=channel)
-    if issubclass(proc_worker_class, QueueProcWorker):
+    if proc_worker_class.takes_work_q:
         args = [MPQueue(reader=channel), *args]
     make = functools.partial(
         proc_worker_class, name, StartupEvent(name, event_q), ShutdownEvent(), event_q, *args, **kwargs

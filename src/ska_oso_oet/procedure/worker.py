@@ -7,18 +7,19 @@ import queue
 import signal
 import threading
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pubsub import pub
 from pubsub.core import INotificationHandler
 
 from ska_oso_oet.event import topics
+from ska_oso_oet.event.journal import is_reserved
 from ska_oso_oet.mptools import EventMessage, MPQueue, ProcWorker, QueueClosed, TerminateInterrupt
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.loader import ModuleFactory, ScriptUnreadable
+from ska_oso_oet.procedure.orders import Order, Word
 from ska_oso_oet.procedure.reports import Raised, Report, Returned, StateEntered
 
 if TYPE_CHECKING:
@@ -34,33 +35,18 @@ if TYPE_CHECKING:
 ORPHAN_GRACE_SECS: Final = 1.0
 
 
-class Order(StrEnum):
-    """What a ScriptWorker is told: the types of the messages in its inbox."""
-
-    LOAD = "LOAD"
-    RUN = "RUN"
-    PUBSUB = "PUBSUB"
-
-
-class Word(StrEnum):
-    """What a ScriptWorker tells: the types of the messages in its outbox."""
-
-    REPORT = "REPORT"
-    PUBSUB = "PUBSUB"
-    INTEREST = "INTEREST"
-
-
 class ScriptWorker(ProcWorker):
     """Loads user code in a child process and runs its functions on request.
 
     It acts on the messages of its inbox: LOAD (a script; its `init` is called as well), RUN (call `main`) and
     PUBSUB (an event of the bus, to be published here). What it publishes itself goes out as PUBSUB. Each
-    state that it enters is reported, and so is how it ended.
+    state on the way to READY is reported, and so is how the script ended.
 
     The main thread runs the script, so that signals reach it; a second thread reads the inbox and publishes
     what comes, so that a script hears events while it runs.
     """
 
+    takes_work_q = True
     _active: ClassVar[ScriptWorker | None] = None
 
     def init_args(self, work_q: MPQueue, *args: Any, **kwargs: Any) -> None:
@@ -155,7 +141,6 @@ class ScriptWorker(ProcWorker):
     def _main(self, module: ModuleType) -> None:
         order = self._next_order(Order.RUN)
         arguments = ProcedureInput.parse(order.msg["args"])
-        self.publish_lifecycle(ProcedureState.RUNNING)
         getattr(module, order.msg["fn_name"])(*arguments.args, **arguments.kwargs)
         self._report(Returned(interrupted=self._interrupted))
 
@@ -189,6 +174,9 @@ class ScriptWorker(ProcWorker):
         if getattr(self._from_bus, "busy", False):
             return
         name = topic.getName()
+        if is_reserved(name):
+            self.log.error("an event on %s was not sent: that topic is the controller's", name)
+            return
         try:
             self._put(EventMessage(self.name, Word.PUBSUB, {"topic": name, "data": kwargs}))
         except (TypeError, ValueError, RecursionError) as error:

@@ -1,0 +1,33 @@
+"""What ScriptExecutionService tells of procedures, beside the events that everyone sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+
+Result = Literal["ok", "failed", "aborted"]
+
+
+@dataclass(frozen=True, slots=True)
+class CommandOutcome:
+    """The end of a command that acted on a procedure: its result, and what to tell with it (JSON-ready)."""
+
+    command_id: str
+    result: Result
+    content: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcedureChange:
+    """The subject of an event that speaks of a change of a procedure.
+
+    `outcomes` are the commands that end with it; `progress_of` is the command whose progress the procedure's
+    is, if any.
+    """
+
+    summary: ProcedureSummary
+    outcomes: tuple[CommandOutcome, ...] = ()
+    progress_of: str | None = None

@@ -1,0 +1,36 @@
+"""Who may run beside whom."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ska_oso_oet.procedure.domain import Procedure
+
+
+class Exclusivity(StrEnum):
+    """One procedure at a time for each subarray, or one at a time altogether."""
+
+    SUBARRAY = "subarray"
+    GLOBAL = "global"
+
+
+def holder_for(
+    candidate: Procedure, holders: Iterable[Procedure], exclusivity: Exclusivity
+) -> Procedure | None:
+    """Find who of those that hold a subarray stands in the way of `candidate`, if anyone does.
+
+    A procedure without a subarray is exclusive against all.
+    """
+    return next((holder for holder in holders if _conflict(candidate, holder, exclusivity)), None)
+
+
+def _conflict(one: Procedure, other: Procedure, exclusivity: Exclusivity) -> bool:
+    if one.id == other.id:
+        return False
+    if exclusivity is Exclusivity.GLOBAL or one.subarray_id is None or other.subarray_id is None:
+        return True
+    return one.subarray_id == other.subarray_id

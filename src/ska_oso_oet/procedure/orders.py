@@ -1,0 +1,29 @@
+"""The types of the messages between the pool and its ScriptWorkers."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Order(StrEnum):
+    """What a ScriptWorker is told.
+
+    LOAD: a PrepareProcessCommand. RUN: `{"fn_name", "args"}`. PUBSUB: `{"topic", "data"}`, an event of the
+    bus.
+    """
+
+    LOAD = "LOAD"
+    RUN = "RUN"
+    PUBSUB = "PUBSUB"
+
+
+class Word(StrEnum):
+    """What a ScriptWorker tells.
+
+    REPORT: a Report. PUBSUB: `{"topic", "data"}`, an event that its script published. INTEREST: the topics
+    that its script listens to.
+    """
+
+    REPORT = "REPORT"
+    PUBSUB = "PUBSUB"
+    INTEREST = "INTEREST"
