@@ -343,7 +343,6 @@ def test_waiting_ends_with_completion(kind: type[threading.Event] | None) -> Non
     cancel = kind() if kind else None
     waiter = threading.Thread(target=lambda: answers.append(tracker.wait_for_task_completion(cancel)))
     waiter.start()
-    assert answers == []
 
     tracker.update_task(task_name="main", status=TaskStatus.COMPLETED)
     waiter.join(DEADLINE_S)
