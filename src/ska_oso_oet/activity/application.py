@@ -1,0 +1,187 @@
+"""ActivityService: the one door to activities, for any thread."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+
+from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivitySummary
+from ska_oso_oet.activity.preparation import Preparer, SBFiles
+from ska_oso_oet.activity.runner import MSG_SRC, ActivityRunner, Procedures, Publish
+from ska_oso_oet.errors import ActivityNotFound, OetError, Rejected
+from ska_oso_oet.models import Model
+from ska_oso_oet.oda.document import telescope_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ska_oso_oet.oda.sbdefinition import SBDefinition
+    from ska_oso_oet.oda.store import Oda
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+
+__all__ = ["ActivityService", "ActivitySettings", "Procedures", "Publish"]
+
+LOGGER = logging.getLogger(__name__)
+_ODA_THREADS: Final = 16
+"""Activities that wait for the ODA at the same time: one for each subarray of SKA-Mid."""
+_CLOSING: Final = "the OET is shutting down"
+
+
+class ActivitySettings(Model):
+    """Which telescope activities may be for, where scripts find their Scheduling Block, and the memory.
+
+    `sb_dir` must be this controller's alone. `history_length` is how many ended activities are kept.
+    """
+
+    sb_dir: Path
+    telescope: Annotated[str, AfterValidator(telescope_name)] = "skamid"
+    history_length: int = Field(default=10, ge=0)
+
+
+class ActivityService:
+    """Runs scripts that are referenced by activities of Scheduling Blocks.
+
+    Every method returns at once, but `close`. The ODA is used on threads of this service's own, and
+    everything else happens on one more, in order: `announce` gets the summary of every change of an
+    activity there, and what `publish` and `procedures` are given comes from there.
+    """
+
+    def __init__(
+        self,
+        oda: Oda,
+        procedures: Procedures,
+        publish: Publish,
+        announce: Callable[[ActivitySummary], None],
+        settings: ActivitySettings,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._files = SBFiles(settings.sb_dir)
+        self._preparer = Preparer(oda, self._files, settings.telescope)
+        self._runner = ActivityRunner(
+            procedures, publish, self._record, self._forget, self._files, settings.history_length
+        )
+        self._publish = publish
+        self._announce = announce
+        self._clock = clock
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._summaries: dict[int, ActivitySummary] = {}
+        self._mailbox = ThreadPoolExecutor(1, thread_name_prefix="activities")
+        self._oda_pool = ThreadPoolExecutor(_ODA_THREADS, thread_name_prefix="oda")
+
+    def prepare_run_activity(
+        self, command: ActivityCommand, request_id: str | None = None
+    ) -> ActivitySummary:
+        """Begin to run an activity; it is listed, in state REQUESTED, when this returns.
+
+        Its later states are announced. `request_id` becomes the `command_id` of the activity and of its
+        procedure. Raises Rejected when the service is closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise Rejected(_CLOSING)
+            activity = Activity(next(self._ids), command, self._clock(), request_id)
+            summary = activity.summary()
+            self._summaries[activity.id] = summary
+            self._mailbox.submit(self._step, self._runner.accept, activity)
+            self._oda_pool.submit(self._prepare, activity.id, command)
+        return summary
+
+    def summarise(self, activity_ids: Sequence[int] | None = None) -> list[ActivitySummary]:
+        """Describe the activities with these ids, without ids all that are known; oldest first.
+
+        Raises ActivityNotFound for an id that is not known.
+        """
+        with self._lock:
+            summaries = dict(self._summaries)
+        if activity_ids is None:
+            return list(summaries.values())
+        for activity_id in activity_ids:
+            if activity_id not in summaries:
+                raise ActivityNotFound(f"there is no activity {activity_id}, or it has left the history")
+        return [summaries[activity_id] for activity_id in sorted(set(activity_ids))]
+
+    def list_activities(
+        self, activity_ids: Sequence[int] | None = None, request_id: str | None = None
+    ) -> list[ActivitySummary]:
+        """Answer a user's request for a list, and let it be seen on the event bus."""
+        ids = None if activity_ids is None else list(activity_ids)
+        self._publish("request.activity.list", MSG_SRC, {"activity_ids": ids}, request_id=request_id)
+        summaries = self.summarise(activity_ids)
+        result = [summary.to_dict() for summary in summaries]
+        self._publish("activity.pool.list", MSG_SRC, {"result": result}, request_id=request_id)
+        return summaries
+
+    def stop_activity(self, activity_id: int, message: str = "stopped on request") -> None:
+        """Stop an activity; its end is announced. One that has ended stays as it is."""
+        self.summarise([activity_id])
+        self._post(self._runner.stop, activity_id, message, self._clock())
+
+    def on_procedure_changed(self, procedure: ProcedureSummary) -> None:
+        """Follow a procedure: to be called, in order, with each change of every procedure."""
+        self._post(self._runner.follow, procedure, self._clock())
+
+    def write_sbd_to_file(self, sbd: SBDefinition) -> str:
+        """Write a Scheduling Block where scripts find theirs, and return the path."""
+        return str(self._files.write(sbd, self._clock()))
+
+    def close(self) -> None:
+        """End every activity, remove their files and stop the threads; procedures are left alone.
+
+        Waits for calls of the ODA that are under way, for as long as the ODA's timeouts allow.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._oda_pool.shutdown(cancel_futures=True)
+        self._mailbox.submit(self._step, self._runner.end_all, _CLOSING, self._clock())
+        self._mailbox.shutdown()
+
+    # ---------------------------------------------------------------- on the ODA's threads
+    def _prepare(self, activity_id: int, command: ActivityCommand) -> None:
+        try:
+            preparation = self._preparer.prepare(command, self._clock())
+        except OetError as error:
+            self._post(self._runner.fail, activity_id, str(error), self._clock())
+        except Exception as error:
+            LOGGER.exception("Activity %d cannot be prepared", activity_id)
+            message = f"{type(error).__name__}: {error}"
+            self._post(self._runner.fail, activity_id, message, self._clock())
+        else:
+            if not self._post(self._runner.launch, activity_id, preparation, self._clock()):
+                self._files.remove(preparation.sb_file)
+
+    # ---------------------------------------------------------------- on the service's thread
+    def _post(self, action: Callable[..., object], *arguments: Any) -> bool:
+        """Have `action` called in its turn; False when the service is closed."""
+        with self._lock:
+            if not self._closed:
+                self._mailbox.submit(self._step, action, *arguments)
+            return not self._closed
+
+    def _step(self, action: Callable[..., object], *arguments: Any) -> None:
+        try:
+            action(*arguments)
+        except Exception:
+            LOGGER.exception("An activity could not take a step")
+
+    def _record(self, summary: ActivitySummary) -> None:
+        with self._lock:
+            self._summaries[summary.id] = summary
+        try:
+            self._announce(summary)
+        except Exception:  # whoever cannot listen must not keep an activity from going on
+            LOGGER.exception("A change of activity %d was not announced", summary.id)
+
+    def _forget(self, activity_id: int) -> None:
+        with self._lock:
+            del self._summaries[activity_id]
