@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := rest,db,sim,debug,dev
+EXTRAS := rest,db,sim,debug,docs,dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
 SOURCES := src tests scripts
