@@ -17,9 +17,14 @@ import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from ska_oso_oet.client_events import EventStream
-from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_link import CALL_TIMEOUT, TangoLink
-from ska_oso_oet.client_waiting import describe_procedure, wait_for_command, wait_for_procedure
+from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
+from ska_oso_oet.client_link import TangoLink
+from ska_oso_oet.client_waiting import (
+    describe_procedure,
+    same_procedure,
+    wait_for_command,
+    wait_for_procedure,
+)
 from ska_oso_oet.errors import (
     ActivityNotFound,
     InvalidArgument,
@@ -121,7 +126,11 @@ class OETClient:
         return self.describe(procedure_id)
 
     def stop(
-        self, procedure_id: int | None = None, *, run_abort: bool = True, timeout: float | None = None
+        self,
+        procedure_id: int | None = None,
+        *,
+        run_abort: bool = True,
+        timeout: float | Deadline | None = None,
     ) -> Stopped:
         """End a procedure, by default the one that is running, and wait until its process is gone.
 
@@ -131,7 +140,7 @@ class OETClient:
             procedure_id = _the_running(self.list())
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         command_id = self._submit("StopProcedure", command)
-        result = wait_for_command(self._link, command_id, Deadline(timeout))
+        result = wait_for_command(self._link, command_id, Deadline.of(timeout))
         return Stopped(self.describe(procedure_id), result)
 
     def run(
@@ -152,24 +161,25 @@ class OETClient:
         deadline = Deadline(timeout)
         main = ProcedureInput.of(*args, **kwargs)
         created = self.create(as_command(script, init or ProcedureInput(), main))
-        ready = self.wait(created.id, {ProcedureState.READY}, deadline.remaining)
+        ready = self.wait(created.id, {ProcedureState.READY}, deadline)
         if ready.state is not ProcedureState.READY:
             return ready
+        deadline.check(f"procedure {ready.id} is READY and has not been started")
         self.start(created.id)
-        return self.wait(created.id, timeout=deadline.remaining)
+        return self.wait(created.id, timeout=deadline)
 
     def wait(
         self,
         procedure_id: int,
         states: Collection[ProcedureState] = (),
-        timeout: float | None = None,
+        timeout: float | Deadline | None = None,
     ) -> ProcedureSummary:
         """Wait until a procedure has entered one of `states`, or has ended.
 
         Raises WaitTimeout after `timeout` seconds, ProcedureNotFound when the controller was restarted
         meanwhile, and ControllerUnreachable when it stays away for 30 s.
         """
-        return wait_for_procedure(self._link, procedure_id, states, Deadline(timeout))
+        return wait_for_procedure(self._link, procedure_id, states, Deadline.of(timeout))
 
     def list(self) -> Sequence[ProcedureSummary]:
         """List every live procedure and the newest finished ones, oldest first."""
@@ -179,6 +189,10 @@ class OETClient:
     def describe(self, procedure_id: int = 0) -> ProcedureSummary:
         """Describe a procedure; 0 is the newest one."""
         return describe_procedure(self._link, procedure_id)
+
+    def refresh(self, known: ProcedureSummary) -> ProcedureSummary:
+        """Describe a procedure again; ProcedureNotFound also when its number means another one by now."""
+        return same_procedure(self._link, known)
 
     def output(self, procedure_id: int, since: int = 0) -> dict[str, Any]:
         """Read what the procedure's process has written, from line `since` on, as GetOutput answers it."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+CALL_TIMEOUT: Final = 3.0
+"""Seconds in which the controller must answer a call; Tango's own default."""
+
 QUIET_TIME: Final = 3.0
 """Seconds without news after which the controller is asked."""
 
@@ -52,6 +55,11 @@ class Deadline:
         self.timeout = timeout
         self._clock = clock
         self._end = None if timeout is None else clock() + timeout
+
+    @classmethod
+    def of(cls, timeout: float | Deadline | None) -> Deadline:
+        """Take seconds from now, or a deadline that several steps share."""
+        return timeout if isinstance(timeout, Deadline) else cls(timeout)
 
     @property
     def remaining(self) -> float | None:

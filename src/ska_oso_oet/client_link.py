@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tango
 
+from ska_oso_oet.client_inbox import CALL_TIMEOUT
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, NotFound, OetError, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-CALL_TIMEOUT: Final = 3.0
-"""Seconds in which the controller must answer a call; Tango's own default."""
 
 _REASONS: Final[dict[str, type[OetError]]] = {
     "OET_InvalidArgument": InvalidArgument,

@@ -1,0 +1,108 @@
+"""`oet activity`: run, list, describe."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ska_oso_oet.cli import exit_codes, tables
+from ska_oso_oet.cli.exit_codes import ExitCode
+from ska_oso_oet.cli.following import Follower
+from ska_oso_oet.cli.procedure import Flag
+from ska_oso_oet.cli.session import Session, with_session
+from ska_oso_oet.errors import InvalidArgument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+app = typer.Typer(no_args_is_help=True, help="Run the activities of Scheduling Blocks.")
+
+Aid = Annotated[int | None, typer.Option("--aid", min=1, help="The activity's ID.")]
+
+
+@app.command()
+@with_session
+def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters of its function
+    session: Session,
+    *,
+    activity_name: Annotated[str, typer.Argument(metavar="ACTIVITY")],
+    sbd_id: Annotated[str, typer.Argument(metavar="SBD_ID")],
+    script_args: Annotated[
+        str,
+        typer.Option(
+            "--script_args", "--script-args", metavar="JSON", help='{"init": {"kwargs": {"foo": "bar"}}}'
+        ),
+    ] = "{}",
+    prepare_only: Annotated[
+        Flag,
+        typer.Option("--prepare_only", "--prepare-only", case_sensitive=False, help="Do not call main."),
+    ] = Flag.FALSE,
+    create_env: Annotated[
+        Flag,
+        typer.Option(
+            "--create_env", "--create-env", case_sensitive=False, help="Give it an environment of its own."
+        ),
+    ] = Flag.FALSE,
+    listen: Annotated[Flag, typer.Option("--listen", case_sensitive=False, help="Follow it.")] = Flag.TRUE,
+) -> ExitCode:
+    """Run an activity of a Scheduling Block, and follow its procedure to its end."""
+    request = {
+        "prepare_only": prepare_only is Flag.TRUE,
+        "create_env": create_env is Flag.TRUE,
+        "script_args": _script_args(script_args),
+    }
+    follower = Follower(session) if listen is Flag.TRUE and prepare_only is Flag.FALSE else None
+    activity = session.client.run_activity(activity_name, sbd_id, **request)
+    session.procedure_id = activity["procedure_id"]
+    session.interrupted = f"no longer following; activity {activity['id']} goes on"
+    if follower is not None and session.procedure_id is not None:
+        if not session.json:
+            tables.print_activities([activity])
+        follower.until(session.client.describe(session.procedure_id))
+        activity = session.client.describe_activity(activity["id"])
+    return _report(session, activity)
+
+
+@app.command("list")
+@with_session
+def list_activities(session: Session, aid: Aid = None) -> ExitCode:
+    """List the activities, or one of them."""
+    client = session.client
+    activities = client.list_activities() if aid is None else [client.describe_activity(aid)]
+    if session.json:
+        session.document({"activities": list(activities)})
+    else:
+        tables.print_activities(activities)
+    return ExitCode.DONE
+
+
+@app.command()
+@with_session
+def describe(session: Session, aid: Aid = None) -> ExitCode:
+    """Show the arguments and the states of an activity, by default the newest."""
+    activity = session.client.describe_activity(aid or 0)
+    if session.json:
+        session.document({"activity": activity})
+    else:
+        tables.print_activity(activity, session.client.uri)
+    return ExitCode.DONE
+
+
+def _script_args(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise InvalidArgument(f"--script_args is not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise InvalidArgument("--script_args is a JSON object, by function name")
+    return document
+
+
+def _report(session: Session, activity: Mapping[str, Any]) -> ExitCode:
+    if session.json:
+        session.document({"activity": dict(activity)})
+    else:
+        tables.print_activities([dict(activity)])
+    return exit_codes.of_state(activity["state"])

@@ -1,0 +1,144 @@
+"""The `oet` application: its options, `listen`, `up`, and the one place where errors end."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path  # noqa: TC003 - Typer reads it at run time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ska_oso_oet import __version__
+from ska_oso_oet.cli import activity, procedure
+from ska_oso_oet.cli.arguments import with_flag_values
+from ska_oso_oet.cli.exit_codes import ExitCode
+from ska_oso_oet.cli.following import notice
+from ska_oso_oet.cli.output import answer, diagnostic
+from ska_oso_oet.cli.session import Json, RootDevice, Session, Timeout, print_error, with_session
+from ska_oso_oet.client_events import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ska_oso_oet.client_events import StreamItem
+
+app = typer.Typer(name="oet", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app.add_typer(procedure.app, name="procedure")
+app.add_typer(activity.app, name="activity")
+
+# The base of everything that is wrong with a command line, whichever Click Typer is built on.
+_UsageError: Any = typer.BadParameter.__bases__[0]
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if wanted:
+        answer(f"oet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    ctx: typer.Context,
+    *,
+    as_json: Json = False,
+    device: RootDevice = None,
+    timeout: Timeout = None,
+    version: Annotated[  # noqa: ARG001 - acts when it is parsed
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Control the Observation Execution Tool; TANGO_HOST names the Tango database."""
+    ctx.obj = {"json": as_json, "device": device, "timeout": timeout}
+
+
+@app.command()
+@with_session
+def listen(
+    session: Session,
+    topic: Annotated[
+        list[str] | None, typer.Option("--topic", help="Only this topic and those below it; repeat for more.")
+    ] = None,
+    since: Annotated[
+        int | None, typer.Option("--since", min=0, help="Begin after the event with this number.")
+    ] = None,
+) -> ExitCode:
+    """Print events as they happen, until Ctrl-C or --timeout; with --json, one JSON object on each line."""
+    stream = session.owns(session.client.events(topic or (), since))
+    try:
+        while session.deadline.remaining != 0.0:
+            item = stream.get(session.deadline.remaining)
+            if item is not None:
+                _print_item(item, as_json=session.json)
+        for item in stream.drain():
+            _print_item(item, as_json=session.json)
+    except KeyboardInterrupt:
+        pass
+    return ExitCode.DONE
+
+
+def _print_item(item: StreamItem, *, as_json: bool) -> None:
+    if as_json:
+        answer(json.dumps({"kind": type(item).__name__, **asdict(item)}))
+    elif isinstance(item, Event):
+        data = {"msg_src": item.msg_src, "request_id": item.request_id, **item.data}
+        answer(f"event: {item.topic}\ndata: {json.dumps(data)}\n")
+    else:
+        diagnostic(notice(item))
+
+
+@app.command()
+def up(
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="Of the Tango database; 0 for a free one.")
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data_dir", "--data-dir", help="Where it keeps its data.")
+    ] = None,
+) -> int:
+    """Run a Tango database and the controller on this machine, until Ctrl-C."""
+    from ska_oso_oet import embedded  # noqa: PLC0415 - only this command needs it
+
+    given: dict[str, Any] = {} if port is None else {"port": port}
+    return embedded.up(data_dir=data_dir, **given)
+
+
+def main() -> None:
+    """Be the `oet` program."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code; a fault is a message, never a traceback.
+
+    With OET_DEBUG set, the traceback is shown.
+    """
+    _let_any_text_out()
+    as_json = "--json" in arguments
+    try:
+        return int(app(with_flag_values(arguments), prog_name="oet", standalone_mode=False) or 0)
+    except _UsageError as error:
+        if as_json:
+            print_error("OET_InvalidArgument", error.format_message(), as_json=True)
+        else:
+            error.show()
+        return ExitCode.USAGE
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + 13
+    except Exception as error:
+        if "OET_DEBUG" in os.environ:
+            raise
+        print_error("OET_Fault", f"a fault in oet itself: {type(error).__name__}: {error}", as_json=as_json)
+        return ExitCode.FAULT
+
+
+def _let_any_text_out() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,166 @@
+"""One run of `oet`: its common options, its connection, what it prints and how it ends."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import os
+import sys
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from ska_oso_oet.cli import exit_codes
+from ska_oso_oet.cli.exit_codes import ExitCode
+from ska_oso_oet.cli.output import answer, diagnostic
+from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
+from ska_oso_oet.errors import OetError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.client import OETClient
+
+Resource = TypeVar("Resource")
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel="Common")
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option("--timeout", min=0, metavar="S", help="Give up after S seconds.", rich_help_panel="Common"),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        "--device", help="The controller [default: mid-oso/oet-controller/01].", rich_help_panel="Common"
+    ),
+]
+RootDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device", envvar="OET_DEVICE", help="The controller [default: mid-oso/oet-controller/01]."
+    ),
+]
+
+
+class Session:
+    """What a command needs: the client, the deadline and the way out."""
+
+    def __init__(
+        self, device: str | None, timeout: float | None, options: tuple[str, ...] = (), *, as_json: bool
+    ) -> None:
+        self.json = as_json
+        self.options = options
+        self.interrupted = "interrupted"
+        """What Ctrl-C means now, for the user."""
+        self.procedure_id: int | None = None
+        """The procedure that this run is about, once it is known."""
+        self._device = device
+        self._timeout = timeout
+        self.deadline = Deadline(timeout)
+        self._resources = ExitStack()
+
+    @functools.cached_property
+    def client(self) -> OETClient:
+        """The connection; Tango is imported here, and only here."""
+        from ska_oso_oet.client import DEFAULT_DEVICE, OETClient  # noqa: PLC0415 - takes 0.2 s
+
+        call_timeout = CALL_TIMEOUT if self._timeout is None else min(max(self._timeout, 0.1), CALL_TIMEOUT)
+        return self.owns(OETClient(self._device or DEFAULT_DEVICE, call_timeout))
+
+    def owns(self, resource: AbstractContextManager[Resource]) -> Resource:
+        """Close a resource at the end of the session."""
+        return self._resources.enter_context(resource)
+
+    def document(self, document: dict[str, Any]) -> None:
+        """Print the JSON document."""
+        answer(json.dumps(_jsonable(document)))
+
+    def fail(self, code: str, message: str) -> None:
+        """Say what went wrong."""
+        print_error(code, message, as_json=self.json, procedure_id=self.procedure_id)
+
+    def close(self) -> None:
+        """Close the connection.
+
+        Tango's C++ library writes to stderr about every event that arrives while it unsubscribes; by now
+        all that the user should read is written.
+        """
+        sys.stdout.flush()
+        sys.stderr.flush()
+        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device, not a file
+            os.dup2(nothing.fileno(), 2)
+        self._resources.close()
+
+
+def print_error(code: str, message: str, *, as_json: bool, procedure_id: int | None = None) -> None:
+    """Report an error: as the JSON document on stdout, or as a line on stderr."""
+    if not as_json:
+        diagnostic(message)
+        return
+    document: dict[str, Any] = {"error": {"code": code, "message": message}}
+    if procedure_id is not None:
+        document["procedure_id"] = procedure_id
+    answer(json.dumps(document))
+
+
+def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Give a command its Session, and the options that every command has."""
+
+    @functools.wraps(function)
+    def command(
+        ctx: typer.Context,
+        *,
+        as_json: bool,
+        device: str | None,
+        timeout: float | None,
+        **options: Any,
+    ) -> ExitCode:
+        common = ctx.obj or {}
+        session = Session(
+            device or common.get("device"),
+            common.get("timeout") if timeout is None else timeout,
+            tuple(name for parameter in ctx.command.params for name in parameter.opts),
+            as_json=as_json or common.get("json", False),
+        )
+        try:
+            return function(session, **options)
+        except OetError as error:
+            session.fail(error.code, str(error))
+            return exit_codes.of_error(error)
+        except KeyboardInterrupt:
+            session.fail("OET_Interrupted", session.interrupted)
+            return ExitCode.INTERRUPTED
+        finally:
+            session.close()
+
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    word = inspect.Parameter.KEYWORD_ONLY
+    common_options = [
+        inspect.Parameter("ctx", word, annotation=typer.Context),
+        inspect.Parameter("as_json", word, annotation=Json, default=False),
+        inspect.Parameter("device", word, annotation=Device, default=None),
+        inspect.Parameter("timeout", word, annotation=Timeout, default=None),
+    ]
+    parameters = [parameter.replace(kind=word) for parameter in own] + common_options
+    # Typer reads the options of a command from its signature.
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del command.__wrapped__
+    return command
+
+
+def _jsonable(value: Any) -> Any:
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    if isinstance(value, dict):
+        return {key: _jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(item) for item in value]
+    return value

@@ -1,0 +1,124 @@
+"""What people read: the tables of `oet`, with the columns that users know."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ska_oso_oet.cli.output import answer, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+
+_STYLES: Final = {"COMPLETE": "green", "FAILED": "bold red", "STOPPED": "yellow", "RUNNING": "cyan"}
+_WIDE: Final = 10_000
+"""Columns of output that is not a terminal: nothing is ever cut or wrapped there."""
+
+
+def moment(seconds: float, *, fraction: bool = False) -> str:
+    """Write a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime(f"%Y-%m-%d %H:%M:%S{'.%f' if fraction else ''}")
+
+
+def script_name(procedure: ProcedureSummary) -> str:
+    """Name a procedure's script: its URI, or the name that an embedded one was given."""
+    script: Any = procedure.script
+    return str(getattr(script, "script_uri", None) or script.script_name)
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Print a table on stdout."""
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    terminal = sys.stdout.isatty()
+    console = Console(markup=False, highlight=False, emoji=False, width=None if terminal else _WIDE)
+    console.print(table)
+    answer()
+
+
+def _cell(value: object) -> Text:
+    text = visible(value)
+    return Text(text, style=_STYLES.get(text, ""))
+
+
+def print_procedures(procedures: Iterable[ProcedureSummary]) -> None:
+    """Print one line for each procedure."""
+    rows = [(item.id, script_name(item), moment(item.created_at), item.state.value) for item in procedures]
+    print_table(("ID", "Script", "Creation time", "State"), rows)
+
+
+def print_procedure(procedure: ProcedureSummary, controller: str) -> None:
+    """Print all that is known of a procedure."""
+    print_table(
+        ("ID", "Script", "URI"),
+        [(procedure.id, script_name(procedure), _attribute(controller, "procedures"))],
+    )
+    print_table(
+        ("Time", "State"),
+        [(moment(when, fraction=True), state.value) for state, when in procedure.history.process_states],
+    )
+    calls = (("init", procedure.script_args.init), ("main", procedure.script_args.main))
+    print_table(
+        ("Index", "Method", "Arguments", "Keyword Arguments"),
+        [(index, method, call.args, call.kwargs) for index, (method, call) in enumerate(calls, 1)],
+    )
+    git = getattr(procedure.script, "git_args", None)
+    if git is not None:
+        print_table(
+            ("Repository", "Branch", "Commit"), [(git.git_repo, git.git_branch or "", git.git_commit or "")]
+        )
+    print_failure(procedure)
+
+
+def print_failure(procedure: ProcedureSummary) -> None:
+    """Print how a procedure ended, and the stack trace, if there is something to say."""
+    if procedure.exit is not None and procedure.exit.message:
+        answer(f"Ended: {procedure.exit.message}\n")
+    if procedure.history.stacktrace:
+        answer(f"Stack trace\n-----------\n{procedure.history.stacktrace.rstrip()}\n")
+
+
+def _attribute(controller: str, name: str) -> str:
+    """Name the attribute that a Tango client finds it in."""
+    device, mark, option = controller.partition("#")
+    return f"{device}/{name}{mark}{option}"
+
+
+def print_activities(activities: Iterable[dict[str, Any]]) -> None:
+    """Print one line for each activity."""
+    print_table(
+        ("ID", "Activity", "SB ID", "Creation Time", "Procedure ID", "State"),
+        [
+            (
+                item["id"],
+                item["activity_name"],
+                item["sbd_id"],
+                moment(item["activity_states"][0][1]),
+                item["procedure_id"],
+                item["state"],
+            )
+            for item in activities
+        ],
+    )
+
+
+def print_activity(activity: dict[str, Any], controller: str) -> None:
+    """Print all that is known of an activity."""
+    keys = ("id", "activity_name", "sbd_id", "procedure_id", "state")
+    print_table(("ID", "Activity", "SB ID", "Procedure ID", "State"), [[activity[key] for key in keys]])
+    print_table(("URI", "Prepare Only"), [(_attribute(controller, "activities"), activity["prepare_only"])])
+    states = [(moment(when, fraction=True), state) for state, when in activity["activity_states"]]
+    print_table(("Time", "State"), states)
+    calls = [(name, call["args"], call["kwargs"]) for name, call in activity["script_args"].items()]
+    print_table(("Method", "Arguments", "Keyword Arguments"), calls, title="Script Arguments")
