@@ -22,6 +22,7 @@ from ska_oso_oet.procedure.environment_build import (
     EnvironmentTimeout,
     controller_paths,
     python_of,
+    script_variables,
     site_packages_of,
 )
 from ska_oso_oet.procedure.git_cache import RECENT_S, DirectoryCache, no_message
@@ -39,6 +40,10 @@ class Environment(Model):
     location: Path
     site_packages: Path
     python: Path
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables for a process that runs on `python`."""
+        return script_variables(self.location)
 
 
 class EnvironmentManager:

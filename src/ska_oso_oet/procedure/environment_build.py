@@ -126,10 +126,8 @@ class Build:
             raise EnvironmentFailed(f"{what} failed (exit code {code}): {'; '.join(errors)}")
 
     def _variables(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
-        return kept | {
+        return script_variables(self._location) | {
             "TMPDIR": str(self._scratch),  # deleted with the attempt, if it is killed
-            "PYTHONNOUSERSITE": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_NO_INPUT": "1",
             "PIP_PROGRESS_BAR": "off",
@@ -166,6 +164,16 @@ def controller_paths() -> list[str]:
 def python_of(location: Path) -> Path:
     """Return an environment's interpreter."""
     return location / "bin" / "python"
+
+
+def script_variables(location: Path) -> dict[str, str]:
+    """Return this process's variables as they are for a process on an environment's interpreter."""
+    kept = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
+    return kept | {
+        "PATH": f"{python_of(location).parent}:{os.environ.get('PATH', os.defpath)}",
+        "VIRTUAL_ENV": str(location),
+        "PYTHONNOUSERSITE": "1",
+    }
 
 
 def site_packages_of(location: Path) -> Path:
