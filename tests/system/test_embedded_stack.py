@@ -182,6 +182,17 @@ def test_a_server_that_keeps_dying_ends_the_stack(run_up: Start) -> None:
     assert stack.processes() == []
 
 
+def test_a_program_that_vanishes_ends_the_stack(run_up: Start, tmp_path: Path) -> None:
+    stack = run_up(limits="pauses=(0.01, 0.02)")
+    stack.wait_ready()
+    (tmp_path / "programs" / "StandIn").unlink()
+    stack.named("StandIn").kill()
+    assert stack.wait_exit() == 1
+    assert "gave up after 2 restarts" in stack.stderr
+    assert "No such file or directory" in stack.stderr
+    assert stack.processes() == []
+
+
 def test_a_server_that_does_not_start_is_named_with_its_reason(run_up: Start) -> None:
     stack = run_up("01 broken")
     assert stack.wait_exit() == 1

@@ -25,6 +25,7 @@ READY_LINE = "Ready to accept request"  # every Tango server, C++ and Python, pr
 _ALARM = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LONGEST_LINE = 1 << 16
+_NOT_STARTED = 127  # what a shell says of a program that it cannot start
 _libc = ctypes.CDLL(None)
 
 
@@ -35,8 +36,9 @@ class StackError(OetError):
 
 
 def show(message: str) -> None:
-    """Tell the person at the terminal; stdout is kept for the ready line."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is what `oet up` says to its user
+    """Tell the person at the terminal, if it is still there; stdout is kept for the ready line."""
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is what `oet up` says to its user
 
 
 class Child:
@@ -87,6 +89,8 @@ class Child:
             )
         except OSError as error:
             os.close(self._pipe)
+            self.tail.append(str(error))
+            self.exit.set_result(_NOT_STARTED)
             raise StackError(f"{self.name} cannot be started: {error}") from None
         finally:
             os.close(write_end)

@@ -135,7 +135,9 @@ class _Stack:
             late = ", ".join(
                 f"{child.name} (log {child.log})" for child in self._children if not child.answers
             )
-            raise StackError(f"not ready within {self._limits.start:g} s: {late}") from None
+            raise StackError(
+                f"not ready within {self._limits.start:g} s: {late or 'the registration of the devices'}"
+            ) from None
         print(f"ready TANGO_HOST={HOST}:{self._port}", flush=True)  # noqa: T201 - programs wait for this line
         try:
             async with asyncio.TaskGroup() as group:
