@@ -178,7 +178,8 @@ class ActivityRunner:
 
     # ---------------------------------------------------------------- changes
     def _enter(self, activity: Activity, to: ActivityState, now: float, message: str | None = None) -> None:
-        for state in steps(activity.state, to):
+        path = steps(activity.state, to)
+        for state in path:
             activity.message = message if state is to else None
             ran = activity.state is ActivityState.RUNNING
             activity.advance(state, now)
@@ -186,7 +187,7 @@ class ActivityRunner:
             topic = SB_EVENTS.get((activity.command.activity_name, state))
             if topic and (ran or not state.final):
                 self._say(topic, {"sb_id": activity.command.sbd_id}, activity)
-        if activity.state.final and activity not in self._finished:
+        if path and activity.state.final:
             self._finished.append(activity)
             self._trim()
 
