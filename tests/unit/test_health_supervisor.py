@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.health import Component, HealthEvaluationPolicy, HealthStateModel, HealthSupervisor
+from ska_oso_oet.health import (
+    Component,
+    HealthEvaluationPolicy,
+    HealthStateModel,
+    HealthSupervisor,
+    Probe,
+    ProbeRunner,
+)
 from ska_oso_oet.ska.control_model import AdminMode, HealthState
 
 if TYPE_CHECKING:
@@ -224,9 +231,12 @@ def test_a_fault_of_the_device_itself_is_published_at_once(
 
 
 def test_a_policy_that_raises_does_not_end_supervision(published: Published) -> None:
+    raised = threading.Event()
+
     class Broken(HealthEvaluationPolicy):
         def evaluate(self, snapshot: Any) -> HealthState:
             if snapshot[FORK_SERVER.name].health is HealthState.DEGRADED:
+                raised.set()
                 raise ZeroDivisionError
             return super().evaluate(snapshot)
 
@@ -236,10 +246,35 @@ def test_a_policy_that_raises_does_not_end_supervision(published: Published) -> 
     supervisor.on_subsystem_event(FORK_SERVER, health=HealthState.DEGRADED)
     supervisor.start()
     try:
+        assert raised.wait(DEADLINE_S)
         supervisor.report_probe(FORK_SERVER, HealthState.OK, None)
         assert published.next() == ("healthState", HealthState.OK)
     finally:
         supervisor.stop()
+
+
+def test_a_probe_drives_the_health_of_the_device(slow: HealthSupervisor, published: Published) -> None:
+    answers = iter(
+        [
+            (HealthState.OK, None),
+            (HealthState.FAILED, "a worker could not be started: Cannot allocate memory"),
+            (HealthState.OK, None),
+        ]
+    )
+    runner = ProbeRunner(slow.report_probe)
+    runner.add(Probe(FORK_SERVER, lambda: next(answers), period_s=NEVER_S))
+    runner.start()
+    try:
+        assert published.next() == ("healthState", HealthState.OK)
+        runner.request("fork server")
+        message = "fork server: a worker could not be started: Cannot allocate memory"
+        assert published.next() == ("healthInfo", {DEVICE: [message]})
+        assert published.next() == ("healthState", HealthState.FAILED)
+        runner.request("fork server")
+        assert published.next() == ("healthInfo", {})
+        assert published.next() == ("healthState", HealthState.OK)
+    finally:
+        runner.stop()
 
 
 def test_stopping_ends_the_thread(published: Published) -> None:

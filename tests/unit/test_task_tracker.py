@@ -207,6 +207,17 @@ def test_progress_is_not_reported_unless_asked_for(receiver: Receiver) -> None:
     assert receiver.payloads == []
 
 
+def test_reported_progress_does_not_go_back_for_a_part_that_was_not_expected(receiver: Receiver) -> None:
+    tracker = TaskTracker("task", 1, receiver, report_progress=True)
+
+    tracker.update_task(task_name="main", status=TaskStatus.IN_PROGRESS, progress=80)
+    tracker.update_task(task_name="late comer", status=TaskStatus.IN_PROGRESS, progress=10)
+    assert tracker.progress == 45
+    tracker.update_task(task_name="late comer", status=TaskStatus.COMPLETED)
+
+    assert receiver.steps == [80, 90]
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(-5, 0), (250, 100), (33.9, 33), ("40", 0), (float("nan"), 0), (float("inf"), 100), (None, 0), ([1], 0)],

@@ -63,7 +63,7 @@ class ProbeSchedule:
     def end(self, name: str, now: float) -> bool:
         """Note that `name` has ended, and return whether in time; if not it is due at once."""
         entry = self._entries[name]
-        in_time = not entry.expired and entry.started is not None and now < entry.started + entry.timeout_s
+        in_time = entry.started is not None and now < entry.started + entry.timeout_s
         entry.started = None
         if not in_time:
             entry.due = now

@@ -141,15 +141,15 @@ class HealthSupervisor:
 
         For the supervision thread, and for tests that do not start it.
         """
-        with self._wake:
-            forwarded, self._forwarded = self._forwarded, {}
         revision = self._store.revision()
-        if revision == self._evaluated_revision and not forwarded and not force:
+        if revision == self._evaluated_revision and not self._forwarded and not force:
             return False
         snapshot = self._store.snapshot()
         health, changed = self._model.update(self._policy.evaluate(snapshot))
         own = self._diagnostics.evaluate(snapshot, health, context=self._model.context())
         self._evaluated_revision = revision
+        with self._wake:
+            forwarded, self._forwarded = self._forwarded, {}
         self._info.update_health_info(own, subsystem_updates_by_source=forwarded)
         if changed:
             self._publish("healthState", health)
