@@ -6,6 +6,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ska_oso_oet.errors import OetError
 from ska_oso_oet.procedure.reports import Left, Raised
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ _OURS: Final = tuple(str(Path(__file__).with_name(name)) for name in ("worker.py
 
 def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
     """Describe what a script raised, by its own frames: those of the engine tell a user nothing."""
+    if isinstance(error, OetError):
+        return Raised(message=str(error), interrupted=interrupted)
     lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
     return Raised(
         message=_one_line(error), stacktrace="".join(lines)[-MAX_STACKTRACE:], interrupted=interrupted

@@ -13,6 +13,7 @@ from pubsub import pub
 from pubsub.core import INotificationHandler
 
 from ska_oso_oet.event import topics
+from ska_oso_oet.event.bus import topic_names
 from ska_oso_oet.event.journal import is_reserved
 from ska_oso_oet.mptools import EventMessage, MPQueue, ProcWorker, QueueClosed, TerminateInterrupt
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import CallArgs
 
 ORPHAN_GRACE_SECS: Final = 1.0
+
+# Done once, in the fork server, for all workers.
+pub.addTopicDefnProvider(topics, pub.TOPIC_TREE_FROM_CLASS)
+for _name in topic_names():
+    pub.getDefaultTopicMgr().getOrCreateTopic(_name)
 
 
 class ScriptWorker(ProcWorker):
@@ -102,7 +108,6 @@ class ScriptWorker(ProcWorker):
     def startup(self) -> None:
         """Join the event bus and start to read the inbox."""
         ScriptWorker._active = self
-        pub.addTopicDefnProvider(topics, pub.TOPIC_TREE_FROM_CLASS)
         pub.addNotificationHandler(self._interest)
         pub.setNotificationFlags(subscribe=True, unsubscribe=True)
         pub.subscribe(self.republish, pub.ALL_TOPICS)

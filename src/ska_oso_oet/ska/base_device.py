@@ -47,7 +47,7 @@ from ska_oso_oet.ska.lrc_record import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LongStringArray", "SKABaseDevice"]
+__all__ = ["LongStringArray", "SKABaseDevice", "allowed_when"]
 
 _LONG_STRING: Any = "DevVarLongStringArray"
 _WRITABLE: dict[str, Any] = {"access": AttrWriteType.READ_WRITE}
@@ -67,7 +67,8 @@ def _mode(name: str, dtype: type, doc: str) -> attribute:
     return attribute(dtype=dtype, doc=doc, **mode_access(name), **_MEMORIZED)
 
 
-def _allowed(name: str) -> Callable[[Any], bool]:
+def allowed_when(name: str) -> Callable[[Any], bool]:
+    """Make the method is_<name>_allowed of a command, which asks `command_allowed`."""
     # A subclass overrides command_allowed: PyTango does not look for is_..._allowed in a subclass again.
     def is_allowed(device: SKABaseDevice) -> bool:
         return device.command_allowed(name)
@@ -220,10 +221,10 @@ class SKABaseDevice(DeviceAttributes, Device):
 
     # ------------------------------------------------------------ commands
 
-    is_On_allowed = _allowed("On")
-    is_Off_allowed = _allowed("Off")
-    is_Standby_allowed = _allowed("Standby")
-    is_Reset_allowed = _allowed("Reset")
+    is_On_allowed = allowed_when("On")
+    is_Off_allowed = allowed_when("Off")
+    is_Standby_allowed = allowed_when("Standby")
+    is_Reset_allowed = allowed_when("Reset")
 
     def command_allowed(self, name: str) -> bool:
         """Whether On, Off, Standby or Reset is allowed now."""

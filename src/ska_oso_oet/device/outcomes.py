@@ -1,0 +1,67 @@
+"""Long running commands of the controller, from the request to the end of what it asked for."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange, Result
+from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+
+_END: Final[dict[Result, tuple[TaskStatus, ResultCode]]] = {
+    "ok": (TaskStatus.COMPLETED, ResultCode.OK),
+    "failed": (TaskStatus.COMPLETED, ResultCode.FAILED),
+    "aborted": (TaskStatus.ABORTED, ResultCode.ABORTED),
+}
+
+
+class PendingCommands:
+    """The long running commands whose end is a change of a procedure that is still to come."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._commands: dict[str, LongRunningCommand] = {}
+
+    def carry_out(self, command: LongRunningCommand, request: Callable[[str], object]) -> None:
+        """Make a request for a command, which ends when the request's outcome is told.
+
+        What the request raises is passed on, and the command is not waited for.
+        """
+        # Known before the request is made: its outcome may come before the request returns.
+        with self._lock:
+            self._commands[command.command_id] = command
+        try:
+            request(command.command_id)
+        except BaseException:
+            with self._lock:
+                del self._commands[command.command_id]
+            raise
+        command.in_progress()
+
+    def on_event(self, event: Event) -> None:
+        """End the commands that an event ends, and pass progress on (a listener of the bus)."""
+        change = event.subject
+        if not isinstance(change, ProcedureChange):
+            return
+        progress = change.summary.progress
+        if progress is not None and change.progress_of is not None:
+            with self._lock:
+                command = self._commands.get(change.progress_of)
+            if command is not None:
+                command.progress(int(progress.percent))
+        for outcome in change.outcomes:
+            self._end(outcome)
+
+    def _end(self, outcome: CommandOutcome) -> None:
+        with self._lock:
+            command = self._commands.pop(outcome.command_id, None)
+        if command is not None:
+            status, code = _END[outcome.result]
+            command.finish(status, (code, json.dumps(outcome.content)))

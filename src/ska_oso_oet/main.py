@@ -1,0 +1,30 @@
+"""Entry points of the device servers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Final
+
+EVENT_BUFFER_HWM: Final = "20000"
+"""Events that the server keeps for a slow subscriber; cppTango's 1000 lose the rest of a burst silently."""
+LOOPBACK: Final = ["-ORBendPoint", "giop:tcp:127.0.0.1:0"]
+
+
+def controller(argv: list[str] | None = None) -> None:
+    """Run the device server OETController; arguments are those of any Tango device server.
+
+    It binds the loopback interface unless an ORB endpoint is given (`-ORBendPoint` or ORBendPoint in the
+    environment).
+    """
+    args = list(sys.argv if argv is None else argv)
+    os.environ.setdefault("TANGO_DS_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
+    os.environ.setdefault("TANGO_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
+    if len(args) > 1 and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
+        args += LOOPBACK
+    # Imported late: Tango reads the environment when it is loaded.
+    from tango.server import run  # noqa: PLC0415
+
+    from ska_oso_oet.device.controller import OETController  # noqa: PLC0415
+
+    run([OETController], args=["OETController", *args[1:]])

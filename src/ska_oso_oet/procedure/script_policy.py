@@ -1,0 +1,46 @@
+"""Which scripts may be run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ska_oso_oet.errors import ScriptNotAllowed
+from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript
+from ska_oso_oet.procedure.loader import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ska_oso_oet.procedure.domain import AnyScript
+
+
+class ScriptPolicy:
+    """Allows scripts by where they come from.
+
+    Files must lie below one of `roots`, once symbolic links and `..` are resolved. Whether a git repository
+    is allowed is decided where its URL is understood, before it is contacted.
+    """
+
+    def __init__(self, roots: Iterable[Path], *, embedded_allowed: bool) -> None:
+        self._roots = [root.resolve() for root in roots]
+        self._embedded_allowed = embedded_allowed
+
+    def check(self, script: AnyScript) -> None:
+        """Raise ScriptNotAllowed, saying why, unless the script may be run."""
+        match script:
+            case FileSystemScript():
+                self._check_path(path_of(script.script_uri))
+            case EmbeddedStringScript() if not self._embedded_allowed:
+                raise ScriptNotAllowed("scripts in requests are refused here (property EmbeddedScripts)")
+            case _:
+                return
+
+    def _check_path(self, path: Path) -> None:
+        resolved = path.resolve()
+        if not any(resolved.is_relative_to(root) for root in self._roots):
+            roots = ", ".join(str(root) for root in self._roots) or "none"
+            raise ScriptNotAllowed(
+                f"{path} is outside the directories that scripts may come from "
+                f"(property ScriptRoots): {roots}"
+            )

@@ -1,0 +1,92 @@
+"""Settings of the controller: Tango device properties and environment variables in one typed object."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.procedure.exclusivity import Exclusivity
+from ska_oso_oet.resources import scripts_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENVIRONMENT_PREFIX = "OET_"
+
+_Names = Annotated[list[str], NoDecode]
+
+
+def default_script_roots() -> list[Path]:
+    """Name the directories of scripts that are allowed when none are configured.
+
+    Those are the installed observing scripts, and the directory in SCRIPTS_LOCATION if it is set.
+    """
+    location = os.environ.get("SCRIPTS_LOCATION")
+    return [scripts_dir(), *([Path(location)] if location else [])]
+
+
+class ControllerSettings(BaseSettings):
+    """What an OETController can be told at its start.
+
+    A field is given by the device property of the same name in PascalCase, or else by the environment
+    variable of the same name with the prefix OET_ (`StopGracePeriod`, `OET_STOP_GRACE_PERIOD`), or else has
+    its default. Lists in the environment are separated by commas. Times are in seconds.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+
+    script_roots: Annotated[list[Path], NoDecode] = Field(default_factory=default_script_roots)
+    git_repositories: _Names = Field(default_factory=lambda: ["https://gitlab.com/ska-telescope/"])
+    embedded_scripts: Literal["refused", "allowed"] = "refused"
+    abort_script: str = Field(default_factory=(scripts_dir() / "abort.py").as_uri)
+    exclusivity: Exclusivity = Exclusivity.SUBARRAY
+    history_length: int = Field(10, ge=0)
+    event_journal_length: int = Field(10_000, ge=1)
+    stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)
+    environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
+
+    @field_validator("script_roots", "git_repositories", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return (
+            [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("script_roots")
+    @classmethod
+    def _absolute(cls, roots: list[Path]) -> list[Path]:
+        for root in roots:
+            if not root.is_absolute():
+                raise ValueError(f"{root} is no absolute path")
+        return roots
+
+    @classmethod
+    def load(cls, properties: Mapping[str, Any]) -> ControllerSettings:
+        """Read the settings; `properties` are those device properties that are set, by field name.
+
+        Raises InvalidArgument with a sentence that names each bad property or variable.
+        """
+        try:
+            return cls(**properties)
+        except ValidationError as error:
+            faults = [
+                f"{_name(str(fault['loc'][0]), properties)}: {fault['msg']} (got {fault['input']!r})"
+                for fault in error.errors(include_url=False)
+            ]
+            raise InvalidArgument("; ".join(faults)) from None
+
+
+def property_name(field: str) -> str:
+    """Turn the name of a field into that of the device property: stop_grace_period → StopGracePeriod."""
+    return "".join(part.capitalize() for part in field.split("_"))
+
+
+def _name(field: str, properties: Mapping[str, Any]) -> str:
+    if field in properties:
+        return f"property {property_name(field)}"
+    return f"environment variable {ENVIRONMENT_PREFIX}{field.upper()}"
