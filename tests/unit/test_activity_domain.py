@@ -127,3 +127,13 @@ def test_the_users_keywords_win_and_positional_ones_stay() -> None:
     assert user.over(given) == CallArgs(
         init=ProcedureInput.of(1, "foo", a=1, b=5, d=6), main=ProcedureInput.of(2, c=3, e=7)
     )
+
+
+@pytest.mark.parametrize("prepare_only", [False, True])
+def test_a_request_is_done_when_the_activity_has_ended_or_waits_as_asked(prepare_only: bool) -> None:  # noqa: FBT001
+    activity = Activity(1, command(prepare_only=prepare_only), 5.0)
+    done = [activity.summary().request_done]
+    for state in (S.PREPARED, S.RUNNING, S.COMPLETE):
+        activity.advance(state, 6.0)
+        done.append(activity.summary().request_done)
+    assert done == [False, prepare_only, prepare_only, True]

@@ -47,8 +47,9 @@ class FakeProcedures:
         )
         return self.created[-1].summary()
 
-    def start(self, command: StartProcessCommand, /) -> object:
+    def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
         self.asked.append(command)
+        assert command_id == "command-1"
         if self.refuse_start:
             raise self.refuse_start
         return None

@@ -49,7 +49,7 @@ class EagerProcedures:
         self._become(procedure, ProcedureState.IDLE, ProcedureState.READY)
         return before
 
-    def start(self, command: StartProcessCommand, /) -> object:
+    def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
         self._become(
             self._procedures[command.procedure_id or 0], ProcedureState.RUNNING, ProcedureState.COMPLETE
         )

@@ -153,6 +153,11 @@ class ActivitySummary(Model):
     message: str | None = None
 
     @property
+    def request_done(self) -> bool:
+        """True when what RunActivity asked for has happened, or will not happen any more."""
+        return self.state.final or (self.prepare_only and self.state is not ActivityState.REQUESTED)
+
+    @property
     def created_at(self) -> float:
         """When the activity was requested, in seconds since the epoch."""
         return self.activity_states[0][1]

@@ -45,7 +45,7 @@ class Procedures(Protocol):
     def prepare(self, command: PrepareProcessCommand, command_id: str | None, /) -> ProcedureSummary:
         """Create a procedure; raises OetError where it is refused."""
 
-    def start(self, command: StartProcessCommand, /) -> object:
+    def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
         """Call the `main` of a READY procedure; raises OetError where it is refused."""
 
     def stop(self, command: StopProcessCommand, /) -> object:
@@ -165,7 +165,7 @@ class ActivityRunner:
         if not activity.command.prepare_only and activity.state is ActivityState.PREPARED:
             # Not READY any more: someone else has started or stopped it, and its events say so.
             with self._failing(activity, now), suppress(NotReady):
-                self._procedures.start(StartProcessCommand(procedure_id=procedure.id))
+                self._procedures.start(StartProcessCommand(procedure_id=procedure.id), activity.command_id)
         return activity.summary()
 
     def on_procedure_changed(self, procedure: ProcedureSummary, now: float) -> None:
