@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox
@@ -31,6 +31,11 @@ class Event:
     msg_src: Any
     request_id: Any
     data: Any
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Self:
+        """Take what is known of a decoded event; a newer controller may say more."""
+        return cls(**{field.name: document[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True)
@@ -101,13 +106,12 @@ class EventStream:
     def get(self, timeout: float | None = None) -> StreamItem | None:
         """Wait for the next item, for ever or `timeout` seconds; None when there was none or it is closed."""
         deadline = Deadline(timeout)
-        while not self._closed:
-            if self._pending:
-                return self._pending.popleft()
+        while not self._closed and not self._pending:
+            if deadline.remaining == 0.0:
+                self._try_to_catch_up()
+                break
             self._hear(self._inbox.get(deadline.at_most(QUIET_TIME)))
-            if deadline.remaining == 0.0 and not self._pending:
-                return None
-        return None
+        return self._pending.popleft() if self._pending and not self._closed else None
 
     def drain(self) -> Iterator[StreamItem]:
         """Everything that the controller has published until now and that was not yet read."""
@@ -168,7 +172,7 @@ class EventStream:
                 self.epoch, self.seq = answer["epoch"], 0
                 continue
             for document in answer["events"]:
-                self._accept(Event(**document))
+                self._accept(Event.of(document))
             if len(answer["events"]) < PAGE:
                 self._skip_to(answer["last_seq"])
                 return
@@ -188,4 +192,4 @@ class EventStream:
 def _event(text: str | None) -> Event | None:
     """Read an event; the attribute is empty before the first one."""
     document = json.loads(text) if text else None
-    return Event(**document) if document else None
+    return Event.of(document) if document else None

@@ -26,6 +26,9 @@ _KEPT: Final = frozenset({"procedureChanged", "lrcFinished"})
 """Attributes that stay subscribed from the first wait on, so that the next one hears at once."""
 
 _UNREACHABLE: Final = (tango.ConnectionFailed, tango.CommunicationFailed)
+_UNREACHABLE_REASONS: Final = frozenset(
+    {"API_CantConnectToDevice", "API_DeviceNotExported", "API_DeviceNotDefined", "API_TangoHostNotSet"}
+)
 
 
 class TangoLink:
@@ -107,7 +110,7 @@ class TangoLink:
             if kind := _REASONS.get(cause.reason):
                 return kind(cause.desc)
         text = error.args[0].desc.strip().replace("\n", " ")
-        if isinstance(error, _UNREACHABLE):
+        if isinstance(error, _UNREACHABLE) or error.args[0].reason in _UNREACHABLE_REASONS:
             return ControllerUnreachable(f"cannot reach {self.uri}: {text}")
         return OetError(f"{self.uri}: {text}")
 

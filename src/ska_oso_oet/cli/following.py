@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 
 
+_OF_THE_SERVICE = ("request", "activity", "procedure.lifecycle", "procedure.pool", "procedure.output")
+
+
 class Follower:
     """Waits for a procedure; prints its events meanwhile, unless the output is JSON.
 
@@ -60,12 +63,20 @@ def concerns(event: Event, procedure_id: int) -> bool:
     return str(event.msg_src if named is None else named) == str(procedure_id)
 
 
+def may_concern(event: Event, procedure_id: int) -> bool:
+    """Tell whether to show an event: also one of a script that names itself, as it may be this one."""
+    if concerns(event, procedure_id):
+        return True
+    from_service = any(covers(branch, event.topic) for branch in _OF_THE_SERVICE)
+    return not from_service and not str(event.msg_src).isdecimal()
+
+
 def show(item: StreamItem | None, procedure_id: int) -> None:
     """Print an item of the stream, if it is about the procedure."""
     if not isinstance(item, Event):
         if item is not None:
             diagnostic(notice(item))
-    elif concerns(item, procedure_id):
+    elif may_concern(item, procedure_id):
         for line in _lines(item):
             answer(f"{datetime.fromtimestamp(item.time, UTC).strftime('%H:%M:%S.%f')[:-3]} {line}")
 
@@ -82,7 +93,7 @@ def _lines(event: Event) -> list[str]:
             return [f"progress {data.get('progress')} % {data.get('message', '')}"]
         case topic if topic.startswith("procedure.lifecycle."):
             return []
-    return [f"{event.topic} {json.dumps(event.data)}"]
+    return [f"{event.topic} {event.msg_src}: {json.dumps(event.data)}"]
 
 
 def _output_line(line: Any) -> str:

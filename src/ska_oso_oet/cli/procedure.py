@@ -35,9 +35,7 @@ class Flag(StrEnum):
 Uri = Annotated[str, typer.Argument(metavar="SCRIPT", help="file:///path.py or git:///path/in/repository.py")]
 ScriptArgs = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[ARG|--KEY=VALUE]...", help="Arguments of the script: Python literals, else strings."
-    ),
+    typer.Argument(metavar="ARG|--KEY=VALUE", help="Arguments of the script: Python literals, else strings."),
 ]
 Subarray = Annotated[
     str,

@@ -1,0 +1,108 @@
+"""The arguments of a script on the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ska_oso_oet.cli.arguments import literal, split, with_flag_values
+from ska_oso_oet.errors import InvalidArgument
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("14.0", 14.0),
+        ("-3", -3),
+        ("hello", "hello"),
+        ("'14'", "14"),
+        ("", ""),
+        ("true", True),
+        ("True", True),
+        ("false", False),
+        ("null", None),
+        ("None", None),
+        ("[1, 'a']", [1, "a"]),
+        ("(1, (2, 3))", [1, [2, 3]]),
+        ("{'a': (1,)}", {"a": [1]}),
+        ("007", "007"),
+        ("1if", "1if"),
+        ("{1, 2}", "{1, 2}"),
+        ("{1: 2}", "{1: 2}"),
+        ("b'x'", "b'x'"),
+        ("1e999", "1e999"),
+        ("2j", "2j"),
+        ("...", "..."),
+        ("__import__('os')", "__import__('os')"),
+        ("[" * 3000, "[" * 3000),
+    ],
+)
+def test_a_value_is_a_literal_where_it_is_one(text: str, value: Any) -> None:
+    result = literal(text)
+    assert result == value
+    assert type(result) is type(value)
+
+
+@given(st.text())
+def test_any_text_becomes_something_that_json_can_carry(text: str) -> None:
+    json.dumps(literal(text), allow_nan=False)
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**30), 10**30)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(json_values)
+def test_what_python_writes_is_read_back(value: Any) -> None:
+    assert literal(repr(value)) == value
+
+
+def test_arguments_are_sorted_by_function() -> None:
+    calls = split(["a", "--x=1", "-5", "--init.y=true", "--main.z=[1]", "2"], "main")
+    assert calls["main"].args == ["a", -5, 2]
+    assert calls["main"].kwargs == {"x": 1, "z": [1]}
+    assert calls["init"].args == []
+    assert calls["init"].kwargs == {"y": True}
+
+
+def test_a_value_may_hold_equal_signs_and_dots() -> None:
+    assert split(["--x=a=b.c"], "init")["init"].kwargs == {"x": "a=b.c"}
+
+
+@pytest.mark.parametrize("token", ["--x", "-x", "-x=1", "--=1", "--a-b=1", "--init.=1", "--"])
+def test_an_argument_by_name_has_one_form(token: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"--key=value"):
+        split([token], "main")
+
+
+def test_a_misspelt_option_does_not_reach_the_script() -> None:
+    with pytest.raises(InvalidArgument, match=r"--subarray_id meant.*--main\.subaray_id="):
+        split(["--subaray_id=2"], "main", ["--subarray_id", "--pid"])
+    assert split(["--main.subaray_id=2"], "main", ["--subarray_id"])["main"].kwargs == {"subaray_id": 2}
+
+
+def test_text_that_the_terminal_did_not_encode_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="encoding"):
+        split(["caf\udce9"], "main")
+
+
+def test_flags_may_stand_alone() -> None:
+    given_flags = ["--listen", "--no-listen", "--create-env", "--no_run_abort", "--listen=False", "listen"]
+    assert with_flag_values(given_flags) == [
+        "--listen=true",
+        "--listen=false",
+        "--create-env=true",
+        "--run_abort=false",
+        "--listen=False",
+        "listen",
+    ]

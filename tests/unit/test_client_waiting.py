@@ -1,0 +1,197 @@
+"""Waiting for a procedure and for a command, whatever happens to the events."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ska_oso_oet.client_inbox import Deadline
+from ska_oso_oet.client_waiting import CommandResult, wait_for_command, wait_for_procedure
+from ska_oso_oet.errors import ControllerUnreachable, NotFound, ProcedureNotFound, WaitTimeout
+from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, Procedure, ProcedureState
+from ska_oso_oet.ska.control_model import ResultCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+S = ProcedureState
+
+
+class FakeLink:
+    """A controller with one procedure, which does a step of `script` each time it is asked."""
+
+    def __init__(self, *script: Callable[[], None]) -> None:
+        self.procedure: Procedure | None = self.new(created_at=1.0)
+        self.script = list(script)
+        self.finished: list[str] = []
+        self.listeners: list[Callable[[Any], None]] = []
+        self.away = False
+
+    @staticmethod
+    def new(created_at: float) -> Procedure:
+        return Procedure(3, FileSystemScript(script_uri="file:///x.py"), CallArgs(), created_at)
+
+    def advance(self, *states: ProcedureState, arrives: bool = True) -> None:
+        assert self.procedure is not None
+        for state in states:
+            self.procedure.advance(state, 2.0)
+            self.tell(self.procedure.summary().to_dict(), arrives=arrives)
+
+    def tell(self, summary: dict[str, Any], *, arrives: bool = True) -> None:
+        for deliver in self.listeners if arrives else ():
+            deliver(json.dumps({"epoch": "e", "seq": 1, "procedure": summary}))
+
+    def command(self, name: str, argument: Any = None) -> Any:
+        if self.away:
+            raise ControllerUnreachable("away")
+        if name == "CheckLongRunningCommandStatus":
+            return "IN_PROGRESS" if argument == "known" else "NOT_FOUND"
+        assert (name, argument) == ("DescribeProcedure", 3)
+        if self.procedure is None:
+            raise NotFound("no procedure 3")
+        answer = self.procedure.summary().to_json()
+        if self.script:
+            self.script.pop(0)()
+        return answer
+
+    def read(self, attribute: str) -> Any:
+        assert attribute == "lrcFinished"
+        answer = tuple(self.finished)
+        if self.script:
+            self.script.pop(0)()
+        return answer
+
+    def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
+        assert attribute in {"procedureChanged", "lrcFinished"}
+        self.listeners.append(deliver)
+        return lambda: self.listeners.remove(deliver)
+
+
+TO_READY = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY)
+
+
+def wait(link: FakeLink, *states: ProcedureState, timeout: float = 10) -> ProcedureState:
+    try:
+        return wait_for_procedure(link, 3, states, Deadline(timeout)).state
+    finally:
+        assert link.listeners == []
+
+
+def test_events_tell_what_is_waited_for() -> None:
+    link = FakeLink()
+    link.script = [lambda: link.advance(*TO_READY)]
+    assert wait(link, S.READY) is S.READY
+
+
+def test_a_state_that_was_passed_counts() -> None:
+    link = FakeLink()
+    link.advance(*TO_READY, S.RUNNING)
+    assert wait(link, S.READY) is S.RUNNING
+
+
+def test_an_end_is_an_end_whatever_was_waited_for() -> None:
+    link = FakeLink()
+    link.script = [lambda: link.advance(S.FAILED)]
+    assert wait(link, S.READY) is S.FAILED
+
+
+def test_an_event_that_is_lost_is_found_by_asking() -> None:
+    link = FakeLink()
+    link.script = [lambda: link.advance(S.STOPPED, arrives=False)]
+    # Nothing arrives: the end of the time is a reason to ask, as a quiet time is.
+    assert wait(link, timeout=0.05) is S.STOPPED
+
+
+def test_an_error_event_is_a_reason_to_ask() -> None:
+    link = FakeLink()
+
+    def lose() -> None:
+        link.advance(S.STOPPED, arrives=False)
+        link.listeners[0](None)
+
+    link.script = [lose]
+    assert wait(link) is S.STOPPED
+
+
+def test_events_of_others_do_not_matter() -> None:
+    link = FakeLink()
+    other = Procedure(4, FileSystemScript(script_uri="file:///x.py"), CallArgs(), 5.0)
+    other.advance(S.FAILED, 6.0)
+
+    def both() -> None:
+        link.tell(other.summary().to_dict())
+        link.tell(other.summary().to_dict())
+        link.advance(*TO_READY)
+
+    link.script = [both]
+    assert wait(link, S.READY) is S.READY
+
+
+def test_time_runs_out() -> None:
+    with pytest.raises(WaitTimeout, match=r"procedure 3 is still CREATING after 0\.02 s"):
+        wait(FakeLink(), timeout=0.02)
+
+
+def test_an_unknown_procedure_is_not_waited_for() -> None:
+    link = FakeLink()
+    link.procedure = None
+    with pytest.raises(ProcedureNotFound, match="no procedure 3"):
+        wait(link)
+
+
+@pytest.mark.parametrize("successor", [None, FakeLink.new(created_at=9.0)])
+def test_a_restarted_controller_is_not_mistaken(successor: Procedure | None) -> None:
+    link = FakeLink()
+
+    def restart() -> None:
+        link.procedure = successor
+        link.listeners[0](None)
+
+    link.script = [restart]
+    with pytest.raises(ProcedureNotFound, match="was CREATING and is no longer known"):
+        wait(link)
+
+
+def test_a_controller_may_be_away_for_a_while() -> None:
+    link = FakeLink()
+
+    def go_and_return() -> None:
+        link.away = True
+        link.listeners[0](None)
+
+    link.script = [go_and_return]
+    with pytest.raises(WaitTimeout):
+        wait(link, timeout=0.05)
+
+
+def _finished(uid: str, result: list[Any]) -> str:
+    return json.dumps({"uid": uid, "name": "X", "status": "COMPLETED", "result": result})
+
+
+def test_the_result_of_a_command() -> None:
+    link = FakeLink()
+    lines = [_finished("other", [3, "no"]), _finished("known", [0, '{"state": "STOPPED"}'])]
+    link.script = [lambda: link.listeners[0](tuple(lines))]
+    result = wait_for_command(link, "known", Deadline(10))
+    assert result == CommandResult(ResultCode.OK, '{"state": "STOPPED"}')
+    assert result.detail == {"state": "STOPPED"}
+    assert CommandResult(ResultCode.OK, "plain").detail == {}
+    assert link.listeners == []
+
+
+def test_a_command_that_ended_before_is_found() -> None:
+    link = FakeLink()
+    link.finished = [_finished("gone", [7, "aborted"])]
+    assert wait_for_command(link, "gone", Deadline(10)).code is ResultCode.ABORTED
+
+
+def test_a_command_of_another_life_of_the_controller_is_not_waited_for() -> None:
+    with pytest.raises(NotFound, match="restarted"):
+        wait_for_command(FakeLink(), "gone", Deadline(10))
+
+
+def test_a_command_that_takes_too_long() -> None:
+    with pytest.raises(WaitTimeout, match=r"has not ended after 0\.02 s"):
+        wait_for_command(FakeLink(), "known", Deadline(0.02))
