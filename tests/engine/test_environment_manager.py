@@ -238,6 +238,14 @@ def test_a_failure_gives_pips_reason_and_is_not_for_ever(
     assert manager.prepare(project.path, COMMIT).python.exists()
 
 
+def test_a_directory_that_cannot_be_written_is_a_failure_with_its_reason(
+    tmp_path: Path, project: Project
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentFailed, match=r"cannot be made: .*file/environments"):
+        EnvironmentManager(tmp_path / "file" / "environments").prepare(project.path, COMMIT)
+
+
 def test_a_python_that_is_gone_means_a_new_environment(project: Project, manager: EnvironmentManager) -> None:
     first = manager.prepare(project.path, COMMIT)
     first.python.unlink()

@@ -274,3 +274,12 @@ def test_without_git_the_failure_says_so(
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(GitError, match="git is not installed"):
         manager.resolve(origin.args("main"))
+
+
+def test_a_directory_that_cannot_be_written_is_a_failure_with_its_reason(
+    origin: Origin, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    manager = GitManager(tmp_path / "file" / "clones", [str(tmp_path / "srv")])
+    with pytest.raises(GitError, match=r"cannot be cloned: .*file/clones"):
+        manager.clone(origin.args("main"))

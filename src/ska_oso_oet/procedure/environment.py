@@ -64,8 +64,8 @@ class EnvironmentManager:
     def prepare(self, clone: Path, commit: str, say: Callable[[str], None] = no_message) -> Environment:
         """Return the environment of a commit: make it from `clone`, or wait for the process that does.
 
-        Raises EnvironmentFailed with pip's reason, EnvironmentTimeout. The environment stays for at
-        least a minute; hold it with `in_use` for longer.
+        Raises EnvironmentFailed with pip's reason, EnvironmentTimeout. Hold the clone meanwhile. The
+        environment stays for at least a minute; hold it with `in_use` for longer.
         """
         env_id = f"{commit}-{_fingerprint()}"
 
@@ -73,7 +73,10 @@ class EnvironmentManager:
             Build(location, clone, self._timeout, say).run()
             say("the environment is ready")
 
-        location = self._cache.get(env_id, make, valid=_has_interpreter, say=say)
+        try:
+            location = self._cache.get(env_id, make, valid=_has_interpreter, say=say)
+        except OSError as error:  # no space, no permission
+            raise EnvironmentFailed(f"the environment cannot be made: {error}") from error
         return Environment(
             env_id=env_id,
             location=location,

@@ -113,24 +113,28 @@ class DirectoryCache:
     ) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)
         path = self._root / f"{key}.build"
-        earlier = path.read_bytes() if path.exists() else b""
+        earlier = _content(path)
         if not _is_free(path):
             say("waiting for another process that is making the same")
         with _locked(path, fcntl.LOCK_EX, create=True) as lock:
             if found := self.find(key, valid):
                 return found
-            failure = os.pread(lock, 1 << 20, 0)
-            if failure != earlier:
+            if (failure := _content(path)) and failure != earlier:
                 record = json.loads(failure)
                 raise self._failures[record["error"]](record["message"])
             try:
                 return self._make(key, make)
             except OetError as error:
-                record = {"id": uuid.uuid4().hex, "error": type(error).__name__, "message": str(error)}
-                if type(error).__name__ in self._failures:
-                    os.ftruncate(lock, 0)
-                    os.pwrite(lock, json.dumps(record).encode(), 0)
+                self._share(error, lock)
                 raise
+
+    def _share(self, error: OetError, lock: int) -> None:
+        """Leave a failure for those who wait; the id tells it from an equal one before."""
+        name = type(error).__name__
+        if name in self._failures:
+            record = {"id": uuid.uuid4().hex, "error": name, "message": str(error)}
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, json.dumps(record).encode(), 0)  # one write: there as a whole or not at all
 
     def _make(self, key: str, make: Callable[[Path], None]) -> Path:
         attempt = Path(tempfile.mkdtemp(prefix=f"{key}~", dir=self._root))
@@ -153,8 +157,10 @@ class DirectoryCache:
         return [path for path in self._root.glob("*~*") if not path.name.startswith(".")]
 
     def _is_current(self, attempt: Path) -> bool:
-        link = self._root / _key(attempt)
-        return link.is_symlink() and link.readlink().name == attempt.name
+        try:
+            return (self._root / _key(attempt)).readlink().name == attempt.name
+        except FileNotFoundError:
+            return False
 
     def _delete(self, attempt: Path) -> None:
         """Delete an attempt, unless somebody makes, uses or has just used it."""
@@ -185,6 +191,13 @@ class DirectoryCache:
                     path.unlink()
             except OSError:
                 continue  # somebody is making it
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def _key(attempt: Path) -> str:

@@ -117,7 +117,10 @@ class GitManager:
                 return False
             return True
 
-        return self._clones.get(_key(repository, commit), make, valid=unchanged, say=say)
+        try:
+            return self._clones.get(_key(repository, commit), make, valid=unchanged, say=say)
+        except OSError as error:  # no space, no permission
+            raise GitError(f"repository {repository.url} cannot be cloned: {error}") from error
 
     @contextmanager
     def in_use(self, clone: Path) -> Iterator[None]:
