@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from ska_oso_oet import resources
-from ska_oso_oet.embedded import STACK_MARK
+from ska_oso_oet.embedded import stack_processes
 from ska_oso_oet.embedded.child import die_with_parent
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def main() -> int:
             if environment is None:
                 return 1
             script = resources.scripts_dir() / "hello_world.py"
-            code = _oet(environment, "procedure", "run", script.as_uri(), "SKA", "--scans=3", "--listen")
+            code = _oet(environment, "procedure", "run", script.as_uri(), "SKA", "--scans=3")
             code = _oet(environment, "procedure", "list") or code
-        left = _processes(data_dir)
+        left = [f"{pid} {name}" for pid, name in stack_processes(data_dir).items()]
     _say(f"processes left behind: {', '.join(left) or 'none'}")
     return 1 if left else code
 
@@ -59,19 +59,6 @@ def _stack(data_dir: Path) -> Iterator[dict[str, str] | None]:
 def _oet(environment: Mapping[str, str], *arguments: str) -> int:
     _say(f"$ oet {' '.join(arguments)}")
     return subprocess.run([resources.program("oet"), *arguments], env=environment, check=False).returncode
-
-
-def _processes(data_dir: Path) -> list[str]:
-    """Name the processes of the stack in `data_dir`: all of them, scripts too, carry its mark."""
-    mark = f"{STACK_MARK}={data_dir}".encode()
-    found = []
-    for directory in Path("/proc").glob("[0-9]*"):
-        try:
-            if mark in (directory / "environ").read_bytes().split(b"\0"):
-                found.append(f"{directory.name} {(directory / 'comm').read_text().strip()}")
-        except OSError:  # it has ended, or belongs to somebody else
-            continue
-    return found
 
 
 def _say(text: str) -> None:

@@ -40,13 +40,18 @@ def where(path: Path) -> list[Path]:
     return [Path(line) for line in said.splitlines()]
 
 
+def _files(directory: Path) -> set[Path]:
+    found = (file.relative_to(directory) for file in directory.rglob("*") if file.is_file())
+    return {file for file in found if file.suffix != ".pyc"}
+
+
 def test_the_wheel_holds_devices_and_scripts(unpacked: Path) -> None:
     devices, scripts = where(unpacked)
     assert devices.is_relative_to(unpacked)
     assert {file.name for file in devices.glob("*.json")} == {
         f.name for f in (ROOT / "devices").glob("*.json")
     }
-    assert {file.name for file in scripts.glob("*.py")} == {f.name for f in (ROOT / "scripts").glob("*.py")}
+    assert _files(scripts) == _files(ROOT / "scripts")
     assert (scripts / "hello_world.py").is_file()
     assert (devices / "oet-controller.json").is_file()
 

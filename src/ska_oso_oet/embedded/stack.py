@@ -19,6 +19,7 @@ from platformdirs import user_data_path
 
 from ska_oso_oet import resources
 from ska_oso_oet.embedded.child import Child, StackError, show
+from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
 from ska_oso_oet.errors import NotFound
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOST = "127.0.0.1"
-STACK_MARK = "OET_STACK"  # environment variable of all processes of a stack, the scripts' included
 DEFAULT_PORT = 10000  # the customary port of a Tango database
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
 
@@ -67,6 +67,13 @@ class Server:
         return [program, self.instance, "-ORBendPoint", f"giop:tcp:{HOST}:0"]
 
 
+# Whoever starts the stack is the one who uses it: the controller takes scripts from everywhere on this
+# machine, unless the user's environment says otherwise.
+TRUSTING = {
+    "OET_EMBEDDED_SCRIPTS": "allowed",
+    "OET_GIT_REPOSITORIES": "https://gitlab.com/ska-telescope/,file:///",
+    "OET_SCRIPT_ROOTS": "/",
+}
 SERVERS = (Server("OETController", "01"),)  # in the order in which they start; they stop in reverse
 
 DEFAULT_LIMITS = Limits()
@@ -124,6 +131,7 @@ class _Stack:
             (outcome,) = await asyncio.gather(serving, return_exceptions=True)
             for child in reversed(self._children):
                 await child.stop(self._limits.stop)
+            end_stack_processes(self._data_dir)
         if isinstance(outcome, Exception):
             raise outcome
 
@@ -229,6 +237,7 @@ class _Stack:
     def _environment(self) -> dict[str, str]:
         """Describe this stack to its servers."""
         return {
+            **TRUSTING,
             **os.environ,
             STACK_MARK: str(self._data_dir),
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
