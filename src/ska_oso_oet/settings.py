@@ -44,6 +44,7 @@ class ControllerSettings(BaseSettings):
     git_repositories: _Names = Field(default_factory=lambda: ["https://gitlab.com/ska-telescope/"])
     embedded_scripts: Literal["refused", "allowed"] = "refused"
     abort_script: str = Field(default_factory=(scripts_dir() / "abort.py").as_uri)
+    abort_timeout: float = Field(60.0, gt=0, allow_inf_nan=False)
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
     history_length: int = Field(10, ge=0)
     event_journal_length: int = Field(10_000, ge=1)
@@ -56,6 +57,13 @@ class ControllerSettings(BaseSettings):
         return (
             [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("abort_script")
+    @classmethod
+    def _is_file(cls, uri: str) -> str:
+        if uri and not uri.startswith("file:///"):
+            raise ValueError("a file:/// URI is expected, or nothing for no abort script")
+        return uri
 
     @field_validator("script_roots")
     @classmethod

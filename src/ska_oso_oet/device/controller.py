@@ -55,6 +55,7 @@ class OETController(SKABaseDevice):
     GitRepositories = device_property(dtype=(str,), doc="URL prefixes of allowed git repositories")
     EmbeddedScripts = device_property(dtype=str, doc="refused or allowed: scripts in requests")
     AbortScript = device_property(dtype=str, doc="URI of the script that aborts a subarray after a stop")
+    AbortTimeout = device_property(dtype=float, doc="Seconds that the abort script may take")
     Exclusivity = device_property(dtype=str, doc="subarray or global: what a running procedure holds")
     HistoryLength = device_property(dtype=int, doc="How many finished procedures are remembered")
     EventJournalLength = device_property(dtype=int, doc="How many events GetEvents can replay")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.mptools import MainContext
-from ska_oso_oet.procedure.application import ScriptExecutionService
+from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
+from ska_oso_oet.procedure.domain import FileSystemScript
 from ska_oso_oet.procedure.pool import PRELOAD, ScriptWorkerPool
 from ska_oso_oet.procedure.script_policy import ScriptPolicy
 
@@ -34,13 +35,16 @@ class Engine:
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
         self.bus = EventBus(self.journal, defer)
         policy = ScriptPolicy(settings.script_roots, embedded_allowed=settings.embedded_scripts == "allowed")
-        self.procedures = ScriptExecutionService(
-            self.bus,
-            clock=time.time,
+        rules = ServiceRules(
             check_script=policy.check,
             exclusivity=settings.exclusivity,
             history_length=settings.history_length,
+            abort_script=FileSystemScript(script_uri=settings.abort_script)
+            if settings.abort_script
+            else None,
+            abort_timeout=settings.abort_timeout,
         )
+        self.procedures = ScriptExecutionService(self.bus, time.time, rules)
         self.context = MainContext(PRELOAD)
         pool = ScriptWorkerPool(self.context, self.procedures, flow, grace=settings.stop_grace_period)
         self.procedures.use(pool)

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected, SubarrayBusy
 from ska_oso_oet.event.journal import covers
-from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange
+from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import (
+    CallArgs,
     Procedure,
     ProcedureHistory,
+    ProcedureInput,
     ProcedureState,
     ProcedureSummary,
     Progress,
 )
-from ska_oso_oet.procedure.exclusivity import Exclusivity, holder_for
-from ska_oso_oet.procedure.pool import ScriptEvent
-from ska_oso_oet.procedure.record import Record
+from ska_oso_oet.procedure.exclusivity import holder_for
+from ska_oso_oet.procedure.output import OutputRecorder
+from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
+from ska_oso_oet.procedure.record import AbortRun, Record, StopRequest
 from ska_oso_oet.procedure.verdict import judge
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ if TYPE_CHECKING:
     from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.mptools import ExitStatus
     from ska_oso_oet.mptools.proc import Stream
-    from ska_oso_oet.procedure.domain import AnyScript, ProcedureInput
     from ska_oso_oet.procedure.reports import Ending
 
 __all__ = [
@@ -36,35 +38,12 @@ __all__ = [
     "ProcedureHistory",
     "ProcedureSummary",
     "ScriptExecutionService",
+    "ServiceRules",
     "StartProcessCommand",
     "StopProcessCommand",
 ]
 
-SOURCE: Final = "SESWorker"
-"""`msg_src` of the events that this service makes, as in the reference documents."""
-
 _S = ProcedureState
-_TOPIC_OF_STATE: Final = {
-    _S.INITIALISING: "procedure.lifecycle.started",
-    _S.READY: "procedure.lifecycle.ready",
-    _S.RUNNING: "procedure.lifecycle.started",
-    _S.COMPLETE: "procedure.lifecycle.complete",
-    _S.FAILED: "procedure.lifecycle.failed",
-    _S.STOPPED: "procedure.lifecycle.stopped",
-}
-
-
-class WorkerPool(Protocol):
-    """What the service needs of ScriptWorkerPool; each call returns at once and calls nothing back."""
-
-    def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
-        """Make the worker of a procedure."""
-
-    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
-        """Have it call a function."""
-
-    def stop_worker(self, pid: int) -> None:
-        """Stop it."""
 
 
 class ScriptExecutionService:
@@ -75,24 +54,16 @@ class ScriptExecutionService:
     so that nobody sees an event before the state that it speaks of, and all see them in one order.
     """
 
-    def __init__(
-        self,
-        bus: EventBus,
-        *,
-        clock: Callable[[], float],
-        check_script: Callable[[AnyScript], None] = lambda _: None,
-        exclusivity: Exclusivity = Exclusivity.SUBARRAY,
-        history_length: int = 10,
-    ) -> None:
+    def __init__(self, bus: EventBus, clock: Callable[[], float], rules: ServiceRules | None = None) -> None:
         self._bus = bus
+        self._announcer = Announcer(bus)
         self._clock = clock
-        self._check_script = check_script
-        self._exclusivity = exclusivity
-        self._history_length = history_length
+        self._rules = rules or ServiceRules()
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._records: dict[int, Record] = {}
         self._pool: WorkerPool | None = None
+        self._output = OutputRecorder(clock, self._call_later, self._announcer.output)
 
     def use(self, pool: WorkerPool) -> None:
         """Take the pool, which in turn was given this service to listen."""
@@ -105,16 +76,9 @@ class ScriptExecutionService:
 
         Raises Rejected when the script is not allowed.
         """
-        self._check_script(cmd.script)
+        self._rules.check_script(cmd.script)
         with self._lock:
-            procedure = Procedure(
-                next(self._ids), cmd.script, cmd.script_args, created_at=self._clock(), command_id=command_id
-            )
-            record = self._records[procedure.id] = Record(procedure)
-            self._publish_request("create", cmd, command_id)
-            self._publish_state(record)
-            self._workers.create_worker(procedure.id, cmd)
-            return procedure.summary()
+            return self._create(cmd, command_id).procedure.summary()
 
     def start(self, cmd: StartProcessCommand, command_id: str | None = None) -> ProcedureSummary:
         """Call the `main` of a READY procedure; does not wait for it.
@@ -124,25 +88,24 @@ class ScriptExecutionService:
         with self._lock:
             record = self._find(cmd.procedure_id, _S.READY, "READY to be started")
             procedure = record.procedure
-            if procedure.state is not _S.READY or record.start_command or record.stop_commands:
+            if procedure.state is not _S.READY or record.stops:
                 raise NotReady(record.why_not_ready())
             self._require_subarray(procedure)
             if cmd.script_args.main is not None:
                 procedure.script_args = procedure.script_args.model_copy(
                     update={"main": cmd.script_args.main}
                 )
-            record.start_command = command_id or "unnamed"
-            self._publish_request("start", cmd, command_id)
-            # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
-            self._enter(record, _S.RUNNING)
-            self._workers.send_run(procedure.id, "main", procedure.script_args.main)
+            record.start_command = command_id
+            self._announcer.request("start", cmd, command_id)
+            self._run_main(record)
             return procedure.summary()
 
     def stop(self, cmd: StopProcessCommand, command_id: str | None = None) -> list[ProcedureSummary]:
         """Stop a procedure, in whichever live state it is; does not wait for it.
 
-        A stop of one that is being stopped joins that stop. Raises ProcedureNotFound, or NotReady when it has
-        ended already.
+        A stop of one that is being stopped joins that stop. With `run_abort` the abort script is run for its
+        subarray once its process is gone, as a procedure of its own. Raises ProcedureNotFound, or NotReady
+        when it has ended already.
         """
         with self._lock:
             record = self._find(cmd.procedure_id, _S.RUNNING, "running")
@@ -150,18 +113,22 @@ class ScriptExecutionService:
                 raise NotReady(
                     f"procedure {record.procedure.id} has ended already: it is {record.procedure.state}"
                 )
-            record.stop_commands.append(command_id)
-            self._publish_request("stop", cmd, command_id)
-            self._workers.stop_worker(record.procedure.id)
+            self._announcer.request("stop", cmd, command_id)
+            self._stop(record, StopRequest(command_id, cmd.run_abort))
             return [record.procedure.summary()]
 
     def stop_all(self) -> None:
         """Stop every live procedure, as at the end of the service."""
         with self._lock:
             for record in self._records.values():
-                if not record.procedure.state.final:
-                    record.stop_commands.append(None)
-                    self._workers.stop_worker(record.procedure.id)
+                self._stop(record, StopRequest())
+
+    def abandon(self, command_id: str) -> None:
+        """Stop the live procedure that a command has created or started, if there is one."""
+        with self._lock:
+            for record in self._records.values():
+                if command_id == record.request_id:
+                    self._stop(record, StopRequest())
 
     # ------------------------------------------------------------ queries
 
@@ -187,42 +154,47 @@ class ScriptExecutionService:
         """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
         with self._lock:
             record = self._get(max(self._records, default=0) if pid is None else pid)
-            return record.output.to_json(record.procedure.id, since)
+            return self._output.to_json(record.procedure.id, since)
 
     # ------------------------------------------------------------ reports, on the engine's thread
 
     def on_state(self, pid: int, state: ProcedureState) -> None:
         """Apply a state that a worker has entered."""
         with self._lock:
-            self._enter(self._records[pid], state)
+            record = self._records[pid]
+            self._enter(record, state)
+            if state is _S.READY and record.abort_of is not None:
+                self._run_main(record)
 
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Publish what a script published, and note its progress."""
-        content = dict(data)
-        source = str(content.pop("msg_src", None) or pid)
-        request_id = content.pop("request_id", None)
-        subject: object = ScriptEvent(pid, data)
         with self._lock:
+            record = self._records[pid]
             if covers("procedure.progress", topic) and (progress := _progress_in(data)) is not None:
-                record = self._records[pid]
                 record.procedure.progress = progress
-                subject = self._change(record)
-            self._bus.publish(topic, source, content, request_id=request_id, subject=subject)
+                self._announcer.progress(record, topic, data)
+            else:
+                self._announcer.script_event(pid, topic, data)
 
     def on_output(self, pid: int, stream: Stream, data: bytes) -> None:
         """Keep what a procedure writes."""
-        with self._lock:
-            self._records[pid].output.feed(stream, data, self._clock())
+        self._output.write(pid, stream, data)
+
+    def on_log(self, pid: int, level: str, text: str) -> None:
+        """Keep what a script logs."""
+        self._output.log(pid, level, text)
 
     def on_end(self, pid: int, status: ExitStatus, ending: Ending | None) -> None:
         """Apply the end of a worker's process, which the operating system has confirmed."""
+        self._output.close(pid)
         with self._lock:
             record = self._records[pid]
             procedure = record.procedure
-            record.output.finish(self._clock())
             verdict = judge(status, ending, procedure.state)
             procedure.exit, procedure.stacktrace = verdict.exit, verdict.stacktrace
             self._enter(record, verdict.state)
+            if any(stop.run_abort for stop in record.stops):
+                self._abort_subarray(record)
             self._forget_oldest()
 
     # ------------------------------------------------------------ under the lock
@@ -232,6 +204,9 @@ class ScriptExecutionService:
         if self._pool is None:
             raise RuntimeError("the service has no pool of workers")
         return self._pool
+
+    def _call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
+        self._workers.call_later(delay, function, *args)
 
     def _get(self, pid: int) -> Record:
         try:
@@ -253,54 +228,76 @@ class ScriptExecutionService:
             raise Rejected(f"procedures {ids} are running: say which one is meant")
         return candidates[-1]
 
-    def _require_subarray(self, procedure: Procedure) -> None:
+    def _create(
+        self, cmd: PrepareProcessCommand, command_id: str | None, abort_of: AbortRun | None = None
+    ) -> Record:
+        procedure = Procedure(
+            next(self._ids), cmd.script, cmd.script_args, created_at=self._clock(), command_id=command_id
+        )
+        record = self._records[procedure.id] = Record(procedure, abort_of=abort_of)
+        self._output.open(procedure.id)
+        self._announcer.request("create", cmd, command_id)
+        self._announcer.state(record)
+        self._workers.create_worker(procedure.id, cmd)
+        return record
+
+    def _run_main(self, record: Record) -> None:
+        # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
+        self._enter(record, _S.RUNNING)
+        self._workers.send_run(record.procedure.id, "main", record.procedure.script_args.main)
+
+    def _stop(self, record: Record, request: StopRequest) -> None:
+        if not record.procedure.state.final:
+            record.stops.append(request)
+            self._workers.stop_worker(record.procedure.id)
+
+    def _abort_subarray(self, stopped: Record) -> None:
+        """Run the abort script for the subarray of a procedure that was stopped, or say why it cannot be."""
+        subarray_id, script = stopped.procedure.subarray_id, self._rules.abort_script
+        holder = self._holder_for(stopped.procedure)
+        if script is None:
+            why = "no abort script is configured"
+        elif subarray_id is None:
+            why = f"procedure {stopped.procedure.id} has no subarray_id"
+        elif holder is not None:
+            why = _held_by(holder)
+        else:
+            run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
+            arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
+            abort = self._create(PrepareProcessCommand(script=script, script_args=arguments), None, run)
+            self._workers.call_later(self._rules.abort_timeout, self._on_abort_overdue, abort)
+            return
+        self._announcer.abort_not_run(stopped, why)
+
+    def _on_abort_overdue(self, abort: Record) -> None:
+        with self._lock:
+            if not abort.procedure.state.final:
+                abort.overdue = True
+                self._stop(abort, StopRequest())
+
+    def _holder_for(self, procedure: Procedure) -> Procedure | None:
         holders = [record.procedure for record in self._records.values() if record.holds]
-        holder = holder_for(procedure, holders, self._exclusivity)
-        if holder is not None:
-            of = "everything" if holder.subarray_id is None else f"subarray {holder.subarray_id}"
-            raise SubarrayBusy(
-                f"procedure {procedure.id} cannot start: "
-                f"procedure {holder.id}, which is {holder.state}, holds {of}"
-            )
+        return holder_for(procedure, holders, self._rules.exclusivity)
+
+    def _require_subarray(self, procedure: Procedure) -> None:
+        if (holder := self._holder_for(procedure)) is not None:
+            raise SubarrayBusy(f"procedure {procedure.id} cannot start: {_held_by(holder)}")
 
     def _enter(self, record: Record, state: ProcedureState) -> None:
         before = record.procedure.state
         record.procedure.advance(state, self._clock())
-        self._publish_state(record)
-        topic = "procedure.lifecycle.created" if (before, state) == (_S.LOADING, _S.IDLE) else None
-        if topic := topic or _TOPIC_OF_STATE.get(state):
-            result = {"result": record.procedure.summary().to_dict()}
-            self._bus.publish(topic, SOURCE, result, request_id=record.request_id)
-        if record.procedure.stacktrace is not None:
-            trace = {"stacktrace": record.procedure.stacktrace}
-            self._bus.publish("procedure.lifecycle.stacktrace", str(record.procedure.id), trace)
-
-    def _publish_state(self, record: Record) -> None:
-        self._bus.publish(
-            "procedure.lifecycle.statechange",
-            str(record.procedure.id),
-            {"new_state": record.procedure.state.value},
-            request_id=record.request_id,
-            subject=self._change(record, record.outcomes()),
-        )
-
-    def _publish_request(
-        self,
-        action: str,
-        cmd: PrepareProcessCommand | StartProcessCommand | StopProcessCommand,
-        command_id: str | None,
-    ) -> None:
-        self._bus.publish(
-            f"request.procedure.{action}", "OETController", {"cmd": cmd.to_dict()}, request_id=command_id
-        )
-
-    def _change(self, record: Record, outcomes: tuple[CommandOutcome, ...] = ()) -> ProcedureChange:
-        return ProcedureChange(record.procedure.summary(), outcomes, progress_of=record.start_command)
+        self._announcer.entered(record, before)
 
     def _forget_oldest(self) -> None:
         finished = [pid for pid, record in self._records.items() if record.procedure.state.final]
-        for pid in finished[: max(0, len(finished) - self._history_length)]:
+        for pid in finished[: max(0, len(finished) - self._rules.history_length)]:
             del self._records[pid]
+            self._output.forget(pid)
+
+
+def _held_by(holder: Procedure) -> str:
+    of = "everything" if holder.subarray_id is None else f"subarray {holder.subarray_id}"
+    return f"procedure {holder.id}, which is {holder.state}, holds {of}"
 
 
 def _progress_in(data: dict[str, Any]) -> Progress | None:

@@ -21,13 +21,22 @@ class CommandOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptEvent:
+    """The subject of an event that a script published: by which procedure, and with which arguments."""
+
+    procedure_id: int
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcedureChange:
     """The subject of an event that speaks of a change of a procedure.
 
     `outcomes` are the commands that end with it; `progress_of` is the command whose progress the procedure's
-    is, if any.
+    is, if any. `event` is what the script published, where that made the change.
     """
 
     summary: ProcedureSummary
     outcomes: tuple[CommandOutcome, ...] = ()
     progress_of: str | None = None
+    event: ScriptEvent | None = None

@@ -21,9 +21,10 @@ class Word(StrEnum):
     """What a ScriptWorker tells.
 
     REPORT: a Report. PUBSUB: `{"topic", "data"}`, an event that its script published. INTEREST: the topics
-    that its script listens to.
+    that its script listens to. LOG: `{"level", "text"}`, a record of its script's log.
     """
 
     REPORT = "REPORT"
     PUBSUB = "PUBSUB"
     INTEREST = "INTEREST"
+    LOG = "LOG"

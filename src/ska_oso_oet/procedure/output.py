@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import threading
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
@@ -13,7 +14,7 @@ from pydantic import Field, StrictInt
 from ska_oso_oet.models import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 MAX_LINES: Final = 2000
 MAX_CHARACTERS: Final = 1024 * 1024
@@ -29,16 +30,21 @@ class OutputQuery(Model):
 
 
 class Line(NamedTuple):
-    """One line: its number from 1 on, when it came (seconds since 1970), where from, and its text."""
+    """One line: its number from 1 on, when it came (seconds since 1970), where from, and its text.
+
+    `stream` is stdout, stderr or log; a line of the log has a `level` (DEBUG, INFO, …).
+    """
 
     number: int
     time: float
     stream: str
     text: str
+    level: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
-        return {"line": self.number, "time": self.time, "stream": self.stream, "text": self.text}
+        content = {"line": self.number, "time": self.time, "stream": self.stream, "text": self.text}
+        return content if self.level is None else {**content, "level": self.level}
 
 
 class OutputBuffer:
@@ -68,6 +74,10 @@ class OutputBuffer:
             rest = rest[MAX_LINE:]
         self._partial[stream] = rest
 
+    def log(self, level: str, text: str, now: float) -> None:
+        """Take a record of the script's log; one of several lines becomes as many."""
+        self._extend("log", text.split("\n"), now, level)
+
     def finish(self, now: float) -> None:
         """Take what was written without an end of line, once nothing more can come."""
         for stream, rest in self._partial.items():
@@ -75,15 +85,14 @@ class OutputBuffer:
                 self._extend(stream, [rest], now)
                 self._partial[stream] = ""
 
-    def _extend(self, stream: str, texts: Sequence[str], now: float) -> None:
+    def _extend(self, stream: str, texts: Sequence[str], now: float, level: str | None = None) -> None:
         skipped = max(0, len(texts) - MAX_LINES)
         self._count += skipped
         for text in islice(texts, skipped, None):
             for start in range(0, max(1, len(text)), MAX_LINE):
                 self._count += 1
-                self._lines.append(
-                    Line(self._count, now, stream, text[start : start + MAX_LINE].rstrip("\r"))
-                )
+                part = text[start : start + MAX_LINE].rstrip("\r")
+                self._lines.append(Line(self._count, now, stream, part, level))
                 self._size += min(MAX_LINE, len(text) - start)
         while len(self._lines) > MAX_LINES or self._size > MAX_CHARACTERS:
             self._size -= len(self._lines.popleft().text)
@@ -109,3 +118,85 @@ class OutputBuffer:
                 "lines": [line.to_dict() for line in lines],
             }
         )
+
+
+class OutputRecorder:
+    """Keeps what every procedure writes, and tells it in batches; any thread may use it.
+
+    `announce(procedure_id, lines, skipped)` is called on the thread that calls `call_later`'s functions, at
+    most once in BATCH_SECS for each procedure; `skipped` lines of a long batch are left to GetOutput.
+    """
+
+    BATCH_SECS = 0.1
+    BATCH_LINES = 200
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        call_later: Callable[..., None],
+        announce: Callable[[int, list[Line], int], None],
+    ) -> None:
+        self._clock = clock
+        self._call_later = call_later
+        self._announce = announce
+        self._lock = threading.Lock()
+        self._buffers: dict[int, OutputBuffer] = {}
+        self._told: dict[int, int] = {}
+        self._due: set[int] = set()
+
+    def open(self, pid: int) -> None:
+        """Begin to keep the output of a procedure."""
+        with self._lock:
+            self._buffers[pid] = OutputBuffer()
+            self._told[pid] = 0
+
+    def write(self, pid: int, stream: str, data: bytes) -> None:
+        """Take what a procedure wrote."""
+        with self._lock:
+            self._buffers[pid].feed(stream, data, self._clock())
+            due = self._make_due(pid)
+        if due:
+            self._call_later(self.BATCH_SECS, self.tell, pid)
+
+    def log(self, pid: int, level: str, text: str) -> None:
+        """Take a record of a procedure's log."""
+        with self._lock:
+            self._buffers[pid].log(level, text, self._clock())
+            due = self._make_due(pid)
+        if due:
+            self._call_later(self.BATCH_SECS, self.tell, pid)
+
+    def _make_due(self, pid: int) -> bool:
+        if pid in self._due:
+            return False
+        self._due.add(pid)
+        return True
+
+    def tell(self, pid: int) -> None:
+        """Announce the lines that were not announced yet."""
+        with self._lock:
+            self._due.discard(pid)
+            buffer = self._buffers.get(pid)
+            if buffer is None or buffer.count == self._told[pid]:
+                return
+            lines = buffer.after(self._told[pid], self.BATCH_LINES)
+            skipped = buffer.count - self._told[pid] - len(lines)
+            self._told[pid] = buffer.count
+        self._announce(pid, lines, skipped)
+
+    def close(self, pid: int) -> None:
+        """Announce the rest, once nothing more can come."""
+        with self._lock:
+            self._buffers[pid].finish(self._clock())
+        self.tell(pid)
+
+    def forget(self, pid: int) -> None:
+        """Keep the output of a procedure no longer."""
+        with self._lock:
+            self._buffers.pop(pid, None)
+            self._told.pop(pid, None)
+
+    def to_json(self, pid: int, since: int) -> str:
+        """Answer GetOutput."""
+        with self._lock:
+            return self._buffers[pid].to_json(pid, since)

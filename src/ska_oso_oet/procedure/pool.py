@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ska_oso_oet.event import topics
 from ska_oso_oet.event.journal import covers, is_reserved
 from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
+from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.orders import Order, Word
 from ska_oso_oet.procedure.reports import Ending, StateEntered, parse_report
 
@@ -43,6 +44,9 @@ class PoolListener(Protocol):
 
     def on_output(self, pid: int, stream: Stream, data: bytes) -> None:
         """Take what a script, or a program that it started, has written."""
+
+    def on_log(self, pid: int, level: str, text: str) -> None:
+        """Take a record of a script's log."""
 
     def on_end(self, pid: int, status: ExitStatus, ending: Ending | None) -> None:
         """Know that a worker's process is gone; `ending` is its own last word, if it had time for one."""
@@ -109,7 +113,8 @@ class ScriptWorkerPool:
 
     def broadcast_to_workers(self, event: Event) -> None:
         """Send an event to the scripts that listen to its topic, but not to the one that published it."""
-        source = event.subject.procedure_id if isinstance(event.subject, ScriptEvent) else None
+        published = _published_by_script(event)
+        source = None if published is None else published.procedure_id
         for pid, worker in list(self._workers.items()):
             if pid != source and any(covers(topic, event.topic) or not topic for topic in worker.interest):
                 self._forward(worker, event)
@@ -139,6 +144,8 @@ class ScriptWorkerPool:
             self._on_pubsub(pid, worker, message.msg)
         elif message.msg_type == Word.INTEREST:
             worker.interest = list(message.msg)
+        elif message.msg_type == Word.LOG:
+            self._listener.on_log(pid, message.msg["level"], message.msg["text"])
 
     def _on_report(self, pid: int, worker: _Worker, content: Mapping[str, object]) -> None:
         report = parse_report(content)
@@ -173,18 +180,16 @@ class ScriptWorkerPool:
         self._listener.on_end(int(proc.name), status, worker.ending)
 
 
-@dataclass(frozen=True, slots=True)
-class ScriptEvent:
-    """The subject of an event that a script published: by which procedure, and with which arguments."""
-
-    procedure_id: int
-    arguments: Mapping[str, Any]
+def _published_by_script(event: Event) -> ScriptEvent | None:
+    if isinstance(event.subject, ProcedureChange):
+        return event.subject.event
+    return event.subject if isinstance(event.subject, ScriptEvent) else None
 
 
 def _arguments(event: Event) -> dict[str, Any]:
     """Give the arguments with which an event is published to a script's listeners."""
-    if isinstance(event.subject, ScriptEvent):
-        return dict(event.subject.arguments)
+    if (published := _published_by_script(event)) is not None:
+        return published.arguments
     content = json.loads(event.json)
     known = {"msg_src": content["msg_src"], "request_id": content["request_id"], **content["data"]}
     return {name: known.get(name) for name in _parameters(event.topic)}

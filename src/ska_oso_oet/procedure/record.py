@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.changes import CommandOutcome, Result
 from ska_oso_oet.procedure.domain import ProcedureState
-from ska_oso_oet.procedure.output import OutputBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ska_oso_oet.procedure.domain import Procedure
 
 _RESULT_OF_STATE: Final[dict[ProcedureState, Result]] = {
@@ -20,20 +21,41 @@ _RESULT_OF_STATE: Final[dict[ProcedureState, Result]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class StopRequest:
+    """One wish that a procedure ends: by which command, if any, and whether the abort script follows."""
+
+    command_id: str | None = None
+    run_abort: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AbortRun:
+    """What an abort procedure is run for: the stops that wait for it, and what is told with their end."""
+
+    stops: tuple[StopRequest, ...]
+    content: dict[str, Any]
+
+
 @dataclass
 class Record:
-    """A procedure, its output, and the commands that wait for it."""
+    """A procedure, and the commands that wait for it."""
 
     procedure: Procedure
-    output: OutputBuffer = field(default_factory=OutputBuffer)
     start_command: str | None = None
-    stop_commands: list[str | None] = field(default_factory=list)
+    stops: list[StopRequest] = field(default_factory=list)
+    abort_of: AbortRun | None = None
+    overdue: bool = False
 
     @property
     def holds(self) -> bool:
-        """True while the subarray is taken: main runs, or the end that was asked for is not confirmed yet."""
+        """True while the subarray is taken.
+
+        That is while main runs, until an end that was asked for is confirmed, and as long as an abort lasts.
+        """
         state = self.procedure.state
-        return not state.final and (state is ProcedureState.RUNNING or bool(self.stop_commands))
+        taken = state is ProcedureState.RUNNING or bool(self.stops) or self.abort_of is not None
+        return taken and not state.final
 
     @property
     def request_id(self) -> str | None:
@@ -43,21 +65,44 @@ class Record:
     def why_not_ready(self) -> str:
         """Say why the procedure cannot be started."""
         state = self.procedure.state
-        if self.stop_commands and not state.final:
+        if self.stops and not state.final:
             return f"procedure {self.procedure.id} is being stopped"
         return f"procedure {self.procedure.id} is {state}, not READY"
 
+    def content(self) -> dict[str, Any]:
+        """Tell how the procedure stands, as the result of a command (JSON-ready)."""
+        content: dict[str, Any] = {"procedure_id": self.procedure.id, "state": self.procedure.state.value}
+        if self.procedure.exit is not None and self.procedure.exit.message:
+            content["message"] = self.procedure.exit.message
+        return content
+
     def outcomes(self) -> tuple[CommandOutcome, ...]:
-        """List the commands that end with the state that the procedure has entered."""
-        procedure = self.procedure
-        result = _RESULT_OF_STATE.get(procedure.state)
+        """List the commands that end with the state that the procedure has entered.
+
+        Stops that the abort script is to follow end with that.
+        """
+        result = _RESULT_OF_STATE.get(self.procedure.state)
         if result is None:
             return ()
-        content: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
-        if procedure.exit is not None and procedure.exit.message:
-            content["message"] = procedure.exit.message
+        content = self.content()
         outcomes = [CommandOutcome(self.request_id, result, content)] if self.request_id else []
-        if procedure.state.final:
-            # A stop has done what it was asked for once the process is gone, however it went.
-            outcomes += [CommandOutcome(command, "ok", content) for command in self.stop_commands if command]
+        if self.procedure.state.final:
+            stops = [stop for stop in self.stops if not stop.run_abort]
+            outcomes += _stopped(stops, content)
+            if self.abort_of is not None:
+                abort = {**content, "message": "not ended in time"} if self.overdue else content
+                outcomes += _stopped(self.abort_of.stops, {**self.abort_of.content, "abort": abort})
         return tuple(outcomes)
+
+
+def _stopped(stops: Iterable[StopRequest], content: dict[str, Any]) -> list[CommandOutcome]:
+    """End stops: one has done what it was asked for once the process is gone, however that went."""
+    return [CommandOutcome(stop.command_id, "ok", content) for stop in stops if stop.command_id]
+
+
+def stopped_without_abort(record: Record, why: str) -> tuple[CommandOutcome, ...]:
+    """End the stops of a procedure whose abort script cannot be run, and say why it was not."""
+    stops = [stop for stop in record.stops if stop.run_abort]
+    return tuple(
+        _stopped(stops, {**record.content(), "abort": {"state": None, "message": f"not run: {why}"}})
+    )

@@ -22,9 +22,10 @@ from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.loader import ModuleFactory, ScriptUnreadable
 from ska_oso_oet.procedure.orders import Order, Word
 from ska_oso_oet.procedure.reports import Raised, Report, Returned, StateEntered
+from ska_oso_oet.procedure.script_log import send_log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType, ModuleType
 
     from pubsub.core.listener import Listener
@@ -108,6 +109,7 @@ class ScriptWorker(ProcWorker):
     def startup(self) -> None:
         """Join the event bus and start to read the inbox."""
         ScriptWorker._active = self
+        send_log(self._tell_log)
         pub.addNotificationHandler(self._interest)
         pub.setNotificationFlags(subscribe=True, unsubscribe=True)
         pub.subscribe(self.republish, pub.ALL_TOPICS)
@@ -190,6 +192,9 @@ class ScriptWorker(ProcWorker):
     def _tell_interest(self, wanted: list[str]) -> None:
         self._put(EventMessage(self.name, Word.INTEREST, wanted))
 
+    def _tell_log(self, level: str, text: str) -> None:
+        self._put(EventMessage(self.name, Word.LOG, {"level": level, "text": text}))
+
     # ------------------------------------------------------------ the inbox
 
     def _read_inbox(self) -> None:
@@ -225,7 +230,7 @@ class ScriptWorker(ProcWorker):
 class _Interest(INotificationHandler):  # type: ignore[misc]
     """Knows which topics the script listens to, so that no other events need to be sent to it."""
 
-    def __init__(self, tell: Any) -> None:
+    def __init__(self, tell: Callable[[list[str]], None]) -> None:
         self._tell = tell
         self._topics: list[str] = []
         self.enabled = False

@@ -1,0 +1,98 @@
+"""What is said of procedures on the event bus."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange, ScriptEvent
+from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.record import stopped_without_abort
+
+if TYPE_CHECKING:
+    from ska_oso_oet.event.bus import EventBus
+    from ska_oso_oet.models import Model
+    from ska_oso_oet.procedure.output import Line
+    from ska_oso_oet.procedure.record import Record
+
+SOURCE: Final = "SESWorker"
+"""`msg_src` of the events that the service makes, as in the reference documents."""
+
+_S = ProcedureState
+_TOPIC_OF_STATE: Final = {
+    _S.INITIALISING: "procedure.lifecycle.started",
+    _S.READY: "procedure.lifecycle.ready",
+    _S.RUNNING: "procedure.lifecycle.started",
+    _S.COMPLETE: "procedure.lifecycle.complete",
+    _S.FAILED: "procedure.lifecycle.failed",
+    _S.STOPPED: "procedure.lifecycle.stopped",
+}
+
+
+class Announcer:
+    """Publishes what happens to procedures; may be used with locks held, as the bus may."""
+
+    def __init__(self, bus: EventBus) -> None:
+        self._bus = bus
+
+    def request(self, action: str, cmd: Model, command_id: str | None) -> None:
+        """Announce that a command was taken."""
+        self._bus.publish(
+            f"request.procedure.{action}", "OETController", {"cmd": cmd.to_dict()}, request_id=command_id
+        )
+
+    def state(self, record: Record) -> None:
+        """Announce the state of a procedure, and the commands that end with it."""
+        self._bus.publish(
+            "procedure.lifecycle.statechange",
+            str(record.procedure.id),
+            {"new_state": record.procedure.state.value},
+            request_id=record.request_id,
+            subject=_change(record, record.outcomes()),
+        )
+
+    def entered(self, record: Record, before: ProcedureState) -> None:
+        """Announce that a procedure has left the state `before` for its present one."""
+        self.state(record)
+        state = record.procedure.state
+        loaded = (before, state) == (_S.LOADING, _S.IDLE)
+        topic = "procedure.lifecycle.created" if loaded else _TOPIC_OF_STATE.get(state)
+        if topic is not None:
+            result = {"result": record.procedure.summary().to_dict()}
+            self._bus.publish(topic, SOURCE, result, request_id=record.request_id)
+        if record.procedure.stacktrace is not None:
+            trace = {"stacktrace": record.procedure.stacktrace}
+            self._bus.publish("procedure.lifecycle.stacktrace", str(record.procedure.id), trace)
+
+    def progress(self, record: Record, topic: str, data: dict[str, Any]) -> None:
+        """Announce the progress that a script has reported."""
+        event = ScriptEvent(record.procedure.id, data)
+        self._publish(event, topic, replace(_change(record), event=event))
+
+    def script_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
+        """Announce an event that a script has published."""
+        event = ScriptEvent(pid, data)
+        self._publish(event, topic, event)
+
+    def _publish(self, event: ScriptEvent, topic: str, subject: object) -> None:
+        content = dict(event.arguments)
+        source = str(content.pop("msg_src", None) or event.procedure_id)
+        request_id = content.pop("request_id", None)
+        self._bus.publish(topic, source, content, request_id=request_id, subject=subject)
+
+    def output(self, pid: int, lines: list[Line], skipped: int) -> None:
+        """Announce lines that a procedure has written."""
+        content = {"procedure_id": pid, "skipped": skipped, "lines": [line.to_dict() for line in lines]}
+        self._bus.publish("procedure.output", str(pid), content)
+
+    def abort_not_run(self, stopped: Record, why: str) -> None:
+        """Announce that a procedure was stopped, but that its subarray could not be aborted."""
+        message = {
+            "msg": f"procedure {stopped.procedure.id} was stopped; its subarray was not aborted: {why}"
+        }
+        change = _change(stopped, stopped_without_abort(stopped, why))
+        self._bus.publish("user.script.announce", SOURCE, message, subject=change)
+
+
+def _change(record: Record, outcomes: tuple[CommandOutcome, ...] = ()) -> ProcedureChange:
+    return ProcedureChange(record.procedure.summary(), outcomes, progress_of=record.start_command)

@@ -1,0 +1,45 @@
+"""What ScriptExecutionService is given: the pool that it commands and the rules that it keeps to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ska_oso_oet.procedure.exclusivity import Exclusivity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.procedure.commands import PrepareProcessCommand
+    from ska_oso_oet.procedure.domain import AnyScript, ProcedureInput
+
+
+class WorkerPool(Protocol):
+    """What the service needs of ScriptWorkerPool; each call returns at once and calls nothing back."""
+
+    def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
+        """Make the worker of a procedure."""
+
+    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
+        """Have it call a function."""
+
+    def stop_worker(self, pid: int) -> None:
+        """Stop it."""
+
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
+        """Have a function called on the engine's thread after `delay` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceRules:
+    """What ScriptExecutionService keeps to.
+
+    `check_script` raises Rejected for a script that is not allowed. `abort_script` is run for a subarray
+    when a stop asks for it, and may take `abort_timeout` seconds.
+    """
+
+    check_script: Callable[[AnyScript], None] = lambda _: None
+    exclusivity: Exclusivity = Exclusivity.SUBARRAY
+    history_length: int = 10
+    abort_script: AnyScript | None = None
+    abort_timeout: float = 60.0
