@@ -286,7 +286,7 @@ def _the_running(procedures: Iterable[ProcedureSummary]) -> int:
         return running[0]
     which = "no procedure is" if not running else f"procedures {_several(running)} are"
     there = ", ".join(f"procedure {procedure.id} is {procedure.state}" for procedure in live)
-    raise Rejected(f"{which} RUNNING: say which one to stop" + (f" ({there})" if there else ""))
+    raise Rejected(f"{which} RUNNING" + (f": say which one to stop ({there})" if there else ""))
 
 
 def _several(numbers: Iterable[int]) -> str:

@@ -216,7 +216,8 @@ def _create(session: Session, command: PrepareProcessCommand, follower: Follower
 
 def _start(session: Session, pid: int | None, main: Call, follower: Follower | None) -> ProcedureSummary:
     """Start a procedure; with a follower, wait for its end."""
-    session.interrupted = "interrupted while starting; see: oet procedure list"
+    named = "the newest READY procedure" if pid is None else f"procedure {pid}"
+    session.interrupted = f"interrupted while {named} was being started; it may go on (oet procedure list)"
     known = session.client.start(pid, *main.args, **main.kwargs)
     session.procedure_id = known.id
     session.interrupted = (
