@@ -25,8 +25,8 @@ from ska_oso_oet.procedure.environment_process import TimedOut, run
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WORKER_MODULES: Final = ("tango", "pubsub", "pydantic", "ska_oso_oet.procedure.domain")
-"""What a ScriptWorker imports before it loads a script."""
+WORKER_MODULES: Final = ("tango", "ska_oso_oet.procedure.worker")
+"""What must be importable in an environment for scripts to run on it."""
 
 _CHECK = """
 import importlib, sys
