@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import tempfile
 import warnings
 from contextlib import contextmanager
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
 
 class PostgresServer:
-    """A server on a socket in a directory of its own. Who makes it closes it."""
+    """A server on a socket in a directory of its own. Who makes it closes it.
+
+    Where there is none for this Python, tests that ask for a database are skipped. For the leak guard, a
+    server for many tests is made by an autouse fixture, and a test that restarts one has one of its own.
+    """
 
     def __init__(self) -> None:
+        self._server: Any = None
+        if importlib.util.find_spec("pgserver") is None:
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a runtime directory that containers do not have
-            pgserver: Any = pytest.importorskip("pgserver", reason="pgserver has no wheel for this Python")
+            pgserver: Any = importlib.import_module("pgserver")
         self._pg_ctl: Any = importlib.import_module("pgserver._commands").pg_ctl
         # Not in pytest's directory: every run of pytest closes that to the user that PostgreSQL runs as.
         self._directory = tempfile.TemporaryDirectory(prefix="oet-postgres-")
@@ -30,8 +38,13 @@ class PostgresServer:
         self._server = pgserver.get_server(self.data_dir)
 
     def close(self) -> None:
-        self._server.cleanup()
-        self._directory.cleanup()
+        if self._server is not None:
+            self._server.cleanup()
+            self._directory.cleanup()
+
+    def require(self) -> None:
+        if self._server is None:
+            pytest.skip("pgserver has no wheel for this Python")
 
     def url(self, database: str = "postgres") -> str:
         return str(self._server.get_uri(database))
@@ -52,6 +65,7 @@ class PostgresServer:
     @contextmanager
     def database(self, name: str = "oda") -> Iterator[str]:
         """An empty database, by its URL."""
+        self.require()
         self._execute(f"CREATE DATABASE {name}")
         yield self.url(name)
         self._execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -35,9 +35,17 @@ MID = json.loads((EXAMPLES / "mid.json").read_text(encoding="utf-8"))
 LOW = json.loads((EXAMPLES / "low.json").read_text(encoding="utf-8"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def server() -> Iterator[PostgresServer]:
     running = PostgresServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    running = PostgresServer()
+    running.require()
     yield running
     running.close()
 
@@ -236,20 +244,20 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_a_database_survives_the_restart_of_its_server(
-    server: PostgresServer, postgres: Callable[[], Oda]
+    own_server: PostgresServer, opened: Callable[..., Oda]
 ) -> None:
-    oda = postgres()
+    oda = opened(backend="postgres", url=own_server.url())
     oda.add_sbd(SBDefinition.parse(MID), "operator")
-    server.stop()
+    own_server.stop()
     try:
         for action in (oda.check, oda.list_sbds, lambda: oda.get_sbd("sbd-mid-example")):
             with pytest.raises(OdaUnavailable, match="cannot be used"):
                 action()
     finally:
-        server.start()
+        own_server.start()
     oda.check()
     assert oda.get_sbd("sbd-mid-example").to_dict() == MID
-    server.restart_as_after_a_crash()
+    own_server.restart_as_after_a_crash()
     assert oda.get_sbd("sbd-mid-example").to_dict() == MID  # the pooled connection is dead: nobody notices
 
 
