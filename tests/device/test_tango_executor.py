@@ -463,6 +463,30 @@ def test_sigterm_interrupts_at_once(wait: str, url: str, tmp_path: Path) -> None
     assert process.returncode == 7
 
 
+def test_what_was_sent_can_be_waited_for(url: str, tmp_path: Path) -> None:
+    """So that a script's clean-up comes to the device after the command that the stop interrupted."""
+    script = tmp_path / "script.py"
+    wait = "executor.execute(Command(device, 'SleepAndPush', 1.0))"
+    settled = "settle(10); print(executor.read(value), flush=True)"
+    script.write_text(
+        SCRIPT.replace("{wait}", wait)
+        .replace("import *", "import *\nfrom ska_oso_oet.scripting.proxies import settle")
+        .replace("os._exit", f"{settled}; os._exit")
+    )
+    device = f"{url}/1#dbase=no"
+    set_to(device, 0)
+    with subprocess.Popen(
+        [sys.executable, str(script), device, "-"], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        time.sleep(0.3)  # nothing tells from outside that the command was sent
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.readline().startswith("stopped")
+        assert process.stdout.readline() == "77\n"
+        assert process.wait(20) == 7
+
+
 def executor_commands(device: str) -> int:
     return int(tango.DeviceProxy(device).commands)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import queue
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,9 +32,8 @@ if TYPE_CHECKING:
 UNFINISHED = frozenset({TaskStatus.STAGING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
 V2_ATTRIBUTES = ("_lrcEvent",)
 V1_ATTRIBUTES = ("longRunningCommandResult", "longRunningCommandProgress", "longRunningCommandStatus")
-ABORT_TIMEOUT = (
-    1.0  # seconds that a stopped script spends on seeing its command end; less than a stop's grace
-)
+# Seconds that a stopped script waits for each answer of the device; less than a stop's grace period.
+ABORT_TIMEOUT = 0.9
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class LongRunningCommandExecutor:
         except (OetError, tango.DevFailed):
             raise
         except BaseException:
-            self._abort()
+            self._abort(sent)
             raise
         if not known.succeeded:
             raise CommandFailed(self._command, known)
@@ -181,8 +181,9 @@ class LongRunningCommandExecutor:
         records = {record["uid"]: record for record in map(json.loads, finished)}
         return replace(known, result=records.get(known.command_id, {}).get("result"))
 
-    def _abort(self) -> None:
-        """Stop the command on the device, as its script is being stopped."""
+    def _abort(self, sent: Future[Any]) -> None:
+        """Stop the command on the device, once it has received it, as its script is being stopped."""
+        wait([sent], ABORT_TIMEOUT)
         try:
             stopped = begin(self._proxy.command_inout, "Abort")
             stopped.result(timeout=ABORT_TIMEOUT)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import threading
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 import tango
@@ -44,10 +44,13 @@ class ProxyCache:
         return self._proxies[key]
 
 
+_in_flight: set[Future[Any]] = set()
+
+
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run a blocking Tango call and return its result; an exception raised by a signal ends the wait at once.
 
-    The call itself is not taken back: what was sent to a device stays sent.
+    The call itself is not taken back: what was sent to a device stays sent, see settle().
     """
     return begin(function, *args, **kwargs).result()
 
@@ -58,6 +61,8 @@ def begin(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any
     The thread is a daemon, so that a process can exit while a device does not answer.
     """
     outcome: Future[Any] = Future()
+    _in_flight.add(outcome)
+    outcome.add_done_callback(_in_flight.discard)
     context = contextvars.copy_context()  # keeps the caller's telemetry span
 
     def run() -> None:
@@ -72,3 +77,11 @@ def begin(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any
     name = f"tango call {getattr(function, '__name__', function)}"
     threading.Thread(target=run, name=name, daemon=True).start()
     return outcome
+
+
+def settle(timeout: float) -> None:
+    """Wait, at most `timeout` seconds, until the calls that were interrupted are over.
+
+    Before that a device may receive a command after what its script does to clean up.
+    """
+    wait(tuple(_in_flight), timeout)

@@ -75,11 +75,12 @@ class CentralNode(SimulatedDevice):
         return [int(code)], [text]
 
     def _switch(self, name: str, state: DevState) -> Answer:
-        self.take_fault(name)
+        fault = self.take_fault(name)
         if self.values["telescopeState"] == state:
             return done(f"the telescope is already {state}")
         self.put(telescopeState=DevState.UNKNOWN)
-        self.after(SWITCHING_SECONDS, lambda: self.put(telescopeState=state))
+        if fault is None:
+            self.after(SWITCHING_SECONDS, lambda: self.put(telescopeState=state))
         return started(f"{name} started")
 
     def _subarray(self, subarray_id: int) -> tango.DeviceProxy:

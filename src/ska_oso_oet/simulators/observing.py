@@ -171,11 +171,12 @@ class Fault(Model):
     """Argument of InjectFault: the next `count` calls of `command` fail with `message`.
 
     `error`: the command is refused with it. `fault`: the command starts, and ends in obsState FAULT.
+    `hang`: the command starts and never ends.
     """
 
     command: str
     message: str
-    effect: Literal["error", "fault"] = "error"
+    effect: Literal["error", "fault", "hang"] = "error"
     count: Annotated[int, Field(ge=1)] = 1
 
 

@@ -63,7 +63,9 @@ class SimulatedDevice(Device):
             self.push_change_event(name, value)
             self.push_archive_event(name, value)
 
-    @command(dtype_in=str, doc_in='JSON {"command", "message", "effect": "error" | "fault", "count": 1}')
+    @command(
+        dtype_in=str, doc_in='JSON {"command", "message", "effect": "error" | "fault" | "hang", "count"}'
+    )
     def InjectFault(self, argin: str) -> None:
         """Let the next calls of a command fail."""
         fault = parsed(Fault, argin)
@@ -80,8 +82,8 @@ class SimulatedDevice(Device):
         """Return the names of the commands of this device."""
         return set(self.get_device_class().cmd_list)
 
-    def take_fault(self, name: str) -> str | None:
-        """Raise an injected error of the command `name`, or return the message of an injected fault."""
+    def take_fault(self, name: str) -> Fault | None:
+        """Raise an injected error of the command `name`, or return an injected fault of another effect."""
         for index, fault in enumerate(self._faults):
             if fault.command == name:
                 left = fault.count - 1
@@ -89,7 +91,7 @@ class SimulatedDevice(Device):
                 self._faults[index : index + 1] = again
                 if fault.effect == "error":
                     refuse("SIM_InjectedFault", fault.message)
-                return fault.message
+                return fault
         return None
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:

@@ -123,13 +123,20 @@ class SubarrayNode(SimulatedDevice):
         fault = self.take_fault(name)
         end: dict[str, Any] = {**outcome, "obsState": wanted.after}
         if fault is not None:
-            failed = {"faultMessage": fault, "healthState": HealthState.FAILED, "obsState": ObsState.FAULT}
+            failed = {
+                "faultMessage": fault.message,
+                "healthState": HealthState.FAILED,
+                "obsState": ObsState.FAULT,
+            }
             end = {**NOT_CONFIGURED, **failed}
         self.cancel()
+        if wanted.during is not None:
+            self.put(obsState=wanted.during)
+        if fault is not None and fault.effect == "hang":
+            return started(f"{name} started")
         if wanted.during is None:
             self.put(**end)
             return done(f"{name} done")
-        self.put(obsState=wanted.during)
         seconds = self._scan_duration if name == "Scan" else wanted.seconds
         self.after(seconds, lambda: self.put(**end))
         return started(f"{name} started")

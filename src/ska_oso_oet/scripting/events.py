@@ -1,0 +1,25 @@
+"""What a script announces on the event bus of the OET."""
+
+from __future__ import annotations
+
+from pubsub import pub
+
+
+class Announcer:
+    """Publishes events in the name of a script."""
+
+    def __init__(self, source: str) -> None:
+        """Name the script; it is the `msg_src` of the events."""
+        self.source = source
+
+    def send(self, topic: str, **data: object) -> None:
+        """Publish an event; `data` are JSON values, those of the topic (ska_oso_oet.event.topics)."""
+        pub.sendMessage(topic, msg_src=self.source, **data)
+
+    def say(self, message: str) -> None:
+        """Tell users something, on topic user.script.announce."""
+        self.send("user.script.announce", msg=message)
+
+    def progress(self, percent: float, message: str = "") -> None:
+        """Report how far the script has come, 0 to 100, on topic procedure.progress."""
+        self.send("procedure.progress", progress=max(0, min(100, int(percent))), message=message)
