@@ -1,15 +1,7 @@
 """SKABaseDevice: what every SKA device shows on Tango, bound to the plain objects that decide it.
 
 To a client it is a device built on ska-tango-base 1.3. It is made for software: its component is ON as
-soon as it can be reached. A device of ours derives from it and fills in the hooks of `DeviceHooks`::
-
-    class Greeter(SKABaseDevice):
-        def create_component(self): self.greetings = Greetings(self.pump.put)
-        def delete_component(self): self.greetings.close()
-
-        @command(dtype_in=str, dtype_out="DevVarLongStringArray")
-        def Greet(self, name):
-            return self.long_running("Greet", lambda command: self.greetings.say(name, command))
+soon as it can be reached. `DeviceHooks` says how a device of ours is made from it.
 """
 
 from __future__ import annotations
@@ -20,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tango
-from tango import AttrWriteType, DevState
+from tango import AttrWriteType, CmdArgType, DevState
 from tango.server import Device, attribute, command, device_property
 
 from ska_oso_oet.errors import Rejected
@@ -50,27 +42,38 @@ if TYPE_CHECKING:
 __all__ = ["LongStringArray", "SKABaseDevice", "allowed_when"]
 
 _LONG_STRING: Any = "DevVarLongStringArray"
-_WRITABLE: dict[str, Any] = {"access": AttrWriteType.READ_WRITE}
-_MEMORIZED: dict[str, Any] = {**_WRITABLE, "memorized": True, "hw_memorized": True}
+_MEMORIZED: dict[str, Any] = {"memorized": True, "hw_memorized": True}
 _ID = "STARTED and the command id, or REJECTED and the reason"
 _EVENTED = (
     *("State", "Status", "adminMode", "healthState", "controlMode", "simulationMode", "testMode"),
     *("commandedState", "buildState", "versionId", "loggingLevel", "loggingTargets", "lrcProtocolVersions"),
 )
+_COMPARABLE = (CmdArgType.DevString, CmdArgType.DevEnum, CmdArgType.DevState, CmdArgType.DevBoolean)
 
 
 def _tango_level(level: LoggingLevel) -> int:
     return 100 * (level + 1)  # the values of log4tango
 
 
+def _readable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
+    return attribute(dtype=dtype, fget=f"read_{method}", doc=doc, **more)
+
+
+def _writable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
+    return _readable(dtype, method, doc, fset=f"write_{method}", access=AttrWriteType.READ_WRITE, **more)
+
+
 def _mode(name: str, dtype: type, doc: str) -> attribute:
-    return attribute(dtype=dtype, doc=doc, **mode_access(name), **_MEMORIZED)
+    access = mode_access(name)
+    return attribute(dtype=dtype, doc=doc, access=AttrWriteType.READ_WRITE, **access, **_MEMORIZED)
 
 
 def allowed_when(name: str) -> Callable[[Any], bool]:
     """Make the method is_<name>_allowed of a command, which asks `command_allowed`."""
+
     # A subclass overrides command_allowed: PyTango does not look for is_..._allowed in a subclass again.
     def is_allowed(device: SKABaseDevice) -> bool:
+        device.dev_state()  # Tango names the state in its refusal as it finds it
         return device.command_allowed(name)
 
     is_allowed.__name__ = f"is_{name}_allowed"  # PyTango keeps it under its name
@@ -90,37 +93,18 @@ class SKABaseDevice(DeviceAttributes, Device):
         dtype=(str,), default_value=["tango::logger"], doc="Initial loggingTargets"
     )
 
-    adminMode = attribute(
-        dtype=AdminMode, fget="read_admin_mode", fset="write_admin_mode", doc="Who may use it", **_MEMORIZED
-    )
-    healthState = attribute(dtype=HealthState, fget="read_health_state", doc="Whether it can do its work")
+    adminMode = _writable(AdminMode, "admin_mode", "Who may use the device", **_MEMORIZED)
+    healthState = _readable(HealthState, "health_state", "Whether the device can do its work")
     controlMode = _mode("controlMode", ControlMode, "Where commands are taken from")
     simulationMode = _mode("simulationMode", SimulationMode, "Whether the component is simulated")
     testMode = _mode("testMode", TestMode, "Whether the device is under test")
-    buildState = attribute(dtype=str, fget="read_build_state", doc="Package, version, description")
-    versionId = attribute(dtype=str, fget="read_version_id", doc="Version of the software")
-    loggingLevel = attribute(
-        dtype=LoggingLevel,
-        fget="read_logging_level",
-        fset="write_logging_level",
-        doc="How much is logged",
-        **_WRITABLE,
-    )
-    loggingTargets = attribute(
-        dtype=(str,),
-        max_dim_x=4,
-        fget="read_logging_targets",
-        fset="write_logging_targets",
-        doc="Where the log goes, type::name",
-        **_WRITABLE,
-    )
-    commandedState = attribute(
-        dtype=str, fget="read_commanded_state", doc="OFF, STANDBY or ON, last asked for"
-    )
-    lrcProtocolVersions = attribute(
-        dtype=("DevLong64",), max_dim_x=2, fget="read_protocol_versions", doc="Oldest and newest LRC protocol"
-    )
-    _lrcEvent = attribute(dtype=(str,), max_dim_x=2, fget="read_lrc_event", doc="Command id, update as JSON")
+    buildState = _readable(str, "build_state", "Package, version and description of the software")
+    versionId = _readable(str, "version_id", "Version of the software")
+    loggingLevel = _writable(LoggingLevel, "logging_level", "How much is logged")
+    loggingTargets = _writable((str,), "logging_targets", "Where the log goes, type::name", max_dim_x=4)
+    commandedState = _readable(str, "commanded_state", "The state last asked for: OFF, STANDBY or ON")
+    lrcProtocolVersions = _readable(("DevLong64",), "protocol_versions", "Oldest and newest", max_dim_x=2)
+    _lrcEvent = _readable((str,), "lrc_event", "Id of a command, and an update as JSON", max_dim_x=2)
 
     # ------------------------------------------------------------ lifecycle
 
@@ -129,6 +113,7 @@ class SKABaseDevice(DeviceAttributes, Device):
         self._lists_exist = False
         self._teardown = threading.Lock()
         super().__init__(*args)
+        self.add_version_info("ska_oso_oet", self.read_version_id())
 
     def init_device(self) -> None:
         """Start, or start again; a failure is the state FAULT and a sentence in Status."""
@@ -138,7 +123,13 @@ class SKABaseDevice(DeviceAttributes, Device):
         self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
         self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
         self.model = DeviceModel(self._show, self.pump.put)
-        self.targets = LoggingTargets(self.logger, self.get_name(), self._tango_log, self._tango_level)
+        tango_logger = self.get_logger()
+        self.targets = LoggingTargets(
+            self.logger,
+            self.get_name(),
+            lambda level, message: tango_logger.log(_tango_level(level), message),
+            lambda level: tango_logger.set_level(_tango_level(level)),
+        )
         self.declare_events(*_EVENTED)
         self.set_change_event("_lrcEvent", True, True)
         self.model.begin()
@@ -190,34 +181,48 @@ class SKABaseDevice(DeviceAttributes, Device):
     # ------------------------------------------------------------ for subclasses
 
     def declare_events(self, *names: str, detect: bool = True) -> None:
-        """Let these attributes push change and archive events; with `detect`, of changed values only."""
+        """Let these attributes push change and archive events; with `detect`, of changed values only.
+
+        Numbers are never compared: for them Tango would ask for a configured criterion of change.
+        """
         for name in names:
-            self.set_change_event(name, True, detect)
-            self.set_archive_event(name, True, detect)
+            kind = self.get_device_attr().get_attr_by_name(name).get_data_type()
+            compare = detect and kind in _COMPARABLE
+            self.set_change_event(name, True, compare)
+            self.set_archive_event(name, True, compare)
 
     # ------------------------------------------------------------ what leaves the device
 
     def _push(self, name: str, value: object) -> None:
         # Both events or none, so that a push that is tried again does not repeat one of them.
         with tango.AutoTangoMonitor(self):
+            # Tango pushes State and Status as it finds them, whatever value is given. What it finds is
+            # only touched under the monitor: here, and before each reading.
+            if name == "State":
+                self.set_state(value)
+            elif name == "Status":
+                self.set_status(value)
             self.push_change_event(name, value)
             if name != "_lrcEvent":
                 self.push_archive_event(name, value)
 
     def _show(self, state: str, status: str) -> None:
-        # Tango strings are latin-1 and end at a NUL.
-        status = status.encode("latin-1", "backslashreplace").decode("latin-1").replace("\0", "\\0")
-        tango_state = DevState.names[state]
-        self.set_state(tango_state)
-        self.set_status(status)
-        self.pump.put("State", tango_state)
+        self.pump.put("State", DevState.names[state])
         self.pump.put("Status", status)
 
-    def _tango_level(self, level: LoggingLevel) -> None:
-        self.get_logger().set_level(_tango_level(level))
+    def get_state(self) -> DevState:
+        """Answer the state as it is now, alarms left out; any thread may ask."""
+        return DevState.names[self.model.state]
 
-    def _tango_log(self, level: LoggingLevel, message: str) -> None:
-        self.get_logger().log(_tango_level(level), message)
+    def dev_state(self) -> DevState:
+        """Answer the state as it is now; Tango makes ALARM of ON if an attribute is beyond its limits."""
+        self.set_state(self.get_state())
+        return super().dev_state()
+
+    def dev_status(self) -> str:
+        """Answer the status as it is now; Tango adds the attributes that are beyond their limits."""
+        self.set_status(self.model.status)
+        return str(super().dev_status())
 
     # ------------------------------------------------------------ commands
 
@@ -228,7 +233,7 @@ class SKABaseDevice(DeviceAttributes, Device):
 
     def command_allowed(self, name: str) -> bool:
         """Whether On, Off, Standby or Reset is allowed now."""
-        return self.get_state().name in ALLOWED_STATES[name]
+        return self.dev_state().name in ALLOWED_STATES[name]
 
     @command(dtype_out=_LONG_STRING, doc_out=_ID)
     def On(self) -> LongStringArray:
@@ -249,12 +254,12 @@ class SKABaseDevice(DeviceAttributes, Device):
     def Reset(self) -> LongStringArray:
         """Cure a fault without a change of power."""
         self._require_communication()
-        state = self.get_state().name
+        state = self.dev_state().name
         return self.long_running("Reset", self.reset, commanded="ON" if state == "FAULT" else state)
 
     def _switch(self, power: PowerState, name: str) -> LongStringArray:
         self._require_communication()
-        refusal = refusal_to_switch(power.name, self.get_state().name)
+        refusal = refusal_to_switch(power.name, self.dev_state().name)
         if refusal is not None:
             return [ResultCode.REJECTED], [refusal]
         return self.long_running(name, partial(self.switch_power, power), commanded=power.name)

@@ -22,7 +22,20 @@ LongStringArray = tuple[list[int], list[str]]
 
 
 class DeviceHooks:
-    """The seam between an SKA device and its component."""
+    """The seam between an SKA device and its component.
+
+    A device derives from SKABaseDevice and overrides what it needs::
+
+        class Greeter(SKABaseDevice):
+            def create_component(self): self.greetings = Greetings(self.pump.put)
+            def delete_component(self): self.greetings.close()
+
+            @command(dtype_in=str, dtype_out="DevVarLongStringArray")
+            def Greet(self, name):
+                return self.long_running("Greet", lambda command: self.greetings.say(name, command))
+
+            is_Greet_allowed = allowed_when("Greet")  # asks self.command_allowed("Greet")
+    """
 
     pump: EventPump
     """Where events go: `self.pump.put(attribute, value)`."""

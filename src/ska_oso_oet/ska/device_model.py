@@ -80,7 +80,7 @@ class DeviceModel:
         self._closed = False
         self._failed = False
         self._fault = ""
-        self._shown: tuple[str, str] | None = None
+        self._shown = ("INIT", "")
         self.communication = CommunicationStatus.DISABLED
         self.health = HealthState.UNKNOWN
         self.modes: dict[str, IntEnum] = {
@@ -92,7 +92,12 @@ class DeviceModel:
     @property
     def state(self) -> str:
         """The name of the Tango state, alarms left out."""
-        return self._op_state.state
+        return self._shown[0]
+
+    @property
+    def status(self) -> str:
+        """A sentence about the state, fit for a Tango string."""
+        return self._shown[1]
 
     @property
     def admin_mode(self) -> AdminMode:
@@ -205,7 +210,9 @@ class DeviceModel:
     def _perform(self, action: Action) -> None:
         state = self._op_state.perform(action)
         detail = f" - {self._fault}" if state == "FAULT" and self._fault else ""
-        shown = (state, f"The device is in {state} state{detail}.")
+        # Tango strings are latin-1 and end at a NUL.
+        status = f"The device is in {state} state{detail}.".encode("latin-1", "backslashreplace")
+        shown = (state, status.decode("latin-1").replace("\0", "\\0"))
         if shown != self._shown:
             self._shown = shown
             self._show(*shown)

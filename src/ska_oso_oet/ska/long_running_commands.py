@@ -13,10 +13,11 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
+from ska_oso_oet.ska.lrc_announcer import Announcer
 from ska_oso_oet.ska.lrc_ledger import REMOVAL_TIME, Ledger
 from ska_oso_oet.ska.lrc_record import FINAL, CommandRecord, Limits, Result, new_command_id
 
@@ -28,8 +29,6 @@ __all__ = ["LongRunningCommand", "LongRunningCommands"]
 _log = logging.getLogger(__name__)
 
 PROTOCOL_VERSIONS: Final = (1, 2)
-_KNOWN: Final = ("longRunningCommandsInQueue", "longRunningCommandIDsInQueue", "longRunningCommandStatus")
-_LISTS: Final = ("lrcQueue", "lrcExecuting", "lrcFinished")
 
 
 class LongRunningCommand:
@@ -97,15 +96,14 @@ class LongRunningCommands:
         later: Callable[[float, Callable[[], None]], None] | None = None,
     ) -> None:
         self.limits = limits or Limits()
-        self._emit = emit
         self._clock = clock
         self._later = later
         self._lock = threading.Lock()
         self._ledger = Ledger(self.limits, clock)
+        self._announcer = Announcer(self._ledger, emit)
         self._aborts: list[_Abort] = []
         self._refused: str | None = None
         self._refresh_due = False
-        self._told: dict[str, object] = {}
 
     # ------------------------------------------------------------ for the device
 
@@ -181,7 +179,7 @@ class LongRunningCommands:
         with self._lock:
             if record.status is TaskStatus.IN_PROGRESS and record.progress != percent:
                 record.progress = int(percent)
-                self._tell(record, {"progress": record.progress})
+                self._announcer.updated(record, {"progress": record.progress})
 
     def end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
         """End a command; False if it has ended before."""
@@ -203,9 +201,7 @@ class LongRunningCommands:
         now = self._clock()
         record = CommandRecord(new_command_id(name, now), name, now, on_abort, commanded, is_abort)
         self._ledger.live[record.command_id] = record
-        for attribute in _KNOWN:
-            self._tell_attribute(attribute, self._ledger.value(attribute))
-        self._emit("_lrcEvent", [record.command_id, json.dumps({"status": int(record.status)})])
+        self._announcer.admitted(record)
         return record
 
     def _step(self, record: CommandRecord, status: TaskStatus) -> None:
@@ -213,7 +209,7 @@ class LongRunningCommands:
         if status is TaskStatus.IN_PROGRESS:
             record.started = self._clock()
             self._ledger.commanded_state = record.commanded or self._ledger.commanded_state
-        self._tell(record, {"status": int(status)})
+        self._announcer.updated(record, {"status": int(status)})
 
     def _end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
         if record.final:
@@ -224,7 +220,7 @@ class LongRunningCommands:
         del self._ledger.live[record.command_id]
         self._ledger.finished.append(record)
         self._ledger.last_result = [record.command_id, json.dumps(record.result_value)]
-        self._tell(record, {"status": int(status), "result": record.result_value})
+        self._announcer.updated(record, {"status": int(status), "result": record.result_value})
         self._schedule_refresh(REMOVAL_TIME)
         self._settle_aborts(record)
         return True
@@ -263,42 +259,12 @@ class LongRunningCommands:
                 except Exception:  # noqa: BLE001 - one that cannot be asked must not spare the others
                     _log.exception("%s could not be asked to abort", other.command_id)
 
-    # ------------------------------------------------------------ what is told, under the lock
-
-    def _tell(self, record: CommandRecord, update: dict[str, Any]) -> None:
-        for attribute in (
-            "longRunningCommandResult",
-            "longRunningCommandProgress",
-            "longRunningCommandStatus",
-        ):
-            self._tell_attribute(attribute, self._ledger.value(attribute))
-        self._tell_attribute(
-            "longRunningCommandInProgress", self._ledger.value("longRunningCommandInProgress")
-        )
-        self._tell_attribute("commandedState", self._ledger.commanded_state)
-        self._emit("_lrcEvent", [record.command_id, json.dumps(update)])
-        for attribute in _LISTS:
-            self._tell_attribute(attribute, self._ledger.value(attribute))
-
-    def _tell_attribute(self, attribute: str, value: object) -> None:
-        """Emit what differs from what was told last; clients are not told the same twice either way."""
-        initial = (
-            "None" if attribute == "commandedState" else ["", ""] if attribute.endswith("Result") else []
-        )
-        if self._told.get(attribute, initial) != value:
-            self._told[attribute] = value
-            self._emit(attribute, value)
-
-    def _schedule_refresh(self, delay: float) -> None:
-        if self._later is not None and not self._refresh_due:
+    def _schedule_refresh(self, delay: float | None) -> None:
+        if self._later is not None and not self._refresh_due and delay is not None:
             self._refresh_due = True
             self._later(delay, self._refresh)
 
     def _refresh(self) -> None:
         with self._lock:
             self._refresh_due = False
-            for attribute in _KNOWN:
-                self._tell_attribute(attribute, self._ledger.value(attribute))
-            ends = self._ledger.recent_ends()
-            if ends:
-                self._schedule_refresh(ends[0] + REMOVAL_TIME - self._clock())
+            self._schedule_refresh(self._announcer.refresh())

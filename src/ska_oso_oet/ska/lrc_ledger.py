@@ -28,7 +28,7 @@ class Ledger:
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._sizes = limits.sizes
-        self._clock = clock
+        self.now = clock
         self.live: dict[str, CommandRecord] = {}
         self.finished: deque[CommandRecord] = deque(maxlen=FINISHED_KEPT)
         self.last_result = ["", ""]
@@ -70,7 +70,7 @@ class Ledger:
 
     def _recent(self) -> list[CommandRecord]:
         # An age below zero means that the clock was set back: then it says nothing.
-        now = self._clock()
+        now = self.now()
         return [
             record
             for record in self.finished
