@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from platformdirs import user_cache_path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -50,6 +51,9 @@ class ControllerSettings(BaseSettings):
     event_journal_length: int = Field(10_000, ge=1)
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)
     environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
+
+    environments_dir: Path = Field(default_factory=lambda: user_cache_path("ska-oso-oet"))
+    max_idle_environments: int = Field(5, ge=0)
 
     @field_validator("script_roots", "git_repositories", mode="before")
     @classmethod

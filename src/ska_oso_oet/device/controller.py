@@ -60,6 +60,8 @@ class OETController(SKABaseDevice):
     HistoryLength = device_property(dtype=int, doc="How many finished procedures are remembered")
     EventJournalLength = device_property(dtype=int, doc="How many events GetEvents can replay")
     StopGracePeriod = device_property(dtype=float, doc="Seconds from SIGTERM to SIGKILL")
+    EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
+    MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")
     EnvironmentTimeout = device_property(dtype=float, doc="Seconds that building an environment may take")
 
     procedures = _json_attribute("read_procedures", "Live procedures and the newest finished ones, as JSON")

@@ -11,7 +11,9 @@ from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
 from ska_oso_oet.procedure.domain import FileSystemScript
+from ska_oso_oet.procedure.git_url import AllowedRepositories
 from ska_oso_oet.procedure.pool import PRELOAD, ScriptWorkerPool
+from ska_oso_oet.procedure.preparation import Places
 from ska_oso_oet.procedure.script_policy import ScriptPolicy
 
 if TYPE_CHECKING:
@@ -34,7 +36,11 @@ class Engine:
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
         self.bus = EventBus(self.journal, defer)
-        policy = ScriptPolicy(settings.script_roots, embedded_allowed=settings.embedded_scripts == "allowed")
+        policy = ScriptPolicy(
+            settings.script_roots,
+            AllowedRepositories(settings.git_repositories),
+            embedded_allowed=settings.embedded_scripts == "allowed",
+        )
         rules = ServiceRules(
             check_script=policy.check,
             exclusivity=settings.exclusivity,
@@ -46,7 +52,15 @@ class Engine:
         )
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
         self.context = MainContext(PRELOAD)
-        pool = ScriptWorkerPool(self.context, self.procedures, flow, grace=settings.stop_grace_period)
+        places = Places(
+            directory=settings.environments_dir,
+            repositories=settings.git_repositories,
+            max_idle_environments=settings.max_idle_environments,
+            environment_timeout=settings.environment_timeout,
+        )
+        pool = ScriptWorkerPool(
+            self.context, self.procedures, flow, grace=settings.stop_grace_period, places=places
+        )
         self.procedures.use(pool)
         # The bus holds its listeners weakly.
         self._pool = pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
@@ -19,4 +20,17 @@ def become_subreaper() -> None:
 def own_children() -> list[int]:
     """List the children of this process, zombies included; only right in a process of one thread."""
     listing = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
-    return [int(pid) for pid in listing.read_text().split()]
+    try:
+        return [int(pid) for pid in listing.read_text().split()]
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return _children_by_scan(os.getpid())
+
+
+def _children_by_scan(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            # pid (name) state ppid …; a name may contain anything
+            if int(status.read_bytes().rpartition(b")")[2].split()[1]) == parent:
+                found.append(int(status.parent.name))
+    return found

@@ -111,6 +111,13 @@ class MPQueue:
         while (item := self.safe_get(timeout=None)) is not None:
             yield item
 
+    def detach_writer(self) -> int:
+        """Give up the writing end and return its descriptor, for a program that this process becomes."""
+        if self._writer is None:
+            raise QueueClosed("this queue has no writing end")
+        writer, self._writer = self._writer, None
+        return writer.detach()
+
     def safe_close(self) -> int:
         """Drain and close this end; returns how many messages were left."""
         left = sum(1 for _ in self.drain())

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange, ScriptEvent
-from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.commands import PrepareProcessCommand
+from ska_oso_oet.procedure.domain import ProcedureState, presentable
 from ska_oso_oet.procedure.record import stopped_without_abort
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class Announcer:
 
     def request(self, action: str, cmd: Model, command_id: str | None) -> None:
         """Announce that a command was taken."""
+        if isinstance(cmd, PrepareProcessCommand):
+            cmd = cmd.model_copy(update={"script": presentable(cmd.script)})
         self._bus.publish(
             f"request.procedure.{action}", "OETController", {"cmd": cmd.to_dict()}, request_id=command_id
         )

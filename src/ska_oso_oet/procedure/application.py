@@ -166,6 +166,13 @@ class ScriptExecutionService:
             if state is _S.READY and record.abort_of is not None:
                 self._run_main(record)
 
+    def on_commit(self, pid: int, commit: str) -> None:
+        """Note the commit that a script from git is taken from."""
+        with self._lock:
+            record = self._records[pid]
+            record.procedure.at_commit(commit)
+            self._announcer.state(record)
+
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Publish what a script published, and note its progress."""
         with self._lock:

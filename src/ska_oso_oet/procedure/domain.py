@@ -13,6 +13,7 @@ from pydantic import AliasChoices, Field, JsonValue, StrictBool, StrictStr, fiel
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.git_url import redacted
 
 
 class ProcedureState(StrEnum):
@@ -126,6 +127,14 @@ class EmbeddedStringScript(ExecutableScript):
 AnyScript = Annotated[FileSystemScript | GitScript | EmbeddedStringScript, Field(discriminator="script_type")]
 
 
+def presentable(script: AnyScript) -> AnyScript:
+    """Give a script as it may be shown to anyone: without the credentials that a URL can carry."""
+    if not isinstance(script, GitScript):
+        return script
+    git_args = script.git_args.model_copy(update={"git_repo": redacted(script.git_args.git_repo)})
+    return script.model_copy(update={"git_args": git_args})
+
+
 def _require_prefix(uri: str, prefix: str) -> str:
     if not uri.startswith(prefix) or len(uri) == len(prefix):
         raise ValueError(f"a {prefix}… URI is expected")
@@ -208,6 +217,12 @@ class Procedure:
                 return value
         return None
 
+    def at_commit(self, commit: str) -> None:
+        """Note which commit a script from git was found to be, whatever branch or tag was asked for."""
+        if isinstance(self.script, GitScript):
+            git_args = self.script.git_args.model_copy(update={"git_commit": commit})
+            self.script = self.script.model_copy(update={"git_args": git_args})
+
     def advance(self, state: ProcedureState, now: float) -> None:
         """Enter `state`; raises Rejected where the transition table has no such step."""
         if state not in NEXT[self.state]:
@@ -220,7 +235,7 @@ class Procedure:
         return ProcedureSummary.model_construct(
             id=self.id,
             command_id=self.command_id,
-            script=self.script,
+            script=presentable(self.script),
             script_args=self.script_args,
             state=self.state,
             subarray_id=self.subarray_id,

@@ -8,7 +8,7 @@ from enum import StrEnum
 class Order(StrEnum):
     """What a ScriptWorker is told.
 
-    LOAD: a PrepareProcessCommand. RUN: `{"fn_name", "args"}`. PUBSUB: `{"topic", "data"}`, an event of the
+    LOAD: a LoadOrder. RUN: `{"fn_name", "args"}`. PUBSUB: `{"topic", "data"}`, an event of the
     bus.
     """
 

@@ -14,7 +14,8 @@ from ska_oso_oet.event.journal import covers, is_reserved
 from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.orders import Order, Word
-from ska_oso_oet.procedure.reports import Ending, StateEntered, parse_report
+from ska_oso_oet.procedure.preparation import LoadOrder, Places
+from ska_oso_oet.procedure.reports import Ending, Resolved, StateEntered, parse_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +39,9 @@ class PoolListener(Protocol):
 
     def on_state(self, pid: int, state: ProcedureState) -> None:
         """Know that a worker has entered a state."""
+
+    def on_commit(self, pid: int, commit: str) -> None:
+        """Know the commit that a script from git is taken from."""
 
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Take an event that a script has published."""
@@ -82,11 +86,20 @@ class ScriptWorkerPool:
     HIGH_WATER = 500
     LOW_WATER = 100
 
-    def __init__(self, main_ctx: MainContext, listener: PoolListener, flow: Flow, *, grace: float) -> None:
+    def __init__(
+        self,
+        main_ctx: MainContext,
+        listener: PoolListener,
+        flow: Flow,
+        *,
+        grace: float,
+        places: Places | None = None,
+    ) -> None:
         self._main_ctx = main_ctx
         self._listener = listener
         self._flow = flow
         self._grace = grace
+        self._places = places
         self._workers: dict[int, _Worker] = {}
 
     # ------------------------------------------------------------ orders
@@ -95,7 +108,8 @@ class ScriptWorkerPool:
         """Make the worker of a procedure and have it load its script and call `init`."""
         worker = self._workers[pid] = _Worker()
         worker.proc = self._main_ctx.Proc(str(pid), WORKER, listener=self)
-        worker.proc.send(EventMessage(str(pid), Order.LOAD, command.to_dict()))
+        order = LoadOrder(command=command, places=self._places)
+        worker.proc.send(EventMessage(str(pid), Order.LOAD, order.to_dict()))
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
         """Have a worker call a function of its script."""
@@ -151,6 +165,8 @@ class ScriptWorkerPool:
         report = parse_report(content)
         if isinstance(report, StateEntered):
             self._listener.on_state(pid, report.state)
+        elif isinstance(report, Resolved):
+            self._listener.on_commit(pid, report.commit)
         else:
             worker.ending = report
 

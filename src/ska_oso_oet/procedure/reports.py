@@ -21,6 +21,13 @@ class StateEntered(Model):
     state: ProcedureState
 
 
+class Resolved(Model):
+    """The commit that a script from git is taken from."""
+
+    kind: Literal["resolved"] = "resolved"
+    commit: str
+
+
 class Returned(Model):
     """The script's `main` has returned; `interrupted` when it was asked to stop before."""
 
@@ -51,7 +58,7 @@ class Left(Model):
 
 
 Ending = Returned | Raised | Left
-Report = StateEntered | Ending
+Report = StateEntered | Resolved | Ending
 
 _REPORT: Final[TypeAdapter[Report]] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])
 

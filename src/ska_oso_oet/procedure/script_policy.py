@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ska_oso_oet.errors import ScriptNotAllowed
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript
+from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript, GitScript
 from ska_oso_oet.procedure.loader import path_of
 
 if TYPE_CHECKING:
@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ska_oso_oet.procedure.domain import AnyScript
+    from ska_oso_oet.procedure.git_url import AllowedRepositories
 
 
 class ScriptPolicy:
     """Allows scripts by where they come from.
 
-    Files must lie below one of `roots`, once symbolic links and `..` are resolved. Whether a git repository
-    is allowed is decided where its URL is understood, before it is contacted.
+    Files must lie below one of `roots`, once symbolic links and `..` are resolved. Git repositories are
+    allowed by their URL, and are not contacted here.
     """
 
-    def __init__(self, roots: Iterable[Path], *, embedded_allowed: bool) -> None:
+    def __init__(
+        self, roots: Iterable[Path], repositories: AllowedRepositories, *, embedded_allowed: bool
+    ) -> None:
+        self._repositories = repositories
         self._roots = [root.resolve() for root in roots]
         self._embedded_allowed = embedded_allowed
 
@@ -31,6 +35,8 @@ class ScriptPolicy:
         match script:
             case FileSystemScript():
                 self._check_path(path_of(script.script_uri))
+            case GitScript():
+                self._repositories.check(script.git_args.git_repo)
             case EmbeddedStringScript() if not self._embedded_allowed:
                 raise ScriptNotAllowed("scripts in requests are refused here (property EmbeddedScripts)")
             case _:

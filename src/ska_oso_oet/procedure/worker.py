@@ -9,37 +9,24 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pubsub import pub
-from pubsub.core import INotificationHandler
-
-from ska_oso_oet.event import topics
-from ska_oso_oet.event.bus import topic_names
-from ska_oso_oet.event.journal import is_reserved
 from ska_oso_oet.mptools import EventMessage, MPQueue, ProcWorker, QueueClosed, TerminateInterrupt
-from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.domain import GitScript, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
-from ska_oso_oet.procedure.loader import ModuleFactory, ScriptUnreadable
+from ska_oso_oet.procedure.loader import ModuleFactory, ScriptUnreadable, load_file
 from ska_oso_oet.procedure.orders import Order, Word
-from ska_oso_oet.procedure.reports import Raised, Report, Returned, StateEntered
+from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
+from ska_oso_oet.procedure.reports import Raised, Report, Resolved, Returned, StateEntered
+from ska_oso_oet.procedure.script_bus import ScriptBus
 from ska_oso_oet.procedure.script_log import send_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from pathlib import Path
     from types import FrameType, ModuleType
 
-    from pubsub.core.listener import Listener
-    from pubsub.core.topicobj import Topic
-
     from ska_oso_oet.mptools import SignalObject
-    from ska_oso_oet.procedure.domain import CallArgs
 
 ORPHAN_GRACE_SECS: Final = 1.0
-
-# Done once, in the fork server, for all workers.
-pub.addTopicDefnProvider(topics, pub.TOPIC_TREE_FROM_CLASS)
-for _name in topic_names():
-    pub.getDefaultTopicMgr().getOrCreateTopic(_name)
 
 
 class ScriptWorker(ProcWorker):
@@ -56,13 +43,15 @@ class ScriptWorker(ProcWorker):
     takes_work_q = True
     _active: ClassVar[ScriptWorker | None] = None
 
-    def init_args(self, work_q: MPQueue, *args: Any, **kwargs: Any) -> None:
-        """Take the inbox."""
+    def init_args(
+        self, work_q: MPQueue, *args: Any, resume: ResumeOrder | None = None, **kwargs: Any
+    ) -> None:
+        """Take the inbox, and what to go on with after an exec."""
         super().init_args(*args, **kwargs)
         self.work_q = work_q
+        self._resume = resume
         self._orders: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
-        self._from_bus = threading.local()
-        self._interest = _Interest(self._tell_interest)
+        self._bus = ScriptBus(self._tell_event, self._tell_interest)
         self._interrupted = False
         self._sending = False
         self._ended = False
@@ -107,21 +96,17 @@ class ScriptWorker(ProcWorker):
     # ------------------------------------------------------------ the template
 
     def startup(self) -> None:
-        """Join the event bus and start to read the inbox."""
+        """Join the event bus."""
         ScriptWorker._active = self
         send_log(self._tell_log)
-        pub.addNotificationHandler(self._interest)
-        pub.setNotificationFlags(subscribe=True, unsubscribe=True)
-        pub.subscribe(self.republish, pub.ALL_TOPICS)
-        self._interest.enabled = True
-        threading.Thread(target=self._read_inbox, name="oet-inbox", daemon=True).start()
+        self._bus.join()
 
     def main_loop(self) -> None:
         """Do what the controller orders, until the script has ended."""
-        self.publish_lifecycle(ProcedureState.IDLE)
         try:
-            module, arguments = self._load()
-            self._init(module, arguments.init)
+            order = self._first_order()
+            module = self._load(order)
+            self._init(module, order.command.script_args.init)
             self._main(module)
         except TerminateInterrupt:
             self._report(Raised(message="stopped", stacktrace=None, interrupted=True))
@@ -130,14 +115,52 @@ class ScriptWorker(ProcWorker):
         except BaseException as error:  # noqa: BLE001 - the boundary between a script and the engine
             self._report(of_exception(error, interrupted=self._interrupted))
 
-    def _load(self) -> tuple[ModuleType, CallArgs]:
-        command = PrepareProcessCommand.parse(self._next_order(Order.LOAD).msg)
+    def _first_order(self) -> LoadOrder:
+        """Take the order to load, which is in the inbox from the start, and begin to read what follows.
+
+        A script that has an environment of its own gets it here: this process becomes another program, and
+        comes by again with the order to resume.
+        """
+        if self._resume is not None:
+            order = self._resume.load
+        else:
+            self.publish_lifecycle(ProcedureState.IDLE)
+            order = LoadOrder.parse(self.work_q.get().msg)
+            if isinstance(order.command.script, GitScript) and order.command.script.create_env:
+                self._enter_environment(order, order.command.script)
+        threading.Thread(target=self._read_inbox, name="oet-inbox", daemon=True).start()
+        return order
+
+    def _enter_environment(self, order: LoadOrder, script: GitScript) -> None:
+        self.publish_lifecycle(ProcedureState.PREP_ENV)
+        source = _source_of(script, order)
+        clone, commit = source.fetch(self._tell_commit)
+        environment = source.environment(clone, commit)
+        self.publish_lifecycle(ProcedureState.IDLE)
+        channel = self.event_q.detach_writer()
+        become(ResumeOrder(name=self.name, channel=channel, load=order, clone=clone, environment=environment))
+
+    def _load(self, order: LoadOrder) -> ModuleType:
         self.publish_lifecycle(ProcedureState.LOADING)
-        module = ModuleFactory.get_module(command.script)
+        script = order.command.script
+        module = (
+            load_file(self._fetch(order, script))
+            if isinstance(script, GitScript)
+            else ModuleFactory.get_module(script)
+        )
         if not callable(getattr(module, "main", None)):
             raise ScriptUnreadable(f"{module.__file__} has no function main")
         self.publish_lifecycle(ProcedureState.IDLE)
-        return module, command.script_args
+        return module
+
+    def _fetch(self, order: LoadOrder, script: GitScript) -> Path:
+        self._source = _source_of(script, order)
+        if self._resume is None:
+            clone, _ = self._source.fetch(self._tell_commit)
+        else:
+            clone = self._resume.clone
+            self._source.hold(clone, self._resume.environment)
+        return self._source.file(clone)
 
     def _init(self, module: ModuleType, arguments: ProcedureInput) -> None:
         self.publish_lifecycle(ProcedureState.INITIALISING)
@@ -164,8 +187,11 @@ class ScriptWorker(ProcWorker):
         """Report that a state was entered."""
         self._report(StateEntered(state=new_state))
 
+    def _tell_commit(self, commit: str) -> None:
+        self._report(Resolved(commit=commit))
+
     def _report(self, report: Report) -> None:
-        if not isinstance(report, StateEntered):
+        if not isinstance(report, StateEntered | Resolved):
             self._ended = True
         self._put(EventMessage(self.name, Word.REPORT, report.to_dict()))
 
@@ -173,21 +199,8 @@ class ScriptWorker(ProcWorker):
         with self._whole():
             self.event_q.put(message)
 
-    def republish(self, topic: Topic = pub.AUTO_TOPIC, **kwargs: Any) -> None:
-        """Send an event that was published here to the controller.
-
-        An event that is not JSON is named in the log and goes no further; the script goes on.
-        """
-        if getattr(self._from_bus, "busy", False):
-            return
-        name = topic.getName()
-        if is_reserved(name):
-            self.log.error("an event on %s was not sent: that topic is the controller's", name)
-            return
-        try:
-            self._put(EventMessage(self.name, Word.PUBSUB, {"topic": name, "data": kwargs}))
-        except (TypeError, ValueError, RecursionError) as error:
-            self.log.error("an event on %s was not sent, as its data is not JSON: %s", name, error)  # noqa: TRY400
+    def _tell_event(self, topic: str, data: dict[str, Any]) -> None:
+        self._put(EventMessage(self.name, Word.PUBSUB, {"topic": topic, "data": data}))
 
     def _tell_interest(self, wanted: list[str]) -> None:
         self._put(EventMessage(self.name, Word.INTEREST, wanted))
@@ -206,19 +219,9 @@ class ScriptWorker(ProcWorker):
                 self._end_orphaned()
                 return
             if message.msg_type == Order.PUBSUB:
-                self._publish_locally(message)
+                self._bus.deliver(message.msg["topic"], message.msg["data"])
             else:
                 self._orders.put(message)
-
-    def _publish_locally(self, message: EventMessage) -> None:
-        self._from_bus.busy = True
-        try:
-            pub.sendMessage(message.msg["topic"], **message.msg["data"])
-        except Exception:
-            # A script's listener failed, or the event does not fit the topic as the script defined it.
-            self.log.exception("an event on %s could not be delivered to this script", message.msg["topic"])
-        finally:
-            self._from_bus.busy = False
 
     def _end_orphaned(self) -> None:
         """Let the script clean up, briefly, and then take the whole process group down."""
@@ -227,48 +230,7 @@ class ScriptWorker(ProcWorker):
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-class _Interest(INotificationHandler):  # type: ignore[misc]
-    """Knows which topics the script listens to, so that no other events need to be sent to it."""
-
-    def __init__(self, tell: Callable[[list[str]], None]) -> None:
-        self._tell = tell
-        self._topics: list[str] = []
-        self.enabled = False
-
-    def notifySubscribe(self, pubListener: Listener, topicObj: Topic, newSub: bool) -> None:  # noqa: N802, N803, FBT001
-        """Note a new subscription (called by pypubsub)."""
-        del pubListener
-        if newSub and self.enabled:
-            self._change([*self._topics, _prefix(topicObj)])
-
-    def notifyUnsubscribe(self, pubListener: Listener, topicObj: Topic) -> None:  # noqa: N802, N803
-        """Note the end of one (called by pypubsub)."""
-        del pubListener
-        rest = list(self._topics)
-        if (prefix := _prefix(topicObj)) in rest:
-            rest.remove(prefix)
-            self._change(rest)
-
-    def _change(self, wanted: list[str]) -> None:
-        before, self._topics = set(self._topics), wanted
-        if set(wanted) != before:
-            self._tell(sorted(set(wanted)))
-
-    def notifySend(self, stage: str, topicObj: Topic, pubListener: Listener | None = None) -> None:  # noqa: N802, N803
-        """Not asked for."""
-
-    def notifyNewTopic(self, topicObj: Topic, description: str, required: Any, argsDocs: Any) -> None:  # noqa: N802, N803
-        """Not asked for."""
-
-    def notifyDelTopic(self, topicName: str) -> None:  # noqa: N802, N803
-        """Not asked for."""
-
-    def notifyDeadListener(self, pubListener: Listener, topicObj: Topic) -> None:  # noqa: N802, N803
-        """Note that a listener was collected (called by pypubsub)."""
-        self.notifyUnsubscribe(pubListener, topicObj)
-
-
-def _prefix(topic: Topic) -> str:
-    """Name a topic as the bus does: "" is all of them."""
-    name: str = topic.getName()
-    return "" if name == pub.ALL_TOPICS else name
+def _source_of(script: GitScript, order: LoadOrder) -> GitSource:
+    if order.places is None:
+        raise ScriptUnreadable("scripts from git are not configured here")
+    return GitSource(script, order.places)

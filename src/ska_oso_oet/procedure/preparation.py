@@ -1,0 +1,133 @@
+"""Getting a script from git to where it can be loaded, in the process that will run it.
+
+A script that needs an environment of its own runs on that environment's interpreter: the process that made
+the environment becomes it by exec, so that one process, one group and one channel last from the first state
+of a procedure to its last.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.commands import PrepareProcessCommand
+from ska_oso_oet.procedure.environment import Environment, EnvironmentManager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn
+
+    from ska_oso_oet.procedure.domain import GitScript
+    from ska_oso_oet.procedure.gitmanager import GitManager
+
+RESUME_MODULE: Final = "ska_oso_oet.procedure.resume"
+
+
+class Places(Model):
+    """Where clones and environments are kept, and which repositories are allowed.
+
+    GitPython is imported where it is used: it needs the program git, which only scripts from git do.
+    """
+
+    directory: Path
+    repositories: list[str]
+    max_idle_environments: int
+    environment_timeout: float
+
+    def clones(self) -> GitManager:
+        """Return the clones of allowed repositories."""
+        from ska_oso_oet.procedure.gitmanager import GitManager  # noqa: PLC0415
+
+        return GitManager(self.directory / "clones", self.repositories)
+
+    def environments(self) -> EnvironmentManager:
+        """Return the environments."""
+        return EnvironmentManager(
+            self.directory / "environments", self.max_idle_environments, self.environment_timeout
+        )
+
+
+class LoadOrder(Model):
+    """What LOAD carries: the request, and what scripts from git need."""
+
+    command: PrepareProcessCommand
+    places: Places | None = None
+
+
+class ResumeOrder(Model):
+    """What a process that has become an environment's interpreter goes on with."""
+
+    name: str
+    channel: int
+    load: LoadOrder
+    clone: Path
+    environment: Environment
+
+
+class GitSource:
+    """A clone of a script's repository, held for as long as this process lives."""
+
+    def __init__(self, script: GitScript, places: Places) -> None:
+        self._script = script
+        self._git = places.clones()
+        self._environments = places.environments()
+        self._held = ExitStack()
+
+    def fetch(self, on_commit: Callable[[str], None]) -> tuple[Path, str]:
+        """Return the clone and its commit, once it is there; `on_commit` is told as soon as it is known."""
+        commit = self._git.resolve(self._script.git_args)
+        on_commit(commit)
+        clone = self._git.clone(self._script.git_args, commit, _say)
+        self._held.enter_context(self._git.in_use(clone))
+        return clone, commit
+
+    def environment(self, clone: Path, commit: str) -> Environment:
+        """Return the environment of the commit, once it is made."""
+        return self._environments.prepare(clone, commit, _say)
+
+    def hold(self, clone: Path, environment: Environment) -> None:
+        """Keep both while this process lives."""
+        self._held.enter_context(self._git.in_use(clone))
+        self._held.enter_context(self._environments.in_use(environment))
+
+    def file(self, clone: Path) -> Path:
+        """Return the script's file; modules at the top of the repository can be imported by it."""
+        from ska_oso_oet.procedure.gitmanager import script_path  # noqa: PLC0415 - see Places
+
+        path = script_path(clone, self._script.script_uri)
+        sys.path.append(str(clone))
+        return path
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def become(order: ResumeOrder) -> NoReturn:
+    """Replace this process by the environment's interpreter, which goes on with `order`."""
+    # In memory rather than in the arguments of the program, which every user of the machine can read.
+    content = os.memfd_create("oet-resume", 0)
+    os.write(content, order.to_json().encode())
+    os.lseek(content, 0, os.SEEK_SET)
+    os.set_inheritable(content, True)
+    os.set_inheritable(order.channel, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    python = str(order.environment.python)
+    arguments = [python, "-m", RESUME_MODULE, str(content)]
+    os.execve(python, arguments, order.environment.variables())  # noqa: S606 - no shell is wanted
+
+
+def resume_order(descriptor: int) -> tuple[ResumeOrder, socket.socket]:
+    """Read what `become` left, in the new program; returns it with the channel."""
+    with os.fdopen(descriptor, "rb") as content:
+        order = ResumeOrder.parse(json.loads(content.read()))
+    os.set_inheritable(order.channel, False)
+    return order, socket.socket(fileno=order.channel)
