@@ -15,11 +15,10 @@ import pytest
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
 from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
 from ska_oso_oet.event.bus import EventBus
-from ska_oso_oet.event.journal import Event, EventJournal, EventsQuery
+from ska_oso_oet.event.journal import EventJournal, EventsQuery
 from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.oda import Oda, OdaSettings, SBDefinition, open_oda
 from ska_oso_oet.procedure.application import ScriptExecutionService
-from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.pool import ScriptWorkerPool
 from tests.engine.postgres_server import PostgresServer
@@ -61,6 +60,16 @@ def main(address, **kwargs):
 """
 
 
+OBSERVING = """
+import os, signal
+from pubsub import pub
+
+def main(sb_json, sbi_id):
+    pub.sendMessage("sb.lifecycle.observation.started", msg_src="script", sb_id=sbi_id)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 class NoBacklog:
     """The bus of these tests is never behind."""
 
@@ -84,16 +93,11 @@ class Observatory:
         self.procedures.use(ScriptWorkerPool(self._context, self.procedures, NoBacklog(), grace=2.0))
         settings = ActivitySettings(sb_dir=directory / "sbs", telescope=telescope)
         self.activities = ActivityService(oda, self.procedures, self.bus.publish, self.told.put, settings)
-        self._listener = self._on_event
-        self.bus.subscribe(self._listener, "procedure")
+        self.bus.subscribe(self.activities.on_event)
         self._context.start()
 
     def _defer(self, task: Callable[[], None]) -> None:
         self._pump.submit(task)
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event.subject, ProcedureChange):
-            self.activities.on_procedure_changed(event.subject.summary)
 
     def close(self) -> None:
         self.procedures.stop_all()
@@ -192,7 +196,8 @@ def test_an_activity_runs_to_its_end(
     assert (recorded["sbd_ref"], recorded["activities"][0]["activity_ref"]) == (sbd.sbd_id, "allocate")
     topics = site.topics()
     assert topics.index("request.activity.run") < topics.index("request.procedure.create")
-    assert topics.index("procedure.lifecycle.complete") < topics.index("sb.lifecycle.allocated")
+    assert topics.count("activity.lifecycle.statechange") == 4
+    assert topics.count("activity.lifecycle.running") == 1
 
 
 def test_prepare_only_waits_and_runs_when_its_procedure_is_started(
@@ -255,6 +260,21 @@ def test_stopping_the_procedure_stops_the_activity(
     running = site.wait(site.run("wait", sbd.sbd_id), S.RUNNING)
     site.activities.stop_activity(running.id)
     assert site.end(running.id).state is S.STOPPED
+
+
+def test_an_observation_whose_script_was_killed_has_failed(
+    oda: Oda, tmp_path: Path, observatory: Callable[..., Observatory]
+) -> None:
+    observing = {"kind": "inline", "content": OBSERVING}
+    sbd = oda.add_sbd(example(tmp_path, "mid", {"watch": observing}), "operator")
+    site = observatory(oda)
+    ended = site.end(site.run("watch", sbd.sbd_id))
+    assert ended.state is S.FAILED
+    site.activities.close()
+    assert [topic for topic in site.topics() if topic.startswith("sb.")] == [
+        "sb.lifecycle.observation.started",
+        "sb.lifecycle.observation.finished.failed",
+    ]
 
 
 def test_sixteen_subarrays_observe_at_once(

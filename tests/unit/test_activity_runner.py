@@ -122,9 +122,6 @@ class Desk:
     def states(self) -> list[ActivityState]:
         return [summary.state for summary in self.told]
 
-    def topics(self, prefix: str) -> list[str]:
-        return [topic for topic, _ in self.published if topic.startswith(prefix)]
-
 
 S = ActivityState
 
@@ -159,7 +156,7 @@ def test_every_change_is_told_once(desk: Desk) -> None:
     assert len(desk.procedures.asked) == 2
 
 
-def test_topics_of_an_observation(desk: Desk) -> None:
+def test_topics_of_an_activity(desk: Desk) -> None:
     desk.request()
     desk.launch()
     for state in (P.READY, P.RUNNING, P.COMPLETE):
@@ -170,52 +167,50 @@ def test_topics_of_an_observation(desk: Desk) -> None:
         "activity.lifecycle.statechange",
         "activity.lifecycle.statechange",
         "activity.lifecycle.running",
-        "sb.lifecycle.observation.started",
         "activity.lifecycle.statechange",
-        "sb.lifecycle.observation.finished.succeeded",
     ]
     assert {topic for topic, _ in desk.published} <= topic_names()
     by_topic = dict(desk.published)
     assert by_topic["request.activity.run"]["cmd"]["activity_name"] == "observe"
     assert by_topic["activity.lifecycle.statechange"]["new_state"] == "COMPLETE"
     assert by_topic["activity.lifecycle.running"]["result"]["state"] == "RUNNING"
-    assert by_topic["sb.lifecycle.observation.started"] == {"sb_id": "sbd-1"}
     assert desk.request_ids == {"command-1"}
 
 
+STARTED = "sb.lifecycle.observation.started"
+SUCCEEDED = "sb.lifecycle.observation.finished.succeeded"
+FAILED = "sb.lifecycle.observation.finished.failed"
+
+
 @pytest.mark.parametrize(
-    ("name", "end", "topics"),
+    ("said", "end", "added"),
     [
-        ("allocate", P.COMPLETE, ["sb.lifecycle.allocated"]),
-        ("allocate", P.FAILED, []),
-        (
-            "observe",
-            P.FAILED,
-            ["sb.lifecycle.observation.started", "sb.lifecycle.observation.finished.failed"],
-        ),
-        (
-            "observe",
-            P.STOPPED,
-            ["sb.lifecycle.observation.started", "sb.lifecycle.observation.finished.failed"],
-        ),
-        ("calibrate", P.COMPLETE, []),
+        ([STARTED], P.FAILED, [FAILED]),
+        ([STARTED], P.STOPPED, [FAILED]),
+        ([STARTED, SUCCEEDED, STARTED], P.FAILED, [FAILED]),
+        ([STARTED, FAILED], P.STOPPED, []),
+        ([STARTED, SUCCEEDED], P.FAILED, []),
+        ([STARTED], P.COMPLETE, []),
+        (["sb.lifecycle.allocated"], P.FAILED, []),
+        ([], P.FAILED, []),
     ],
 )
-def test_what_activities_mean_for_the_scheduling_block(
-    desk: Desk, name: str, end: ProcedureState, topics: list[str]
+def test_an_observation_that_a_script_could_not_end_has_failed(
+    desk: Desk, said: list[str], end: ProcedureState, added: list[str]
 ) -> None:
-    desk.request(name=name)
-    desk.launch()
-    for state in (P.READY, P.RUNNING, end):
-        desk.report(state)
-    assert desk.topics("sb.") == topics
-
-
-def test_an_observation_that_never_ran_did_not_finish(desk: Desk) -> None:
     desk.request()
     desk.launch()
-    desk.report(P.FAILED, message="ImportError: no such module")
-    assert desk.topics("sb.") == []
+    for state in (P.READY, P.RUNNING):
+        desk.report(state)
+    for topic in said:
+        desk.runner.on_script_event(100, topic, {"sb_id": "sbi-1"})
+        desk.runner.on_script_event(555, topic, {"sb_id": "sbi-of-another"})
+    desk.report(end)
+    desk.runner.on_script_event(100, STARTED, {"sb_id": "too late"})
+    desk.runner.end_all("closing", desk.tick())
+    assert [(topic, data) for topic, data in desk.published if topic.startswith("sb.")] == [
+        (topic, {"sb_id": "sbi-1"}) for topic in added
+    ]
 
 
 def test_prepare_only_waits_and_then_follows(desk: Desk) -> None:

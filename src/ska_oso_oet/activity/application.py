@@ -18,10 +18,12 @@ from ska_oso_oet.activity.runner import MSG_SRC, ActivityRunner, Procedures, Pub
 from ska_oso_oet.errors import ActivityNotFound, OetError, Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.oda.document import telescope_name
+from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ska_oso_oet.event.journal import Event
     from ska_oso_oet.oda.sbdefinition import SBDefinition
     from ska_oso_oet.oda.store import Oda
     from ska_oso_oet.procedure.domain import ProcedureSummary
@@ -125,9 +127,25 @@ class ActivityService:
         self.summarise([activity_id])
         self._post(self._runner.stop, activity_id, message, self._clock())
 
+    def on_event(self, event: Event) -> None:
+        """Follow procedures and what their scripts say: a listener of the bus, for all its events."""
+        if isinstance(event.subject, ProcedureChange):
+            self.on_procedure_changed(event.subject.summary)
+        elif isinstance(event.subject, ScriptEvent):
+            self.on_script_event(event.subject.procedure_id, event.topic, event.subject.arguments)
+
     def on_procedure_changed(self, procedure: ProcedureSummary) -> None:
-        """Follow a procedure: to be called, in order, with each change of every procedure."""
+        """Follow a procedure; each change of every procedure comes here, in order."""
         self._post(self._runner.follow, procedure, self._clock())
+
+    def on_script_event(self, procedure_id: int, topic: str, data: Mapping[str, Any]) -> None:
+        """Follow what a script says of its Scheduling Block.
+
+        A script announces the start and the end of an observation itself. Where it was killed in between,
+        the end is announced for it.
+        """
+        if topic.startswith("sb."):
+            self._post(self._runner.on_script_event, procedure_id, topic, dict(data))
 
     def write_sbd_to_file(self, sbd: SBDefinition) -> str:
         """Write a Scheduling Block where scripts find theirs, and return the path."""

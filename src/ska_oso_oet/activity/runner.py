@@ -29,14 +29,9 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger(__name__)
 MSG_SRC: Final = "ActivityService"
 
-SB_EVENTS: Final = {
-    ("allocate", ActivityState.COMPLETE): "sb.lifecycle.allocated",
-    ("observe", ActivityState.RUNNING): "sb.lifecycle.observation.started",
-    ("observe", ActivityState.COMPLETE): "sb.lifecycle.observation.finished.succeeded",
-    ("observe", ActivityState.FAILED): "sb.lifecycle.observation.finished.failed",
-    ("observe", ActivityState.STOPPED): "sb.lifecycle.observation.finished.failed",
-}
-"""What the activities of the standard names mean for the Scheduling Block once they have run."""
+_OBSERVATION: Final = "sb.lifecycle.observation."
+_STARTED: Final = f"{_OBSERVATION}started"
+_FAILED: Final = f"{_OBSERVATION}finished.failed"
 
 
 class Procedures(Protocol):
@@ -88,6 +83,7 @@ class ActivityRunner:
         self._activities: dict[int, Activity] = {}
         self._by_procedure: dict[int, Activity] = {}
         self._preparations: dict[int, Preparation] = {}
+        self._observing: dict[int, Mapping[str, Any]] = {}
         self._finished: deque[Activity] = deque()
 
     # ---------------------------------------------------------------- requests
@@ -176,20 +172,33 @@ class ActivityRunner:
             state = FOLLOWS[procedure.state]
             self._enter(activity, state, now, _reason(procedure) if state.final else None)
 
+    def on_script_event(self, procedure_id: int, topic: str, data: Mapping[str, Any]) -> None:
+        """Remember whether a script is observing, by what it says of its Scheduling Block."""
+        activity = self._by_procedure.get(procedure_id)
+        if activity is None or activity.state.final or not topic.startswith(_OBSERVATION):
+            return
+        if topic == _STARTED:
+            self._observing[activity.id] = {"sb_id": data.get("sb_id", activity.command.sbd_id)}
+        else:
+            self._observing.pop(activity.id, None)
+
     # ---------------------------------------------------------------- changes
     def _enter(self, activity: Activity, to: ActivityState, now: float, message: str | None = None) -> None:
         path = steps(activity.state, to)
         for state in path:
             activity.message = message if state is to else None
-            ran = activity.state is ActivityState.RUNNING
             activity.advance(state, now)
             self._tell_state(activity)
-            topic = SB_EVENTS.get((activity.command.activity_name, state))
-            if topic and (ran or not state.final):
-                self._say(topic, {"sb_id": activity.command.sbd_id}, activity)
         if path and activity.state.final:
+            self._end_observation(activity)
             self._finished.append(activity)
             self._trim()
+
+    def _end_observation(self, activity: Activity) -> None:
+        """Say for a script what it could not: that the observation which it had started has failed."""
+        started = self._observing.pop(activity.id, None)
+        if started is not None and activity.state is not ActivityState.COMPLETE:
+            self._say(_FAILED, started, activity)
 
     def _tell_state(self, activity: Activity) -> None:
         summary = activity.summary()

@@ -100,7 +100,7 @@ class PostgresOda:
             hide_parameters=True,
             connect_args=_CONNECT,
         )
-        self._name = f"{url.username}@{url.host}:{url.port or 5432}/{url.database}"
+        self._name = f"{url.username}@{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
         self._clock = clock
         self._tables_seen = False
