@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 EXTRAS := rest,db,sim,debug,docs,dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
-SOURCES := src tests scripts
 
 # The first Python that is new enough and can make virtual environments; the versions tested come first.
 find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11:14 python3:99; do \
@@ -15,7 +14,7 @@ find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit system lint format build clean
+.PHONY: help setup demo test unit system lint style types imports format build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -34,10 +33,16 @@ unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
 system: $(VENV)/.all ## the tests on a real Tango database
 	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)
 
-lint: $(VENV)/.all ## style, types and the direction of imports
+lint: style types imports ## style, types and the direction of imports
+
+style: $(VENV)/.all
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+types: $(VENV)/.all
 	@$(BIN)/mypy
+
+imports: $(VENV)/.all
 	@$(BIN)/lint-imports
 
 format: $(VENV)/.all ## let ruff format and mend what it can
