@@ -27,7 +27,13 @@ _KEPT: Final = frozenset({"procedureChanged", "lrcFinished"})
 
 _UNREACHABLE: Final = (tango.ConnectionFailed, tango.CommunicationFailed)
 _UNREACHABLE_REASONS: Final = frozenset(
-    {"API_CantConnectToDevice", "API_DeviceNotExported", "API_DeviceNotDefined", "API_TangoHostNotSet"}
+    {
+        "DB_DeviceNotDefined",
+        "API_CantConnectToDevice",
+        "API_DeviceNotExported",
+        "API_DeviceNotDefined",
+        "API_TangoHostNotSet",
+    }
 )
 
 

@@ -17,7 +17,7 @@ from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import notice
 from ska_oso_oet.cli.output import answer, diagnostic
-from ska_oso_oet.cli.session import Json, RootDevice, Session, Timeout, print_error, with_session
+from ska_oso_oet.cli.session import Json, RootDevice, Session, Timeout, discard, print_error, with_session
 from ska_oso_oet.client_events import Event
 
 if TYPE_CHECKING:
@@ -107,7 +107,10 @@ def up(
 
 def main() -> None:
     """Be the `oet` program."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # Tango's own threads may still complain about events that come too late.
+    discard(2)
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -127,10 +130,6 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + 13
     except Exception as error:
         if "OET_DEBUG" in os.environ:
             raise

@@ -9,7 +9,10 @@ from ska_oso_oet import errors
 
 
 class ExitCode(IntEnum):
-    """Exit codes of every `oet` command. 130 is what shells use for Ctrl-C, 70 is EX_SOFTWARE."""
+    """Exit codes of every `oet` command.
+
+    70 is EX_SOFTWARE of sysexits.h; 130 and 141 are what shells make of SIGINT and SIGPIPE.
+    """
 
     DONE = 0
     SCRIPT_FAILED = 1
@@ -20,6 +23,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 6
     FAULT = 70
     INTERRUPTED = 130
+    NO_READER = 141
 
 
 _ERRORS: Final = (

@@ -85,16 +85,16 @@ class Session:
         print_error(code, message, as_json=self.json, procedure_id=self.procedure_id)
 
     def close(self) -> None:
-        """Close the connection.
-
-        Tango's C++ library writes to stderr about every event that arrives while it unsubscribes; by now
-        all that the user should read is written.
-        """
+        """Close the connection; Tango's C++ library would tell stderr of each event that comes meanwhile."""
         sys.stdout.flush()
         sys.stderr.flush()
-        with open(os.devnull, "wb") as nothing:  # noqa: PTH123 - a device, not a file
-            os.dup2(nothing.fileno(), 2)
-        self._resources.close()
+        stderr = os.dup(2)
+        discard(2)
+        try:
+            self._resources.close()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def print_error(code: str, message: str, *, as_json: bool, procedure_id: int | None = None) -> None:
@@ -135,6 +135,10 @@ def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
         except KeyboardInterrupt:
             session.fail("OET_Interrupted", session.interrupted)
             return ExitCode.INTERRUPTED
+        except BrokenPipeError:
+            # Whoever read our output has gone; Python would complain again when it flushes at exit.
+            discard(sys.stdout.fileno())
+            return ExitCode.NO_READER
         finally:
             session.close()
 
@@ -152,6 +156,13 @@ def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del command.__wrapped__
     return command
+
+
+def discard(descriptor: int) -> None:
+    """Let what is written to a file descriptor vanish from now on."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, descriptor)
+    os.close(nothing)
 
 
 def _jsonable(value: Any) -> Any:

@@ -1,0 +1,309 @@
+"""The `oet` command as its users run it: a program of its own, against a running stack."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
+from ska_oso_oet.resources import program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.system.stack_process import StackProcess
+
+DEADLINE = 60.0
+
+GOOD = """
+def init(subarray_id, colour="grey"):
+    print("init", subarray_id, colour)
+
+def main(*args, **kwargs):
+    print("main", args, kwargs)
+"""
+FAILING = """
+def main():
+    raise ValueError("the dish is [red]not[/red] there")
+"""
+ENDLESS = """
+import time
+def main():
+    print("started")
+    while True:
+        time.sleep(0.05)
+"""
+
+
+class Oet:
+    """Runs `oet` with the environment of a client of the stack."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self.environment = environment
+        self.uris = {}
+        for name, source in {"good": GOOD, "failing": FAILING, "endless": ENDLESS}.items():
+            path = folder / f"{name}.py"
+            path.write_text(source)
+            self.uris[name] = path.as_uri()
+
+    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [program("oet"), *arguments],
+            env={**self.environment, **variables},
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+
+    def json(self, *arguments: str) -> tuple[int, Any]:
+        """Run with --json; stdout must be one document, and stderr empty."""
+        done = self(*arguments, "--json")
+        assert done.stderr == ""
+        return done.returncode, json.loads(done.stdout)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [program("oet"), *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+
+@pytest.fixture
+def client(stack: StackProcess) -> Iterator[OETClient]:
+    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
+        yield client
+        for procedure in client.list():
+            if not procedure.state.final:
+                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
+
+
+@pytest.fixture
+def oet(stack: StackProcess, client: OETClient, tmp_path: Path) -> Oet:
+    return Oet(stack.env, tmp_path)
+
+
+def _squeezed(text: str) -> list[str]:
+    return [" ".join(line.split()) for line in text.splitlines()]
+
+
+# -------------------------------------------------------------------- outcomes
+def test_a_script_that_completes(oet: Oet) -> None:
+    code, document = oet.json(
+        "procedure", "run", oet.uris["good"], "1", "two", "--x=[1, 2]", "--init.colour=red"
+    )
+    procedure = document["procedure"]
+    assert (code, procedure["state"]) == (0, "COMPLETE")
+    assert procedure["script_args"] == {
+        "init": {"args": [], "kwargs": {"colour": "red", "subarray_id": 1}},
+        "main": {"args": [1, "two"], "kwargs": {"x": [1, 2]}},
+    }
+
+
+def test_following_shows_states_output_and_the_end(oet: Oet) -> None:
+    done = oet("procedure", "run", oet.uris["good"], "--x=1")
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition(" ")[2] for line in done.stdout.splitlines()]
+    states = [line.removeprefix("state ") for line in lines if line.startswith("state ")]
+    assert states[-3:] == ["READY", "RUNNING", "COMPLETE"]
+    assert "INITIALISING" in states
+    assert _squeezed(done.stdout)[-2].endswith("COMPLETE")
+    assert done.stderr == ""
+
+
+def test_a_script_that_fails(oet: Oet) -> None:
+    code, document = oet.json("procedure", "run", oet.uris["failing"], "--subarray_id=none")
+    assert (code, document["procedure"]["state"]) == (1, "FAILED")
+    done = oet("procedure", "describe", f"--pid={document['procedure']['id']}")
+    assert done.returncode == 0
+    assert "ValueError: the dish is [red]not[/red] there" in done.stdout
+    assert "failing.py" in done.stdout
+    assert "Index Method Arguments Keyword Arguments" in _squeezed(done.stdout)
+
+
+def test_a_script_that_is_stopped(oet: Oet, client: OETClient) -> None:
+    following = oet.start("procedure", "run", oet.uris["endless"], "--subarray_id=none", "--json")
+    number = _running(client)
+    code, document = oet.json("procedure", "stop", "--run_abort=False")
+    assert code == 0
+    assert (document["procedure"]["id"], document["procedure"]["state"]) == (number, "STOPPED")
+    stdout, stderr = following.communicate(timeout=DEADLINE)
+    assert (following.returncode, stderr) == (4, "")
+    assert json.loads(stdout)["procedure"]["state"] == "STOPPED"
+
+
+def test_create_then_start(oet: Oet) -> None:
+    code, document = oet.json(
+        "procedure", "create", oet.uris["good"], "--colour=blue", "--subarray_id=2", "--listen"
+    )
+    procedure = document["procedure"]
+    assert (code, procedure["state"]) == (0, "READY")
+    assert procedure["script_args"]["init"] == {"args": [], "kwargs": {"colour": "blue", "subarray_id": 2}}
+    code, document = oet.json("procedure", "start", f"--pid={procedure['id']}", "bob", "--simulate=false")
+    assert (code, document["procedure"]["state"]) == (0, "COMPLETE")
+    assert document["procedure"]["script_args"]["main"] == {"args": ["bob"], "kwargs": {"simulate": False}}
+
+
+def test_start_takes_the_newest_ready_and_may_not_follow(oet: Oet, client: OETClient) -> None:
+    for _ in range(2):
+        oet.json("procedure", "create", oet.uris["endless"], "--subarray_id=none", "--listen")
+    newest = client.describe().id
+    code, document = oet.json("procedure", "start", "--listen=False")
+    assert (code, document["procedure"]["id"]) == (0, newest)
+    code, document = oet.json("procedure", "list", f"--pid={newest}")
+    assert [item["state"] for item in document["procedures"]] == ["RUNNING"]
+
+
+# -------------------------------------------------------------------- what goes wrong
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (["procedure", "create", "good.py"], 2, "OET_InvalidArgument"),
+        (["procedure", "start", "--pid=4711"], 3, "OET_Rejected"),
+        (["procedure", "stop", "--pid=4711"], 3, "OET_Rejected"),
+        (["procedure", "describe", "--pid=4711"], 3, "OET_NotFound"),
+        (["procedure", "list", "--pid=4711"], 3, "OET_NotFound"),
+        (["procedure", "stop"], 3, "OET_Rejected"),
+        (["procedure", "create", "file:///nowhere/x.py", "--create_env"], 2, "OET_InvalidArgument"),
+        (["procedure", "dance"], 2, "OET_InvalidArgument"),
+    ],
+)
+def test_a_refusal_is_one_document_and_a_code(oet: Oet, arguments: list[str], code: int, reason: str) -> None:
+    found, document = oet.json(*arguments)
+    assert (found, document["error"]["code"]) == (code, reason)
+    assert document["error"]["message"]
+    done = oet(*arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert "Traceback" not in done.stderr
+    assert done.stderr
+
+
+def test_a_missing_script_is_a_failed_procedure(oet: Oet) -> None:
+    code, document = oet.json("procedure", "run", "file:///nowhere/x.py")
+    assert code in {1, 3}
+    assert "nowhere" in json.dumps(document)
+
+
+def test_time_runs_out_and_the_script_goes_on(oet: Oet, client: OETClient) -> None:
+    code, document = oet.json("procedure", "run", oet.uris["endless"], "--subarray_id=none", "--timeout=3")
+    assert (code, document["error"]["code"]) == (5, "OET_Timeout")
+    assert not client.describe(document["procedure_id"]).state.final
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"TANGO_HOST": "127.0.0.1:1"},
+        {"OET_DEVICE": "no/such/device"},
+        {"OET_DEVICE": "tango://127.0.0.1:1/a/b/c#dbase=no"},
+    ],
+)
+def test_an_unreachable_controller_is_named(oet: Oet, variables: dict[str, str]) -> None:
+    done = oet("procedure", "list", **variables)
+    assert (done.returncode, done.stdout) == (6, "")
+    assert next(iter(variables.values())).split("#")[0] in done.stderr
+    assert "Traceback" not in done.stderr
+    done = oet("procedure", "run", oet.uris["good"], "--json", **variables)
+    assert done.returncode == 6
+    assert json.loads(done.stdout)["error"]["code"] == "OET_ControllerUnreachable"
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_ctrl_c_stops_the_following_and_not_the_script(oet: Oet, client: OETClient, *, as_json: bool) -> None:
+    following = oet.start(
+        "procedure", "run", oet.uris["endless"], "--subarray_id=none", *(["--json"] if as_json else [])
+    )
+    number = _running(client)
+    following.send_signal(signal.SIGINT)
+    stdout, stderr = following.communicate(timeout=DEADLINE)
+    assert following.returncode == 130
+    message = json.loads(stdout)["error"]["message"] if as_json else stderr
+    assert f"procedure {number} " in message
+    assert "go" in message  # "goes on", or "may go on" if the start was not answered yet
+    assert "Traceback" not in stderr
+    assert client.describe(number).state == "RUNNING"
+
+
+def test_ctrl_c_ends_listening(oet: Oet) -> None:
+    listening = oet.start(
+        "listen", "--topic", "user", "--topic", "procedure.lifecycle", "--since=0", "--json"
+    )
+    oet.json("procedure", "run", oet.uris["good"])
+    assert listening.stdout is not None
+    item: dict[str, Any] = {}
+    while item.get("data", {}).get("new_state") != "COMPLETE":
+        item = json.loads(listening.stdout.readline())
+        assert item["kind"] == "Event"
+        assert item["topic"].startswith(("procedure.lifecycle", "user"))
+    listening.send_signal(signal.SIGINT)
+    _, stderr = listening.communicate(timeout=DEADLINE)
+    assert (listening.returncode, stderr) == (0, "")
+
+
+def test_listen_prints_events_for_people(oet: Oet) -> None:
+    oet.json("procedure", "run", oet.uris["good"])
+    done = oet("listen", "--since=0", "--timeout=2")
+    assert done.returncode == 0, done.stderr
+    blocks = [block for block in done.stdout.split("\n\n") if block]
+    for block in blocks:
+        event, data = block.splitlines()
+        assert event.startswith("event: ")
+        json.loads(data.removeprefix("data: "))
+    assert "event: procedure.lifecycle.complete" in done.stdout
+
+
+def test_a_reader_that_goes_away_is_no_fault(oet: Oet) -> None:
+    oet.json("procedure", "run", oet.uris["good"])
+    listening = oet.start("listen", "--since=0")
+    assert listening.stdout is not None
+    listening.stdout.readline()
+    listening.stdout.close()
+    listening.stdout = None
+    oet.json("procedure", "run", oet.uris["good"])
+    _, stderr = listening.communicate(timeout=DEADLINE)
+    assert listening.returncode == 141
+    assert stderr == ""
+
+
+# -------------------------------------------------------------------- the program
+def test_help_and_completion_do_without_tango(oet: Oet) -> None:
+    for arguments, variables in (
+        (["procedure", "run", "--help"], {}),
+        ([], {"_OET_COMPLETE": "complete_bash", "COMP_WORDS": "oet procedure ", "COMP_CWORD": "2"}),
+    ):
+        done = oet(*arguments, PYTHONPROFILEIMPORTTIME="1", **variables)
+        assert done.returncode == 0
+        imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+        assert "ska_oso_oet.cli.app" in imported
+        assert "tango" not in imported
+    assert done.stdout.split() == ["create", "list", "start", "stop", "describe", "run"]
+
+
+def test_tables_are_whole_where_there_is_no_terminal(oet: Oet) -> None:
+    oet.json("procedure", "run", oet.uris["good"])
+    done = oet("procedure", "list", COLUMNS="20", LC_ALL="C", PYTHONUTF8="0")
+    assert done.returncode == 0
+    assert oet.uris["good"] in done.stdout
+    assert "\x1b" not in done.stdout
+    assert _squeezed(done.stdout.replace("|", ""))[0] == "ID Script Creation time State"
+
+
+def _running(client: OETClient) -> int:
+    """Wait until a procedure runs, by events; return its id."""
+    with client.events(["procedure.lifecycle.statechange"]) as stream:
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            for procedure in client.list():
+                if procedure.state == "RUNNING":
+                    return procedure.id
+            stream.get(1)
+    pytest.fail("no procedure runs")
