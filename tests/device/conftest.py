@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 import tango
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 START_TIMEOUT = 30.0
@@ -48,6 +49,7 @@ class Server:
             command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.lines: list[str] = []
+        self.stopped = False
         self._ready = threading.Event()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -70,6 +72,7 @@ class Server:
 
     def stop(self) -> int:
         """Ask it to end, as an operator does, and answer its exit code; negative if it had to be killed."""
+        self.stopped = True
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
@@ -134,12 +137,37 @@ def device_server(tmp_path: Path) -> Iterator[DeviceServers]:
     """
     servers = DeviceServers(tmp_path)
     yield servers
-    codes = {
-        name: server.stop() for name, server in servers.servers.items() if server.process.returncode is None
-    }
+    codes = {name: server.stop() for name, server in servers.servers.items() if not server.stopped}
     for server in servers.servers.values():
         print(server.output)
     assert not any(codes.values()), f"device servers that did not end well: {codes}"
+
+
+@pytest.fixture
+def event_channel() -> Callable[[tango.DeviceProxy], None]:
+    """Wait until the subscriptions made so far carry events: `event_channel(proxy)`, an SKA device.
+
+    A subscription returns before its events arrive. Subscriptions take effect in their order, so when a
+    later one carries events, all of them do.
+    """
+    return _wait_for_events
+
+
+def _wait_for_events(device: tango.DeviceProxy) -> None:
+    arrived: queue.Queue[tango.EventData] = queue.Queue()
+    probe = device.subscribe_event("simulationMode", tango.EventType.ARCHIVE_EVENT, arrived.put)
+    arrived.get(timeout=START_TIMEOUT)
+    for _ in range(100):
+        device.simulationMode = 1
+        device.simulationMode = 0
+        try:
+            while arrived.get(timeout=0.2).attr_value.value != 0:
+                pass
+        except queue.Empty:
+            continue
+        device.unsubscribe_event(probe)
+        return
+    pytest.fail("no event arrives")
 
 
 def _property_file(class_name: str, device: str, properties: Mapping[str, object]) -> str:
