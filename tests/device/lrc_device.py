@@ -98,11 +98,6 @@ class LrcDevice(Device):
     def Sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
-    @command(dtype_in=float)
-    def SleepAndPush(self, seconds: float) -> None:
-        time.sleep(seconds)
-        self.Push([77])
-
     @command(dtype_in=str, dtype_out=str)
     def Echo(self, text: str) -> str:
         return text

@@ -466,15 +466,14 @@ def test_sigterm_interrupts_at_once(wait: str, url: str, tmp_path: Path) -> None
 def test_what_was_sent_can_be_waited_for(url: str, tmp_path: Path) -> None:
     """So that a script's clean-up comes to the device after the command that the stop interrupted."""
     script = tmp_path / "script.py"
-    wait = "executor.execute(Command(device, 'SleepAndPush', 1.0))"
-    settled = "settle(10); print(executor.read(value), flush=True)"
+    wait = "executor.execute(Command(device, 'Sleep', 1.0))"
+    settled = "before = len(_in_flight); settle(10); print(before, len(_in_flight), flush=True)"
     script.write_text(
         SCRIPT.replace("{wait}", wait)
-        .replace("import *", "import *\nfrom ska_oso_oet.scripting.proxies import settle")
+        .replace("import *", "import *\nfrom ska_oso_oet.scripting.proxies import _in_flight, settle")
         .replace("os._exit", f"{settled}; os._exit")
     )
     device = f"{url}/1#dbase=no"
-    set_to(device, 0)
     with subprocess.Popen(
         [sys.executable, str(script), device, "-"], stdout=subprocess.PIPE, text=True
     ) as process:
@@ -483,7 +482,7 @@ def test_what_was_sent_can_be_waited_for(url: str, tmp_path: Path) -> None:
         time.sleep(0.3)  # nothing tells from outside that the command was sent
         process.send_signal(signal.SIGTERM)
         assert process.stdout.readline().startswith("stopped")
-        assert process.stdout.readline() == "77\n"
+        assert process.stdout.readline() == "1 0\n"
         assert process.wait(20) == 7
 
 

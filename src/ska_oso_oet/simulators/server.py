@@ -8,6 +8,7 @@ from tango.server import run
 
 from ska_oso_oet.simulators.central_node import CentralNode
 from ska_oso_oet.simulators.subarray_node import SubarrayNode
+from ska_oso_oet.simulators.weather import weather_station_classes
 
 NAME = "TelescopeSimulator"
 
@@ -15,4 +16,7 @@ NAME = "TelescopeSimulator"
 def main(arguments: list[str] | None = None) -> None:
     """Serve the devices that the Tango database lists for the instance, `mid` or `low`, until SIGTERM."""
     given = sys.argv[1:] if arguments is None else arguments
-    run((CentralNode, SubarrayNode), args=[NAME, *given])
+    if not given or given[0].startswith("-"):
+        raise SystemExit(f"usage: {NAME} <instance> [Tango options]")
+    weather = weather_station_classes(f"{NAME}/{given[0]}")
+    run((CentralNode, SubarrayNode, *weather), args=[NAME, *given])
