@@ -56,7 +56,7 @@ clean: ## remove the virtual environment and all that was built
 	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
+$(BIN)/pip:
 	@python="$(PYTHON)"; [ -n "$$python" ] || python=$$($(find_python)); \
 	if [ -z "$$python" ]; then \
 	    echo "No Python 3.11 or later with the modules venv and ensurepip was found on PATH." >&2; \
@@ -65,12 +65,12 @@ $(BIN)/python:
 	fi; \
 	echo "making $(VENV) with $$python ($$($$python --version))"; "$$python" -m venv $(VENV)
 
-$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing the OET into $(VENV)"
 	@$(PIP) --editable .
 	@touch $@
 
-$(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.all: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing the OET and its development tools into $(VENV)"
 	@$(PIP) --editable ".[$(EXTRAS)]"
 	@touch $(VENV)/.base $@
