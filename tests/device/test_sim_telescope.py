@@ -144,6 +144,12 @@ def test_abort_and_restart(state: ObsState, subarray: tango.DeviceProxy, states:
     assert names(states.until(ObsState.EMPTY)) == ["RESTARTING", "EMPTY"]
 
 
+def test_init_is_told_to_subscribers(subarray: tango.DeviceProxy, states: Recorder) -> None:
+    brought_to(ObsState.SCANNING, subarray, states)
+    subarray.Init()
+    assert names(states.until(ObsState.EMPTY)) == ["EMPTY"]
+
+
 def test_abort_takes_back_what_was_under_way(subarray: tango.DeviceProxy, states: Recorder) -> None:
     brought_to(ObsState.IDLE, subarray, states)
     subarray.Configure(json.dumps(LONG))

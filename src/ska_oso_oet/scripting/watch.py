@@ -55,6 +55,8 @@ class Watch:
 
     Change events that were under way when it was entered are not taken for new ones: an event no younger
     than the newest reading counts only if the device still has a fitting value.
+
+    By reading instead of events, a value that comes and goes between two readings is missed.
     """
 
     def __init__(self, attribute: Attribute, read: Reader, manager: SubscriptionManager | None) -> None:
@@ -115,10 +117,12 @@ class Watch:
             event = self._events.get(timeout=interval if left is None else min(left, interval))
         except queue.Empty:
             return self._reading()
-        if event.err:
+        if event.err:  # the device is away, or back soon
             self._error = f"; its last error was: {event.errors[0].desc}"
             return []
         value = event.attr_value.value
+        if value is None:  # of invalid quality
+            return []
         if event.attr_value.time.totime() > self._read_at or not predicate(value):
             return [value]
         return self._reading()
@@ -130,7 +134,7 @@ class Watch:
         except tango.DevFailed as error:
             self._error = f"; its last error was: {error.args[0].desc}"
             return []
-        return [] if np.array_equal(value, self._last) else [value]
+        return [] if value is None or np.array_equal(value, self._last) else [value]
 
     def _read(self) -> Any:
         reading = self._device(self.attribute)

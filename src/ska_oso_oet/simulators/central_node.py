@@ -28,9 +28,7 @@ class CentralNode(SimulatedDevice):
         """Be OFF."""
         super().init_device()
         self.values.update(telescopeState=DevState.OFF)
-        for name in self.values:
-            self.set_change_event(name, True, False)
-            self.set_archive_event(name, True, False)
+        self.offer()
 
     @attribute(dtype=DevState, doc="OFF, STANDBY or ON; UNKNOWN while it is being switched")
     def telescopeState(self) -> DevState:

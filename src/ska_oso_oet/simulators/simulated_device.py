@@ -55,6 +55,14 @@ class SimulatedDevice(Device):
         health: HealthState = self.values["healthState"]
         return health
 
+    def offer(self) -> None:
+        """Let the values be subscribed to, and tell those who have done so that they are as new."""
+        for name, value in self.values.items():
+            self.set_change_event(name, True, False)
+            self.set_archive_event(name, True, False)
+            self.push_change_event(name, value)
+            self.push_archive_event(name, value)
+
     def put(self, **values: Any) -> None:
         """Change values of attributes, then send events of those that differ, in the order given."""
         changed = {name: value for name, value in values.items() if value != self.values[name]}

@@ -31,9 +31,7 @@ class SubarrayNode(SimulatedDevice):
         super().init_device()
         self.values.update(AS_NEW, obsState=ObsState.EMPTY)
         self._scan_duration = 0.0
-        for name in self.values:
-            self.set_change_event(name, True, False)
-            self.set_archive_event(name, True, False)
+        self.offer()
 
     @attribute(dtype=ObsState, doc="The observing state")
     def obsState(self) -> ObsState:
