@@ -45,7 +45,8 @@ def explain(error: ValidationError) -> str:
     for fault in error.errors(include_url=False):
         path = ".".join(str(part) for part in fault["loc"])
         given = "" if fault["type"] in {"missing", "json_invalid"} else f" (got {_shorten(fault['input'])})"
-        clauses.append(f"{path + ': ' if path else ''}{fault['msg']}{given}")
+        message = fault["msg"].removeprefix("Value error, ")
+        clauses.append(f"{path + ': ' if path else ''}{message}{given}")
     return "; ".join(clauses)
 
 

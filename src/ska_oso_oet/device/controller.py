@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from tango import AttrWriteType, DevState
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.event.journal import Event
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 M = TypeVar("M", bound=Model)
 _LONG_STRING: Any = "DevVarLongStringArray"
@@ -160,12 +160,14 @@ class OETController(SKABaseDevice):
     @command(dtype_in=str, doc_in="JSON: script, script_args", dtype_out=_LONG_STRING, doc_out=_ID)
     def CreateProcedure(self, argin: str) -> LongStringArray:
         """Load a script in a process of its own and call its init; ends when it is READY, or failed."""
-        return self._act("CreateProcedure", PrepareProcessCommand, argin, self._engine.procedures.prepare)
+        service = self._engine.procedures
+        return self._act("CreateProcedure", PrepareProcessCommand, argin, service.prepare, service.abandon)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, script_args", dtype_out=_LONG_STRING, doc_out=_ID)
     def StartProcedure(self, argin: str) -> LongStringArray:
         """Call the main of a READY procedure; ends when it has ended."""
-        return self._act("StartProcedure", StartProcessCommand, argin, self._engine.procedures.start)
+        service = self._engine.procedures
+        return self._act("StartProcedure", StartProcessCommand, argin, service.start, service.abandon)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, run_abort", dtype_out=_LONG_STRING, doc_out=_ID)
     def StopProcedure(self, argin: str) -> LongStringArray:
@@ -173,15 +175,16 @@ class OETController(SKABaseDevice):
         return self._act("StopProcedure", StopProcessCommand, argin, self._engine.procedures.stop)
 
     def _act(
-        self, name: str, model: type[M], argin: str, request: Callable[[M, str], object]
+        self,
+        name: str,
+        model: type[M],
+        argin: str,
+        request: Callable[[M, str], object],
+        on_abort: Callable[[str], None] | None = None,
     ) -> LongStringArray:
         with as_dev_failed(name):
             parsed = model.parse(argin)
-
-        def work(running: LongRunningCommand) -> None:
-            self._pending.carry_out(running, lambda command_id: request(parsed, command_id))
-
-        return self.long_running(name, work)
+        return self._pending.carry_out(self, name, partial(request, parsed), on_abort)
 
     # ------------------------------------------------------------ commands that answer
 

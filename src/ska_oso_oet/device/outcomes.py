@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.ska.device_hooks import DeviceHooks, LongStringArray
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 _END: Final[dict[Result, tuple[TaskStatus, ResultCode]]] = {
@@ -29,11 +30,33 @@ class PendingCommands:
         self._lock = threading.Lock()
         self._commands: dict[str, LongRunningCommand] = {}
 
-    def carry_out(self, command: LongRunningCommand, request: Callable[[str], object]) -> None:
-        """Make a request for a command, which ends when the request's outcome is told.
+    def carry_out(
+        self,
+        device: DeviceHooks,
+        name: str,
+        request: Callable[[str], object],
+        on_abort: Callable[[str], None] | None = None,
+    ) -> LongStringArray:
+        """Begin a long running command, make its request, and answer for the Tango command.
 
-        What the request raises is passed on, and the command is not waited for.
+        `request(command_id)` raises Rejected or NotFound when it cannot be done; the command ends when the
+        outcome of the request is told. `on_abort(command_id)` stops what was requested.
         """
+        begun: list[LongRunningCommand] = []
+
+        def abort() -> None:
+            if on_abort is not None and begun:
+                on_abort(begun[0].command_id)
+
+        def work(command: LongRunningCommand) -> None:
+            self._request(command, request)
+            begun.append(command)
+            if command.abort_requested:
+                abort()
+
+        return device.long_running(name, work, on_abort=abort)
+
+    def _request(self, command: LongRunningCommand, request: Callable[[str], object]) -> None:
         # Known before the request is made: its outcome may come before the request returns.
         with self._lock:
             self._commands[command.command_id] = command

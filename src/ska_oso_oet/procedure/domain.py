@@ -5,6 +5,7 @@ Nothing here knows of processes, Tango or time: states are given, and moments ar
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
@@ -57,6 +58,13 @@ class ProcedureInput(Model):
 
     args: list[JsonValue] = Field(default_factory=list)
     kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @field_validator("args", "kwargs")
+    @classmethod
+    def _is_json(cls, value: Any) -> Any:
+        # NaN and infinity are numbers to Python's JSON, and to nobody else's.
+        json.dumps(value, allow_nan=False)
+        return value
 
     @classmethod
     def of(cls, *args: Any, **kwargs: Any) -> ProcedureInput:
