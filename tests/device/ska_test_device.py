@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,12 @@ class SkaTestDevice(SKABaseDevice):
             raise ZeroDivisionError("a bug")
 
         return self.long_running("Buggy", work)
+
+    @command(dtype_in=float)
+    def Block(self, seconds: float) -> None:
+        """Do what no command should: tell something, then take long."""
+        self.pump.put("testMode", 1)
+        time.sleep(seconds)
 
     @command(dtype_in=str)
     def Fault(self, message: str) -> None:

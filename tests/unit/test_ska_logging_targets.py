@@ -21,13 +21,13 @@ class Tango:
     """Stands for the Tango Logging Service of a device."""
 
     def __init__(self) -> None:
-        self.messages: list[tuple[LoggingLevel, str]] = []
-        self.level: LoggingLevel | None = None
+        self.messages: list[tuple[int, str]] = []
+        self.level: int | None = None
 
-    def log(self, level: LoggingLevel, message: str) -> None:
+    def log(self, level: int, message: str) -> None:
         self.messages.append((level, message))
 
-    def set_level(self, level: LoggingLevel) -> None:
+    def set_level(self, level: int) -> None:
         self.level = level
 
 
@@ -45,7 +45,7 @@ def logger() -> logging.Logger:
 
 @pytest.fixture
 def targets(logger: logging.Logger, tango_service: Tango) -> Iterator[LoggingTargets]:
-    targets = LoggingTargets(logger, DEVICE, tango_service.log, tango_service.set_level)
+    targets = LoggingTargets(logger, DEVICE, tango_service)
     yield targets
     targets.close()
     assert not logger.handlers
@@ -80,16 +80,16 @@ def test_levels_are_those_of_ska(
     targets.set_targets(["tango"])
     for level, expected in [
         (LoggingLevel.OFF, []),
-        (LoggingLevel.FATAL, ["FATAL"]),
-        (LoggingLevel.WARNING, ["FATAL", "ERROR", "WARNING"]),
-        (LoggingLevel.DEBUG, ["FATAL", "ERROR", "WARNING", "INFO", "DEBUG"]),
+        (LoggingLevel.FATAL, [200]),
+        (LoggingLevel.WARNING, [200, 300, 400]),
+        (LoggingLevel.DEBUG, [200, 300, 400, 500, 600]),
     ]:
         targets.set_level(level)
-        assert (targets.level, tango_service.level) == (level, level)
+        assert (targets.level, tango_service.level) == (level, 100 * (level + 1))
         tango_service.messages.clear()
         for number in (logging.CRITICAL, logging.ERROR, logging.WARNING, logging.INFO, logging.DEBUG):
             logger.log(number, "x")
-        assert [found.name for found, _ in tango_service.messages] == expected
+        assert [found for found, _ in tango_service.messages] == expected
 
 
 def test_a_line_has_the_fields_of_the_ska_format() -> None:

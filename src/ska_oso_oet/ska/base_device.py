@@ -7,7 +7,6 @@ soon as it can be reached. `DeviceHooks` says how a device of ours is made from 
 from __future__ import annotations
 
 import logging
-import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -49,10 +48,6 @@ _EVENTED = (
     *("commandedState", "buildState", "versionId", "loggingLevel", "loggingTargets", "lrcProtocolVersions"),
 )
 _COMPARABLE = (CmdArgType.DevString, CmdArgType.DevEnum, CmdArgType.DevState, CmdArgType.DevBoolean)
-
-
-def _tango_level(level: LoggingLevel) -> int:
-    return 100 * (level + 1)  # the values of log4tango
 
 
 def _readable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
@@ -111,25 +106,19 @@ class SKABaseDevice(DeviceAttributes, Device):
     def __init__(self, *args: Any) -> None:
         self._alive = False
         self._lists_exist = False
-        self._teardown = threading.Lock()
         super().__init__(*args)
         self.add_version_info("ska_oso_oet", self.read_version_id())
 
     def init_device(self) -> None:
         """Start, or start again; a failure is the state FAULT and a sentence in Status."""
-        self._shut_down()
+        while self._alive:
+            self._shut_down()
         self._alive = True
         self.logger = logging.getLogger("ska_oso_oet")
         self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
         self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
         self.model = DeviceModel(self._show, self.pump.put)
-        tango_logger = self.get_logger()
-        self.targets = LoggingTargets(
-            self.logger,
-            self.get_name(),
-            lambda level, message: tango_logger.log(_tango_level(level), message),
-            lambda level: tango_logger.set_level(_tango_level(level)),
-        )
+        self.targets = LoggingTargets(self.logger, self.get_name(), self.get_logger())
         self.declare_events(*_EVENTED)
         self.set_change_event("_lrcEvent", True, True)
         self.model.begin()
@@ -159,19 +148,20 @@ class SKABaseDevice(DeviceAttributes, Device):
         self._lists_exist = True
 
     def _shut_down(self) -> None:
-        # Without the monitor of the device, for which the pump and clients that read may be waiting.
-        with tango.AutoTangoAllowThreads(self), self._teardown:
-            if not self._alive:
-                return
-            self._alive = False
-            reason = "The device is being initialised or has gone"
-            self.lrc.refuse(reason)
-            if self.model.close():
-                self.guarded(self.stop_communicating)
-            self.guarded(self.delete_component)
-            self.lrc.close(reason)
-            self.pump.stop()
-            self.targets.close()
+        if not self._alive:
+            return
+        self._alive = False
+        reason = "The device is being initialised or has gone"
+        self.lrc.refuse(reason)
+        if self.model.close():
+            self.guarded(self.stop_communicating)
+        self.guarded(self.delete_component)
+        self.lrc.close(reason)
+        self.targets.close()
+        pump = self.pump
+        # Without the monitor of the device, for which the pump waits. Another Init may come in between.
+        with tango.AutoTangoAllowThreads(self):
+            pump.stop()
 
     def _start_logging(self) -> None:
         configure_stdout(f"tango-device:{self.get_name()}")

@@ -58,7 +58,9 @@ class DeviceHooks:
     def delete_component(self) -> None:
         """End every thread, process and connection that the component owns; called once for each creation.
 
-        Clients can read attributes meanwhile. Commands that are still live when it returns end ABORTED.
+        It holds the monitor of the device, so no request is being carried out. Requests may come between
+        this and the next `create_component`, and find no component. Long running commands that are
+        still live when it returns end ABORTED.
         """
 
     def start_communicating(self) -> None:

@@ -18,7 +18,7 @@ from ska_oso_oet.ska.control_model import (
     SimulationMode,
     TestMode,
 )
-from ska_oso_oet.ska.state_machines import Action, AdminModeMachine, OpStateMachine, StateModelError
+from ska_oso_oet.ska.state_machines import Action, AdminModeMachine, OpStateMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,7 @@ class DeviceModel:
         """
         with self._lock:
             if self._closed:
-                raise StateModelError("The device is being initialised.")
+                return None  # the initialisation that has begun ends with the memorised mode
             if self._admin.change(mode):
                 self._emit("adminMode", mode)
             wanted = mode in _IN_USE and not self._failed

@@ -11,13 +11,13 @@ import socket
 import sys
 import time
 from logging.handlers import RotatingFileHandler, SysLogHandler
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from ska_oso_oet.ska.control_model import LoggingLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 __all__ = ["LoggingTargetError", "LoggingTargets", "SkaFormatter", "configure_stdout", "parse_targets"]
 
@@ -33,6 +33,21 @@ PYTHON_LEVELS: Final = {
     LoggingLevel.INFO: logging.INFO,
     LoggingLevel.DEBUG: logging.DEBUG,
 }
+
+
+class TangoLogger(Protocol):
+    """The logger that Tango keeps for each device, through which the Tango Logging Service gets its log."""
+
+    def log(self, level: int, message: str) -> None:
+        """Hand over a message."""
+
+    def set_level(self, level: int) -> None:
+        """Set how much is handed on."""
+
+
+def tango_level(level: LoggingLevel) -> int:
+    """Answer the level of log4tango: OFF 100 to DEBUG 600."""
+    return 100 * (level + 1)
 
 
 class LoggingTargetError(ValueError):
@@ -80,21 +95,13 @@ def parse_targets(texts: Iterable[str], device_name: str) -> list[str]:
 class LoggingTargets:
     """The handlers of one device on `logger`, and its level.
 
-    `tango_log(level, message)` hands a message to the Tango Logging Service, `tango_level(level)` sets
-    how much that takes.
+    `tango_logger` is what Tango keeps for the device.
     """
 
-    def __init__(
-        self,
-        logger: logging.Logger,
-        device_name: str,
-        tango_log: Callable[[LoggingLevel, str], None],
-        tango_level: Callable[[LoggingLevel], None],
-    ) -> None:
+    def __init__(self, logger: logging.Logger, device_name: str, tango_logger: TangoLogger) -> None:
         self._logger = logger
         self._device_name = device_name
-        self._tango_log = tango_log
-        self._tango_level = tango_level
+        self._tango_logger = tango_logger
         self._level = LoggingLevel.INFO
         self._handlers: dict[str, logging.Handler] = {}
 
@@ -107,7 +114,7 @@ class LoggingTargets:
         """Log from now on what is at least as grave as `level`."""
         self._level = level
         self._logger.setLevel(PYTHON_LEVELS[level])
-        self._tango_level(level)
+        self._tango_logger.set_level(tango_level(level))
 
     @property
     def targets(self) -> list[str]:
@@ -149,7 +156,7 @@ class LoggingTargets:
         elif kind == "syslog":
             handler = _syslog(name)
         else:
-            handler = _TangoHandler(self._tango_log)
+            handler = _TangoHandler(self._tango_logger)
         handler.setFormatter(SkaFormatter(f"tango-device:{self._device_name}"))
         return handler
 
@@ -157,9 +164,9 @@ class LoggingTargets:
 class _TangoHandler(logging.Handler):
     """Hands records to the Tango Logging Service, which has a level and a time of its own."""
 
-    def __init__(self, tango_log: Callable[[LoggingLevel, str], None]) -> None:
+    def __init__(self, tango_logger: TangoLogger) -> None:
         super().__init__()
-        self._tango_log = tango_log
+        self._tango_logger = tango_logger
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -169,7 +176,7 @@ class _TangoHandler(logging.Handler):
                 (level for level, least in PYTHON_LEVELS.items() if least <= record.levelno),
                 LoggingLevel.DEBUG,
             )
-            self._tango_log(level, message.replace("\0", "\\0"))
+            self._tango_logger.log(tango_level(level), message.replace("\0", "\\0"))
         except Exception:  # noqa: BLE001 - the convention of logging handlers
             self.handleError(record)
 
