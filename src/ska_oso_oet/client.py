@@ -19,31 +19,26 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from ska_oso_oet.client_events import EventStream
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client_link import TangoLink
+from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
 from ska_oso_oet.client_waiting import (
     describe_procedure,
+    read_procedure,
     same_procedure,
     wait_for_command,
     wait_for_procedure,
 )
 from ska_oso_oet.errors import (
     ActivityNotFound,
-    InvalidArgument,
     NotFound,
-    NotReady,
     ProcedureNotFound,
     Rejected,
 )
 from ska_oso_oet.procedure.commands import (
-    MainArgs,
     PrepareProcessCommand,
-    StartProcessCommand,
     StopProcessCommand,
 )
 from ska_oso_oet.procedure.domain import (
-    CallArgs,
     ExecutableScript,
-    FileSystemScript,
-    GitScript,
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
@@ -60,13 +55,25 @@ DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
 
 
 class Stopped(NamedTuple):
-    """The end of a stop: the procedure as it was left, and what became of the request.
-
-    `result.code` is OK when the process is gone and the abort script, if it was asked for, has succeeded.
-    """
+    """The end of a stop: the procedure as it was left, and the result of the command."""
 
     procedure: ProcedureSummary
     result: CommandResult
+
+    @property
+    def abort(self) -> dict[str, Any] | None:
+        """How the abort script ended, None if it was not asked for.
+
+        `state` is that of its procedure, None when it was not run; `procedure_id` and `message` may be there.
+        """
+        abort: dict[str, Any] | None = self.result.detail.get("abort")
+        return abort
+
+    @property
+    def done(self) -> bool:
+        """Whether all that was asked for was done: the process is gone, and the abort script COMPLETE."""
+        aborted = self.abort is None or self.abort.get("state") == ProcedureState.COMPLETE
+        return self.result.code == ResultCode.OK and aborted
 
 
 class OETClient:
@@ -120,9 +127,9 @@ class OETClient:
         Without arguments, those that were given when the procedure was created are used.
         """
         if procedure_id is None:
-            procedure_id = _newest_ready(self.list())
+            procedure_id = newest_ready(self.list())
         main = ProcedureInput.of(*args, **kwargs) if args or kwargs else None
-        self._submit("StartProcedure", _start_command(procedure_id, main))
+        self._submit("StartProcedure", start_command(procedure_id, main))
         return self.describe(procedure_id)
 
     def stop(
@@ -137,7 +144,7 @@ class OETClient:
         With `run_abort` the abort script is then run for its subarray, and waited for.
         """
         if procedure_id is None:
-            procedure_id = _the_running(self.list())
+            procedure_id = the_running(self.list())
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         command_id = self._submit("StopProcedure", command)
         result = wait_for_command(self._link, command_id, Deadline.of(timeout))
@@ -184,7 +191,7 @@ class OETClient:
     def list(self) -> Sequence[ProcedureSummary]:
         """List every live procedure and the newest finished ones, oldest first."""
         document = json.loads(self._link.read("procedures"))
-        return sorted(map(ProcedureSummary.parse, document["procedures"]), key=lambda item: item.id)
+        return sorted(map(read_procedure, document["procedures"]), key=lambda item: item.id)
 
     def describe(self, procedure_id: int = 0) -> ProcedureSummary:
         """Describe a procedure; 0 is the newest one."""
@@ -236,61 +243,6 @@ class OETClient:
         if int(code) not in {ResultCode.STARTED, ResultCode.QUEUED}:
             raise Rejected(str(answer))
         return str(answer)
-
-
-def as_command(
-    script: str | ExecutableScript | PrepareProcessCommand,
-    init: ProcedureInput,
-    main: ProcedureInput | None = None,
-) -> PrepareProcessCommand:
-    """Make the command that creates a procedure from `script`; a whole command is taken as it is.
-
-    Raises InvalidArgument for a string that is no script URI, and for arguments beside a whole command.
-    """
-    main = main or ProcedureInput()
-    if isinstance(script, PrepareProcessCommand):
-        if any((init.args, init.kwargs, main.args, main.kwargs)):
-            raise InvalidArgument("the arguments of a script are part of a PrepareProcessCommand")
-        return script
-    return PrepareProcessCommand.parse(
-        {"script": _as_script(script), "script_args": CallArgs(init=init, main=main)}
-    )
-
-
-def _as_script(script: str | ExecutableScript) -> ExecutableScript:
-    if isinstance(script, ExecutableScript):
-        return script
-    kinds: dict[str, type[FileSystemScript | GitScript]] = {"file": FileSystemScript, "git": GitScript}
-    kind = kinds.get(script.partition("://")[0])
-    if kind is None:
-        raise InvalidArgument(f"a script is file:///path.py or git:///path.py, not {script!r}")
-    return kind.parse({"script_uri": script})
-
-
-def _start_command(procedure_id: int, main: ProcedureInput | None) -> StartProcessCommand:
-    return StartProcessCommand.parse({"procedure_id": procedure_id, "script_args": MainArgs(main=main)})
-
-
-def _newest_ready(procedures: Iterable[ProcedureSummary]) -> int:
-    """Choose by number what is to be started, so that the answer names what was meant."""
-    ready = [procedure.id for procedure in procedures if procedure.state is ProcedureState.READY]
-    if not ready:
-        raise NotReady("no procedure is READY")
-    return max(ready)
-
-
-def _the_running(procedures: Iterable[ProcedureSummary]) -> int:
-    live = [procedure for procedure in procedures if not procedure.state.final]
-    running = [procedure.id for procedure in live if procedure.state is ProcedureState.RUNNING]
-    if len(running) == 1:
-        return running[0]
-    which = "no procedure is" if not running else f"procedures {_several(running)} are"
-    there = ", ".join(f"procedure {procedure.id} is {procedure.state}" for procedure in live)
-    raise Rejected(f"{which} RUNNING" + (f": say which one to stop ({there})" if there else ""))
-
-
-def _several(numbers: Iterable[int]) -> str:
-    return " and ".join(str(number) for number in numbers)
 
 
 def _document(text: str) -> dict[str, Any]:

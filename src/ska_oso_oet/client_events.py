@@ -49,7 +49,10 @@ class Gap:
 
 @dataclass(frozen=True)
 class NewEpoch:
-    """The controller has been restarted: numbering begins again, and its procedures are gone."""
+    """The controller has been restarted: numbering begins again, and its procedures are gone.
+
+    `previous` is "" when the stream was to begin at a number that this controller has not reached.
+    """
 
     epoch: str
     previous: str
@@ -98,10 +101,15 @@ class EventStream:
 
     def _begin(self, since: int | None, epoch: str | None) -> None:
         answer = self._ask(0 if since is None else since, 1)
-        self.epoch: str = epoch or answer["epoch"]
-        self.seq: int = answer["last_seq"] if since is None else since
-        if since is not None:
-            self._catch_up()
+        self.epoch: str = answer["epoch"]
+        self.seq: int = answer["last_seq"]
+        if since is None:
+            return
+        if since > answer["last_seq"] and epoch in {None, self.epoch}:
+            # A number of another life of the controller: wait for it, and everything before it is lost.
+            epoch = ""
+        self.seq, self.epoch = since, self.epoch if epoch is None else epoch
+        self._catch_up()
 
     def get(self, timeout: float | None = None) -> StreamItem | None:
         """Wait for the next item, for ever or `timeout` seconds; None when there was none or it is closed."""

@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
-from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
+from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,8 @@ class Deadline:
     """The moment until which something may take; None is for ever."""
 
     def __init__(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> None:
+        if timeout is not None and not timeout >= 0:
+            raise InvalidArgument(f"a timeout is a number of seconds from 0 on, not {timeout}")
         self.timeout = timeout
         self._clock = clock
         self._end = None if timeout is None else clock() + timeout

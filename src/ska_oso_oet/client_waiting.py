@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox, Patience
-from ska_oso_oet.errors import NotFound, ProcedureNotFound
+from ska_oso_oet.errors import InvalidArgument, NotFound, OetError, ProcedureNotFound
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -16,10 +16,18 @@ if TYPE_CHECKING:
     from ska_oso_oet.client_inbox import Link
 
 
+def read_procedure(document: str | dict[str, Any]) -> ProcedureSummary:
+    """Read what the controller says of a procedure; not to be confused with an argument of the user."""
+    try:
+        return ProcedureSummary.parse(document)
+    except InvalidArgument as error:
+        raise OetError(f"the controller speaks another version of this interface: {error}") from None
+
+
 def describe_procedure(link: Link, procedure_id: int) -> ProcedureSummary:
     """Ask the controller about a procedure; 0 is the newest one."""
     try:
-        return ProcedureSummary.parse(link.command("DescribeProcedure", procedure_id))
+        return read_procedure(link.command("DescribeProcedure", procedure_id))
     except NotFound as error:
         raise ProcedureNotFound(str(error)) from None
 
@@ -72,7 +80,7 @@ def _news(text: str | None, known: ProcedureSummary) -> ProcedureSummary | None:
     procedure = document.get("procedure") or {}
     if procedure.get("id") != known.id:
         return None
-    news = ProcedureSummary.parse(procedure)
+    news = read_procedure(procedure)
     return news if news.created_at == known.created_at else None
 
 

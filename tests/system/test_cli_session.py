@@ -141,6 +141,19 @@ def test_a_script_that_is_stopped(oet: Oet, client: OETClient) -> None:
     assert json.loads(stdout)["procedure"]["state"] == "STOPPED"
 
 
+def test_a_stop_whose_abort_script_fails_says_so(oet: Oet) -> None:
+    """The stack of these tests has no telescope, so that there is no subarray to abort."""
+    _, document = oet.json("procedure", "create", oet.uris["good"], "--listen")
+    number = document["procedure"]["id"]
+    code, document = oet.json("procedure", "stop", f"--pid={number}")
+    assert (code, document["procedure"]["state"]) == (1, "STOPPED")
+    assert document["result"]["abort"]["state"] == "FAILED"
+    _, document = oet.json("procedure", "create", oet.uris["endless"], "--subarray_id=none", "--listen")
+    done = oet("procedure", "stop", f"--pid={document['procedure']['id']}")
+    assert done.returncode == 1
+    assert "Abort script: not run" in done.stdout
+
+
 def test_create_then_start(oet: Oet) -> None:
     code, document = oet.json(
         "procedure", "create", oet.uris["good"], "--colour=blue", "--subarray_id=2", "--listen"

@@ -9,7 +9,7 @@ import pytest
 
 from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client_inbox import Deadline, Patience
-from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
+from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 
 if TYPE_CHECKING:
@@ -135,6 +135,13 @@ def test_resuming_in_another_epoch_says_so() -> None:
         assert _all(stream) == [NewEpoch("one", "zero"), ("one", 1)]
 
 
+def test_beginning_at_a_number_that_is_not_reached_says_so() -> None:
+    link = FakeLink()
+    link.publish("a")
+    with EventStream(link, since=7) as stream:
+        assert _all(stream) == [NewEpoch("one", ""), ("one", 1)]
+
+
 def test_a_controller_that_is_away_is_said_once_and_missed_nothing() -> None:
     link = FakeLink()
     with EventStream(link) as stream:
@@ -199,6 +206,12 @@ def test_a_deadline_counts_down() -> None:
     with pytest.raises(WaitTimeout, match="still there after 5 s"):
         deadline.check("still there")
     assert Deadline(None).remaining is None
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan")])
+def test_a_deadline_is_a_number_of_seconds(timeout: float) -> None:
+    with pytest.raises(InvalidArgument):
+        Deadline(timeout)
 
 
 def test_patience_ends() -> None:

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_waiting import CommandResult, wait_for_command, wait_for_procedure
-from ska_oso_oet.errors import ControllerUnreachable, NotFound, ProcedureNotFound, WaitTimeout
+from ska_oso_oet.client_waiting import CommandResult, read_procedure, wait_for_command, wait_for_procedure
+from ska_oso_oet.errors import (
+    ControllerUnreachable,
+    InvalidArgument,
+    NotFound,
+    OetError,
+    ProcedureNotFound,
+    WaitTimeout,
+)
 from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, Procedure, ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -127,6 +134,12 @@ def test_events_of_others_do_not_matter() -> None:
 
     link.script = [both]
     assert wait(link, S.READY) is S.READY
+
+
+def test_an_answer_that_is_not_understood_is_no_fault_of_the_user() -> None:
+    with pytest.raises(OetError, match="another version") as caught:
+        read_procedure('{"id": 3, "new": "key"}')
+    assert not isinstance(caught.value, InvalidArgument)
 
 
 def test_time_runs_out() -> None:

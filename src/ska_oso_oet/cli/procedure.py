@@ -14,9 +14,11 @@ from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.output import answer
 from ska_oso_oet.cli.session import Session, with_session
+from ska_oso_oet.client_requests import as_script
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.domain import GitScript, ProcedureState
+from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureSummary
@@ -118,7 +120,6 @@ def stop(
     session.interrupted = "no longer waiting; the stop goes on"
     session.procedure_id = pid
     stopped = session.client.stop(pid, run_abort=run_abort is Flag.TRUE, timeout=session.deadline)
-    done = stopped.result.code == 0
     if session.json:
         result = {
             "code": stopped.result.code.name,
@@ -127,9 +128,11 @@ def stop(
         session.document({"procedure": stopped.procedure, "result": result})
     else:
         tables.print_procedures([stopped.procedure])
-        if not done:
+        if stopped.result.code != ResultCode.OK:
             answer(f"{stopped.result.code.name}: {stopped.result.text}")
-    return ExitCode.DONE if done else ExitCode.SCRIPT_FAILED
+        if stopped.abort is not None:
+            answer(f"Abort script: {_abort_in_words(stopped.abort)}")
+    return ExitCode.DONE if stopped.done else ExitCode.SCRIPT_FAILED
 
 
 @app.command()
@@ -169,6 +172,12 @@ def run(
     return _report(session, known)
 
 
+def _abort_in_words(abort: dict[str, Any]) -> str:
+    number, state = abort.get("procedure_id"), abort.get("state")
+    words = [f"procedure {number}" if number else "", state or "", abort.get("message") or ""]
+    return ", ".join(word for word in words if word)
+
+
 def _git(
     git_repo: str | None, git_branch: str | None, git_commit: str | None, create_env: Flag
 ) -> dict[str, Any]:
@@ -183,11 +192,10 @@ def _git(
 def _prepare(
     script: str, git: dict[str, Any], subarray_id: str, calls: dict[str, Call]
 ) -> PrepareProcessCommand:
-    kinds = {"file": "filesystem", "git": "git"}
-    kind = kinds.get(script.partition("://")[0])
-    if kind is None:
-        raise InvalidArgument(f"a script is file:///path.py or git:///path.py, not {script!r}")
-    if git and kind != "git":
+    source = as_script(script)
+    if isinstance(source, GitScript):
+        source = GitScript.parse({"script_uri": script, **git})
+    elif git:
         raise InvalidArgument(
             "--git_repo, --git_branch, --git_commit and --create_env are for git:// scripts"
         )
@@ -195,9 +203,7 @@ def _prepare(
     if subarray is not None:
         calls["init"].kwargs.setdefault("subarray_id", subarray)
     script_args = {name: {"args": call.args, "kwargs": call.kwargs} for name, call in calls.items()}
-    return PrepareProcessCommand.parse(
-        {"script": {"script_type": kind, "script_uri": script, **git}, "script_args": script_args}
-    )
+    return PrepareProcessCommand.parse({"script": source, "script_args": script_args})
 
 
 def _create(session: Session, command: PrepareProcessCommand, follower: Follower | None) -> ProcedureSummary:

@@ -1,0 +1,79 @@
+"""What a caller means: scripts and arguments made into commands, and the procedure that needs no name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ska_oso_oet.errors import InvalidArgument, NotReady, Rejected
+from ska_oso_oet.procedure.commands import MainArgs, PrepareProcessCommand, StartProcessCommand
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    ExecutableScript,
+    FileSystemScript,
+    GitScript,
+    ProcedureInput,
+    ProcedureState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+
+
+def as_command(
+    script: str | ExecutableScript | PrepareProcessCommand,
+    init: ProcedureInput,
+    main: ProcedureInput | None = None,
+) -> PrepareProcessCommand:
+    """Make the command that creates a procedure from `script`; a whole command is taken as it is.
+
+    Raises InvalidArgument for a string that is no script URI, and for arguments beside a whole command.
+    """
+    main = main or ProcedureInput()
+    if isinstance(script, PrepareProcessCommand):
+        if any((init.args, init.kwargs, main.args, main.kwargs)):
+            raise InvalidArgument("the arguments of a script are part of a PrepareProcessCommand")
+        return script
+    return PrepareProcessCommand.parse(
+        {"script": as_script(script), "script_args": CallArgs(init=init, main=main)}
+    )
+
+
+def as_script(script: str | ExecutableScript) -> ExecutableScript:
+    """Read a script URI; raises InvalidArgument. A script is taken as it is."""
+    if isinstance(script, ExecutableScript):
+        return script
+    kinds: dict[str, type[FileSystemScript | GitScript]] = {"file": FileSystemScript, "git": GitScript}
+    kind = kinds.get(script.partition("://")[0])
+    if kind is None:
+        raise InvalidArgument(f"a script is file:///path.py or git:///path.py, not {script!r}")
+    return kind.parse({"script_uri": script})
+
+
+def start_command(procedure_id: int, main: ProcedureInput | None) -> StartProcessCommand:
+    """Make the command that starts a procedure; without `main` it keeps the arguments that it has."""
+    return StartProcessCommand.parse({"procedure_id": procedure_id, "script_args": MainArgs(main=main)})
+
+
+def newest_ready(procedures: Iterable[ProcedureSummary]) -> int:
+    """Choose what is to be started; by number, so that the request means what the user was told."""
+    ready = [procedure.id for procedure in procedures if procedure.state is ProcedureState.READY]
+    if not ready:
+        raise NotReady("no procedure is READY")
+    return max(ready)
+
+
+def the_running(procedures: Iterable[ProcedureSummary]) -> int:
+    """Choose the procedure to be stopped; raises Rejected, naming those there are, unless one is RUNNING."""
+    live = [procedure for procedure in procedures if not procedure.state.final]
+    running = [procedure.id for procedure in live if procedure.state is ProcedureState.RUNNING]
+    if len(running) == 1:
+        return running[0]
+    which = "no procedure is" if not running else f"procedures {_several(running)} are"
+    there = ", ".join(f"procedure {procedure.id} is {procedure.state}" for procedure in live)
+    raise Rejected(f"{which} RUNNING" + (f": say which one to stop ({there})" if there else ""))
+
+
+def _several(numbers: Iterable[int]) -> str:
+    return " and ".join(str(number) for number in numbers)
