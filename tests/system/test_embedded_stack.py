@@ -238,6 +238,14 @@ def test_a_directory_that_cannot_be_written(run_up: Start) -> None:
     assert stack.stderr.startswith("oet up: data directory /proc/oet cannot be used: ")
 
 
+def test_a_log_that_cannot_be_written(run_up: Start, tmp_path: Path) -> None:
+    obstacle = tmp_path / "data" / "logs" / "database.log"
+    obstacle.mkdir(parents=True)
+    stack = run_up()
+    assert stack.wait_exit() == 1
+    assert stack.stderr == f"oet up: [Errno 21] Is a directory: '{obstacle}'\n"
+
+
 def test_two_stacks_do_not_share_a_directory(run_up: Start) -> None:
     first = run_up()
     first.wait_ready()

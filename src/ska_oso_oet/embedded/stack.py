@@ -35,9 +35,9 @@ REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, writt
 class Limits:
     """How long the parts may take, in seconds, and how often a server is restarted."""
 
-    start: float = 25.0
+    start: float = 20.0
     """until every device answers"""
-    stop: float = 10.0
+    stop: float = 8.0
     """from SIGTERM to SIGKILL; more than the controller gives to its scripts"""
     pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
     """before each further restart of a server that dies; after the last one the stack gives up"""
@@ -99,7 +99,7 @@ def up(
     try:
         with _owned(directory):
             asyncio.run(_Stack(_usable_port(port), directory, servers, files, limits).run())
-    except StackError as error:
+    except (StackError, OSError) as error:
         show(f"oet up: {error}")
         return 1
     return 0
