@@ -320,3 +320,21 @@ def _running(client: OETClient) -> int:
                     return procedure.id
             stream.get(1)
     pytest.fail("no procedure runs")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_controller_that_is_restarted_meanwhile(
+    own_stack: StackProcess, tmp_path: Path, *, as_json: bool
+) -> None:
+    oet = Oet(own_stack.env, tmp_path)
+    following = oet.start("procedure", "run", oet.uris["endless"], *(["--json"] if as_json else []))
+    with OETClient(f"tango://{own_stack.tango_host}/{DEFAULT_DEVICE}") as client:
+        _running(client)
+    own_stack.named("OETController").kill()
+    stdout, stderr = following.communicate(timeout=DEADLINE)
+    assert following.returncode == 3
+    message = json.loads(stdout)["error"]["message"] if as_json else stderr
+    assert "the controller was restarted" in message
+    assert "Traceback" not in stdout + stderr
+    code, document = oet.json("procedure", "run", oet.uris["good"])
+    assert (code, document["procedure"]["state"]) == (0, "COMPLETE")
