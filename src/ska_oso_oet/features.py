@@ -3,16 +3,16 @@
 The value of a flag comes from the first of these that has it: its environment variable, the file
 `ska_oso_oet.ini` in the home directory, the same file in the root of the installation, the default.
 
-================== ===================== ======= ===================================================
-environment        in ska_oso_oet.ini    default meaning
-================== ===================== ======= ===================================================
-OET_READ_VIA_PUBSUB [tango]              true    wait for an attribute by its change events; false:
-                   read_via_pubsub               by reading it repeatedly, for a site whose network
-                                                 lets no Tango events through
-OET_LRC_VIA_EVENT  [tango] lrc_via_event true    follow long running commands by `_lrcEvent`
-                                                 (protocol 2) where a device has it; false: by the
-                                                 longRunningCommand* attributes (protocol 1)
-================== ===================== ======= ===================================================
+=================== ======================= ======= ============================================
+environment         setting in [tango]      default meaning
+=================== ======================= ======= ============================================
+OET_READ_VIA_PUBSUB read_via_pubsub         true    wait for an attribute by its change events;
+                                                    false: by reading it ten times a second, for
+                                                    a network that lets no Tango events through
+OET_LRC_VIA_EVENT   lrc_via_event           true    follow long running commands by `_lrcEvent`
+                                                    (protocol 2) where a device has it; false:
+                                                    by longRunningCommand* (protocol 1)
+=================== ======================= ======= ============================================
 
 Truth is written 1, yes, true or on; falsehood 0, no, false or off.
 """

@@ -274,6 +274,13 @@ def test_wait_for_a_value_to_come(features: Features | None, device: str) -> Non
     assert TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 9, 10) == 9
 
 
+def test_a_value_that_no_event_told_of_is_found(executor: TangoExecutor, device: str) -> None:
+    set_to(device, 0)
+    with executor.watch(Attribute(device, "value")) as changes:
+        tango.DeviceProxy(device).SetQuietly(3)
+        assert changes.wait_for(lambda v: v == 3, 30) == 3
+
+
 @pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
 def test_wait_for_ends_after_its_timeout(features: Features | None, device: str) -> None:
     set_to(device, 4)

@@ -19,7 +19,7 @@ import tango
 from ska_oso_oet.errors import OetError, Rejected, WaitTimeout
 from ska_oso_oet.scripting.proxies import begin, call
 from ska_oso_oet.scripting.requests import Attribute
-from ska_oso_oet.scripting.watch import SILENCE, Deadline
+from ska_oso_oet.scripting.watch import Deadline, Patience
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class LongRunningCommandExecutor:
         self._manager = manager
         self._use_lrc_event = use_lrc_event
         self._events: queue.SimpleQueue[tango.EventData] = queue.SimpleQueue()
+        self._patience = Patience()
 
     def notify(self, evt: tango.EventData) -> None:
         """Take an event from the SubscriptionManager."""
@@ -142,9 +143,8 @@ class LongRunningCommandExecutor:
         raise Rejected(f"{self._command}: {ResultCode(code).name}: {text}")
 
     def _after_next_event(self, known: LongRunningCommand, deadline: Deadline) -> LongRunningCommand:
-        left = deadline.left()
         try:
-            event = self._events.get(timeout=SILENCE if left is None else min(left, SILENCE))
+            event = self._patience.get(self._events, deadline)
         except queue.Empty:
             known = self._looked_up(known)
             if known.ended or deadline.left() != 0:

@@ -33,7 +33,7 @@ SWITCHING_TIMEOUT = 120.0  # seconds, as are all times here
 COMMAND_TIMEOUT = 60.0
 ABORT_TIMEOUT = 10.0
 STAND_DOWN_TIMEOUT = 1.5  # within the grace period that a stopped script has
-PROGRESS_INTERVAL = 0.5
+PROGRESS_INTERVAL = 1.0
 
 UNDER_WAY = frozenset(
     {

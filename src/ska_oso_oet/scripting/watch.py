@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 # Seconds between readings, where a feature flag has turned events off.
 POLL_INTERVAL = 0.1
-# Seconds without an event after which the device is asked: Tango never reports a lost last event.
-SILENCE = 10.0
+# Seconds without an event after which the device is asked, first and at most: an event is lost most easily
+# right after subscribing, when the channel is not open yet, and Tango never reports a lost last event.
+SILENCE = 0.5
+LONG_SILENCE = 10.0
 
 
 class Reader(Protocol):
@@ -41,6 +43,23 @@ class Deadline:
     def left(self) -> float | None:
         """Seconds until the end, 0 or more."""
         return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+
+class Patience:
+    """How long to wait for an event before asking the device: ever longer, up to LONG_SILENCE."""
+
+    def __init__(self, first: float = SILENCE, longest: float = LONG_SILENCE) -> None:
+        self._next = first
+        self._longest = longest
+
+    def get(self, events: queue.SimpleQueue[Any], deadline: Deadline) -> Any:
+        """Take an event; raises queue.Empty when it is time to ask, or to give up."""
+        left = deadline.left()
+        try:
+            return events.get(timeout=self._next if left is None else min(left, self._next))
+        except queue.Empty:
+            self._next = min(2 * self._next, self._longest)
+            raise
 
 
 class Watch:
@@ -69,6 +88,7 @@ class Watch:
         self._last: Any = None
         self._read_at = 0.0
         self._error = ""
+        self._patience = Patience() if manager is not None else Patience(POLL_INTERVAL, POLL_INTERVAL)
 
     @property
     def initial(self) -> Any:
@@ -111,10 +131,8 @@ class Watch:
 
     def _next_values(self, deadline: Deadline, predicate: Callable[[Any], bool]) -> list[Any]:
         """Wait for an event, or long enough to look without one; return the new value, if any."""
-        interval = POLL_INTERVAL if self._manager is None else SILENCE
-        left = deadline.left()
         try:
-            event = self._events.get(timeout=interval if left is None else min(left, interval))
+            event = self._patience.get(self._events, deadline)
         except queue.Empty:
             return self._reading()
         if event.err:  # the device is away, or back soon
