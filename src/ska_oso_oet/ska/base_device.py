@@ -113,7 +113,7 @@ class SKABaseDevice(DeviceAttributes, Device):
         """Start, or start again; a failure is the state FAULT and a sentence in Status."""
         while self._alive:
             self._shut_down()
-        self._alive = True
+        self._alive, self._has_component = True, False
         self.logger = logging.getLogger("ska_oso_oet")
         self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
         self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
@@ -126,6 +126,7 @@ class SKABaseDevice(DeviceAttributes, Device):
         try:
             super().init_device()
             self._start_logging()
+            self._has_component = True
             self.create_component()
         except Exception as error:
             self.logger.exception("init_device failed")
@@ -155,7 +156,8 @@ class SKABaseDevice(DeviceAttributes, Device):
         self.lrc.refuse(reason)
         if self.model.close():
             self.guarded(self.stop_communicating)
-        self.guarded(self.delete_component)
+        if self._has_component:
+            self.guarded(self.delete_component)
         self.lrc.close(reason)
         self.targets.close()
         pump = self.pump

@@ -115,16 +115,17 @@ class DeviceHooks:
         *,
         on_abort: Callable[[], None] | None = None,
         commanded: str | None = None,
+        urgent: bool = False,
     ) -> LongStringArray:
         """Begin the long running command `name`, let `work` set it going, and answer for the Tango command.
 
         `work` returns at once and sees to it that the command is finished, now or later. If it raises
         Rejected or NotFound the command is REJECTED with that text; any other exception is a bug: the
         command has FAILED with the text, and the log has the stack trace. `on_abort` asks the work to
-        stop; it returns at once.
+        stop; it returns at once. A command that stops something is `urgent`: a full device takes it.
         """
         try:
-            running = self.lrc.begin(name, on_abort=on_abort, commanded=commanded)
+            running = self.lrc.begin(name, on_abort=on_abort, commanded=commanded, urgent=urgent)
         except Rejected as error:
             return [ResultCode.REJECTED], [str(error)]
         try:

@@ -108,21 +108,25 @@ class LongRunningCommands:
     # ------------------------------------------------------------ for the device
 
     def begin(
-        self, name: str, *, on_abort: Callable[[], None] | None = None, commanded: str | None = None
+        self,
+        name: str,
+        *,
+        on_abort: Callable[[], None] | None = None,
+        commanded: str | None = None,
+        urgent: bool = False,
     ) -> LongRunningCommand:
         """Admit a command, or raise Rejected before it has an id: too many at a time, or an abort goes on.
 
         `on_abort` asks the work to stop and returns at once; it runs on the thread of whoever aborts.
-        `commanded` becomes commandedState when the command starts. Whoever begins a command ends it.
+        `commanded` becomes commandedState when the command starts. An `urgent` command is one that stops
+        something: it finds a place, `max_queued` of its own, when all others are taken, and during an
+        abort. Whoever begins a command ends it.
         """
         with self._lock:
-            if self._refused is not None:
-                raise Rejected(self._refused)
-            if self._aborts:
-                raise Rejected("Queue is being aborted")
-            if sum(not record.is_abort for record in self._ledger.live.values()) >= self.limits.max_executing:
-                raise Rejected(f"Input queue supports a maximum of {self.limits.max_executing} commands")
-            return LongRunningCommand(self, self._admit(name, on_abort=on_abort, commanded=commanded))
+            self._require_room(urgent=urgent)
+            record = self._admit(name, on_abort=on_abort, commanded=commanded)
+            record.urgent = urgent
+            return LongRunningCommand(self, record)
 
     def abort(self) -> str:
         """Ask everything to stop: the command Abort, whose id this is; it ends when all others have ended."""
@@ -189,6 +193,16 @@ class LongRunningCommands:
             return self._end(record, status, result)
 
     # ------------------------------------------------------------ under the lock
+
+    def _require_room(self, *, urgent: bool) -> None:
+        if self._refused is not None:
+            raise Rejected(self._refused)
+        if self._aborts and not urgent:
+            raise Rejected("Queue is being aborted")
+        limit = self.limits.max_queued if urgent else self.limits.max_executing
+        live = self._ledger.live.values()
+        if sum(record.urgent is urgent and not record.is_abort for record in live) >= limit:
+            raise Rejected(f"Input queue supports a maximum of {limit} commands")
 
     def _admit(
         self,

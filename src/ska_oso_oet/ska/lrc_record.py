@@ -70,6 +70,7 @@ class CommandRecord:
     on_abort: Callable[[], None] | None = None
     commanded: str | None = None
     is_abort: bool = False
+    urgent: bool = False
     status: TaskStatus = TaskStatus.STAGING
     started: float | None = None
     ended: float | None = None
