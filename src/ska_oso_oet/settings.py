@@ -55,6 +55,10 @@ class ControllerSettings(BaseSettings):
     environments_dir: Path = Field(default_factory=lambda: user_cache_path("ska-oso-oet"))
     max_idle_environments: int = Field(5, ge=0)
 
+    oda_backend: str | None = None
+    oda_data_dir: Path | None = None
+    oda_url: str | None = None
+
     @field_validator("script_roots", "git_repositories", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ska_oso_oet.activity.application import ActivityService, ActivitySettings
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.mptools import MainContext
+from ska_oso_oet.oda.store import OdaSettings, open_oda
 from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
 from ska_oso_oet.procedure.domain import FileSystemScript
 from ska_oso_oet.procedure.git_url import AllowedRepositories
@@ -19,6 +24,7 @@ from ska_oso_oet.procedure.script_policy import ScriptPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.procedure.pool import Flow
     from ska_oso_oet.settings import ControllerSettings
 
@@ -27,11 +33,15 @@ class Engine:
     """The event bus, the procedures and the processes that run them, from `start` to `stop`.
 
     `defer` has a function called later, in order, on the thread that tells events; `flow` knows how far that
-    thread is behind.
+    thread is behind; `on_activity` is called with each change of an activity, and must not block.
     """
 
     def __init__(
-        self, settings: ControllerSettings, defer: Callable[[Callable[[], None]], None], flow: Flow
+        self,
+        settings: ControllerSettings,
+        defer: Callable[[Callable[[], None]], None],
+        flow: Flow,
+        on_activity: Callable[[ActivitySummary], None],
     ) -> None:
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
@@ -65,6 +75,27 @@ class Engine:
         # The bus holds its listeners weakly.
         self._pool = pool
         self.bus.subscribe(pool.broadcast_to_workers)
+        self._oda = open_oda(
+            OdaSettings.from_environment(
+                os.environ,
+                backend=settings.oda_backend,
+                data_dir=settings.oda_data_dir,
+                url=settings.oda_url,
+            )
+        )
+        self._sb_dir = tempfile.TemporaryDirectory(prefix="oet-sb-")
+        self.activities = ActivityService(
+            self._oda,
+            self.procedures,
+            self.bus.publish,
+            on_activity,
+            ActivitySettings(
+                sb_dir=Path(self._sb_dir.name),
+                telescope=os.environ.get("SKA_TELESCOPE") or "skamid",
+                history_length=settings.history_length,
+            ),
+        )
+        self.bus.subscribe(self.activities.on_event)
 
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
@@ -74,3 +105,6 @@ class Engine:
         """Stop every procedure by the stop ladder, and the threads; what happened has been told by then."""
         self.procedures.stop_all()
         self.context.stop()
+        self.activities.close()
+        self._oda.close()
+        self._sb_dir.cleanup()

@@ -74,7 +74,6 @@ class EventBus:
 
         The bus does not keep the listener alive: its owner does.
         """
-
         self._publisher.subscribe(listener, f"{_ROOT}.{topic}" if topic else _ROOT)
 
     def unsubscribe(self, listener: Callable[[Event], None], topic: str = "") -> None:

@@ -69,7 +69,7 @@ class EventJournal:
         """Number of the newest event, 0 before the first."""
         return self._last_seq
 
-    def append(  # noqa: PLR0913 - an event has this many parts
+    def append(
         self,
         topic: str,
         msg_src: str,

@@ -21,11 +21,10 @@ _OURS: Final = tuple(str(Path(__file__).with_name(name)) for name in ("worker.py
 def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
     """Describe what a script raised, by its own frames: those of the engine tell a user nothing."""
     if isinstance(error, OetError):
-        return Raised(message=str(error), interrupted=interrupted)
+        return Raised(message=printable(str(error)), interrupted=interrupted)
     lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
-    return Raised(
-        message=_one_line(error), stacktrace="".join(lines)[-MAX_STACKTRACE:], interrupted=interrupted
-    )
+    stacktrace = printable("".join(lines)[-MAX_STACKTRACE:])
+    return Raised(message=printable(_one_line(error)), stacktrace=stacktrace, interrupted=interrupted)
 
 
 def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
@@ -33,7 +32,13 @@ def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
     if error.code is None or isinstance(error.code, int):
         code = error.code or 0
         return Left(code=code, message=f"sys.exit({code})", interrupted=interrupted)
-    return Left(code=1, message=f"sys.exit: {error.code}"[:_MAX_MESSAGE], interrupted=interrupted)
+    message = printable(f"sys.exit: {error.code}"[:_MAX_MESSAGE])
+    return Left(code=1, message=message, interrupted=interrupted)
+
+
+def printable(text: str) -> str:
+    r"""Show what UTF-8 cannot encode, as a file name may contain it, as `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _users_part(frames: TracebackType | None) -> TracebackType | None:
@@ -47,5 +52,9 @@ def _is_engine(filename: str) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
+    first = error.args[0] if error.args else None
+    if hasattr(first, "reason") and hasattr(first, "desc"):
+        # A Tango DevFailed, whose own text begins with an empty frame.
+        return f"{type(error).__name__}: {first.reason}: {first.desc}"[:_MAX_MESSAGE]
     text = traceback.format_exception_only(error)[-1].strip()
     return text.splitlines()[0][:_MAX_MESSAGE] if text else type(error).__name__

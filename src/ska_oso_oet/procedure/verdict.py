@@ -30,7 +30,7 @@ def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> V
     if status.rung is not None and not own_end:
         return _stopped(status, ending)
     match ending:
-        case Returned(interrupted=False):
+        case Returned(interrupted=False) if state is ProcedureState.RUNNING:
             return Verdict(
                 ProcedureState.COMPLETE, ExitRecord(cause="returned", code=status.code, signal=status.signal)
             )
@@ -39,7 +39,7 @@ def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> V
             return Verdict(ProcedureState.FAILED, exit_record, ending.stacktrace)
         case Left(interrupted=False):
             return _left(ending, state)
-        case None:
+        case None | Returned(interrupted=False):
             return _died(status)
         case _:
             return _interrupted_from_outside()
@@ -69,7 +69,7 @@ def _left(ending: Left, state: ProcedureState) -> Verdict:
 
 def _died(status: ExitStatus) -> Verdict:
     if status.error is not None:
-        record = ExitRecord(cause="exit_code", message=f"the process could not be made: {status.error}")
+        record = ExitRecord(cause="exit_code", message=status.error)
     elif status.signal is not None:
         record = ExitRecord(
             cause="signal", signal=status.signal, message=f"killed by signal {_name(status.signal)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -55,6 +56,7 @@ class ScriptWorker(ProcWorker):
         self._interrupted = False
         self._sending = False
         self._ended = False
+        self._pid = os.getpid()
 
     # ------------------------------------------------------------ signals
 
@@ -196,10 +198,14 @@ class ScriptWorker(ProcWorker):
         self._put(EventMessage(self.name, Word.REPORT, report.to_dict()))
 
     def _put(self, message: EventMessage) -> None:
+        if os.getpid() != self._pid:
+            return  # two processes that write into one channel would garble each other's messages
         with self._whole():
             self.event_q.put(message)
 
     def _tell_event(self, topic: str, data: dict[str, Any]) -> None:
+        if os.getpid() != self._pid:
+            sys.stderr.write(f"an event on {topic} was not sent: this process was forked by the script\n")
         self._put(EventMessage(self.name, Word.PUBSUB, {"topic": topic, "data": data}))
 
     def _tell_interest(self, wanted: list[str]) -> None:
@@ -212,6 +218,8 @@ class ScriptWorker(ProcWorker):
 
     def _read_inbox(self) -> None:
         """Take messages until the controller is gone, and then end this process."""
+        # A signal that this thread took would not wake the main thread, where the script may wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
         while True:
             try:
                 message = self.work_q.get()

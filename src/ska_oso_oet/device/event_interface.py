@@ -1,0 +1,43 @@
+"""The event bus on the controller's Tango interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tango.server import attribute, command
+
+from ska_oso_oet.device.dev_failed import as_dev_failed
+from ska_oso_oet.device.interface import ControllerInterface, json_attribute
+from ska_oso_oet.event.journal import EventsQuery
+
+if TYPE_CHECKING:
+    from ska_oso_oet.event.journal import Event
+
+
+class EventInterface(ControllerInterface):
+    """Commands and attributes of events."""
+
+    event = json_attribute("read_event", "The newest event of the bus, as JSON")
+    lastEventSeq = attribute(dtype="DevLong64", fget="read_last_event_seq", doc="Number of the newest event")
+
+    _newest_event = "{}"
+
+    def on_any_event(self, event: Event) -> None:
+        """Push an event, on the pump's thread (a listener of the bus)."""
+        self._newest_event = event.json
+        self.pump.put("event", event.json)
+        self.pump.coalesce("lastEventSeq", self.read_last_event_seq)
+
+    def read_event(self) -> str:
+        """Answer the newest event, {} before the first."""
+        return self._newest_event
+
+    def read_last_event_seq(self) -> int:
+        """Answer the number of the newest event, 0 before the first."""
+        return self.running_engine.journal.last_seq
+
+    @command(dtype_in=str, doc_in="JSON: since, epoch, limit, topics", dtype_out=str, doc_out="JSON")
+    def GetEvents(self, argin: str) -> str:
+        """Replay events."""
+        with as_dev_failed("GetEvents"):
+            return self.running_engine.journal.read(EventsQuery.parse(argin))

@@ -1,0 +1,63 @@
+"""What the parts of the controller's Tango interface have in common."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from tango import AttrWriteType, DevState
+from tango.server import attribute
+
+from ska_oso_oet.device.dev_failed import as_dev_failed
+from ska_oso_oet.errors import NotReady
+from ska_oso_oet.models import Model
+from ska_oso_oet.ska.base_device import LongStringArray, SKABaseDevice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.device.engine import Engine
+    from ska_oso_oet.device.pending import PendingCommands
+
+M = TypeVar("M", bound=Model)
+LONG_STRING: Final[Any] = "DevVarLongStringArray"
+ID_DOC: Final = "STARTED and the command id, or REJECTED and the reason"
+ACTING: Final = frozenset({"CreateProcedure", "StartProcedure", "StopProcedure", "RunActivity"})
+"""Commands that change something: they are allowed while the device is ON."""
+
+
+def json_attribute(method: str, doc: str) -> attribute:
+    """Declare a read-only string attribute, which holds JSON in ASCII."""
+    return attribute(dtype=str, access=AttrWriteType.READ, fget=method, doc=doc)
+
+
+class ControllerInterface(SKABaseDevice):
+    """Base of the parts of the controller's Tango interface: its engine, and how commands are answered."""
+
+    engine: Engine | None = None
+    pending: PendingCommands
+
+    @property
+    def running_engine(self) -> Engine:
+        """The engine; a DevFailed (NotReady) when it could not be started."""
+        with as_dev_failed(type(self).__name__):
+            if self.engine is None:
+                raise NotReady("the controller could not be started: see Status")
+        return self.engine
+
+    def command_allowed(self, name: str) -> bool:
+        """Allow what acts while the device is ON."""
+        return self.get_state() is DevState.ON if name in ACTING else super().command_allowed(name)
+
+    def act(
+        self,
+        name: str,
+        model: type[M],
+        argin: str,
+        request: Callable[[M, str], object],
+        on_abort: Callable[[str], None] | None = None,
+    ) -> LongStringArray:
+        """Answer a command that acts: parse its argument, and make its request as a long running command."""
+        with as_dev_failed(name):
+            parsed = model.parse(argin)
+        return self.pending.carry_out(self, name, partial(request, parsed), on_abort)

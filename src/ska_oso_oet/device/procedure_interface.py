@@ -1,0 +1,93 @@
+"""Procedures on the controller's Tango interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tango.server import attribute, command
+
+from ska_oso_oet.device.dev_failed import as_dev_failed
+from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface, json_attribute
+from ska_oso_oet.procedure.changes import ProcedureChange
+from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
+from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.output import OutputQuery
+from ska_oso_oet.ska.base_device import LongStringArray, allowed_when
+
+if TYPE_CHECKING:
+    from ska_oso_oet.event.journal import Event
+
+
+class ProcedureInterface(ControllerInterface):
+    """Commands and attributes of procedures."""
+
+    procedures = json_attribute("read_procedures", "Live procedures and the newest finished ones, as JSON")
+    procedureChanged = json_attribute("read_procedure_changed", "The procedure that changed last, as JSON")
+    runningProcedures = attribute(
+        dtype=("DevLong64",), max_dim_x=256, fget="read_running_procedures", doc="Ids of running procedures"
+    )
+
+    def on_procedure_event(self, event: Event) -> None:
+        """Push what an event changes, on the pump's thread (a listener of the bus)."""
+        if not isinstance(event.subject, ProcedureChange):
+            return
+        summary = event.subject.summary
+        head = f'"epoch": "{self.running_engine.journal.epoch}", "seq": {event.seq}'
+        self._newest_procedure = f'{{{head}, "procedure": {summary.to_json()}}}'
+        self.pump.put("procedureChanged", self._newest_procedure)
+        self.pump.coalesce("procedures", self.read_procedures)
+        if summary.state is ProcedureState.RUNNING or summary.state.final:
+            self.pump.put("runningProcedures", self.read_running_procedures())
+
+    def read_procedures(self) -> str:
+        """Answer what there is, with the number of the newest event that it contains."""
+        seq, summaries = self.running_engine.procedures.snapshot()
+        listed = ", ".join(summary.to_json() for summary in summaries)
+        return f'{{"epoch": "{self.running_engine.journal.epoch}", "seq": {seq}, "procedures": [{listed}]}}'
+
+    def read_procedure_changed(self) -> str:
+        """Answer the newest change, {} before the first."""
+        return self._newest_procedure
+
+    _newest_procedure = "{}"
+
+    def read_running_procedures(self) -> list[int]:
+        """Answer which procedures run."""
+        _, summaries = self.running_engine.procedures.snapshot()
+        return [summary.id for summary in summaries if summary.state is ProcedureState.RUNNING]
+
+    is_CreateProcedure_allowed = allowed_when("CreateProcedure")
+    is_StartProcedure_allowed = allowed_when("StartProcedure")
+    is_StopProcedure_allowed = allowed_when("StopProcedure")
+
+    @command(dtype_in=str, doc_in="JSON: script, script_args", dtype_out=LONG_STRING, doc_out=ID_DOC)
+    def CreateProcedure(self, argin: str) -> LongStringArray:
+        """Load a script in a process of its own and call its init; ends when it is READY, or failed."""
+        service = self.running_engine.procedures
+        return self.act("CreateProcedure", PrepareProcessCommand, argin, service.prepare, service.abandon)
+
+    @command(dtype_in=str, doc_in="JSON: procedure_id, script_args", dtype_out=LONG_STRING, doc_out=ID_DOC)
+    def StartProcedure(self, argin: str) -> LongStringArray:
+        """Call the main of a READY procedure; ends when it has ended."""
+        service = self.running_engine.procedures
+        return self.act("StartProcedure", StartProcessCommand, argin, service.start, service.abandon)
+
+    @command(dtype_in=str, doc_in="JSON: procedure_id, run_abort", dtype_out=LONG_STRING, doc_out=ID_DOC)
+    def StopProcedure(self, argin: str) -> LongStringArray:
+        """Stop a procedure; ends when its process is gone."""
+        return self.act("StopProcedure", StopProcessCommand, argin, self.running_engine.procedures.stop)
+
+    @command(dtype_in="DevLong64", doc_in="procedure id, 0 for the newest", dtype_out=str, doc_out="JSON")
+    def DescribeProcedure(self, procedure_id: int) -> str:
+        """Describe a procedure."""
+        with as_dev_failed("DescribeProcedure"):
+            service = self.running_engine.procedures
+            found = service.summarise([procedure_id])[0] if procedure_id else service.newest()
+            return found.to_json()
+
+    @command(dtype_in=str, doc_in="JSON: procedure_id, since", dtype_out=str, doc_out="JSON")
+    def GetOutput(self, argin: str) -> str:
+        """Answer what a procedure has written."""
+        with as_dev_failed("GetOutput"):
+            query = OutputQuery.parse(argin)
+            return self.running_engine.procedures.output(query.procedure_id, query.since)
