@@ -59,8 +59,8 @@ def main(sb_json: str, sbi_id: str | None = None, scan_duration: float | None = 
 @contextmanager
 def observation(sb_id: str, subarray: Subarray) -> Iterator[None]:
     """Tell of the observation's start and end, and bring the subarray to rest if it ends early."""
-    announcer.send("sb.lifecycle.observation.started", sb_id=sb_id)
     try:
+        announcer.send("sb.lifecycle.observation.started", sb_id=sb_id)
         yield
     except BaseException:
         subarray.stand_down()

@@ -15,8 +15,8 @@ def main(period: float = 1.0) -> None:
     does not swallow it; `finally` blocks run, and have the grace period of a stop (2 s) to end.
     """
     announcer = Announcer("long_loop")
-    announcer.say("running until I am stopped")
     try:
+        announcer.say("running until I am stopped")
         for number in itertools.count(1):
             print(f"round {number}")
             time.sleep(period)
