@@ -22,6 +22,7 @@ from __future__ import annotations
 import os
 import sys
 from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,14 +67,26 @@ class Features:
         """Read the flags from the first of `paths` that exists.
 
         Without paths: `ska_oso_oet.ini` in the home directory, then in the root of the installation
-        (`sys.prefix`). A file is taken whole: settings of two files do not mix.
+        (`sys.prefix`). A file is taken whole: settings of two files do not mix. Raises InvalidArgument for
+        a file that is no ini file.
         """
-        candidates = paths or (Path.home() / INI_FILE, Path(sys.prefix) / INI_FILE)
-        parser = ConfigParser()
-        for path in candidates:
-            if parser.read(path, encoding="utf-8"):
+        parser = ConfigParser(interpolation=None)
+        for path in paths or _default_files():
+            try:
+                found = parser.read(path, encoding="utf-8")
+            except (ConfigParserError, UnicodeDecodeError) as error:
+                raise InvalidArgument(f"{path} cannot be understood: {error}") from error
+            if found:
                 break
         return Features(parser)
+
+
+def _default_files() -> list[Path]:
+    installation = Path(sys.prefix) / INI_FILE
+    try:
+        return [Path.home() / INI_FILE, installation]
+    except RuntimeError:  # a container may run as a user that has no home directory
+        return [installation]
 
 
 def _flag(name: str, parser: ConfigParser, environment: Mapping[str, str]) -> bool:

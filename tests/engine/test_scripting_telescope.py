@@ -8,6 +8,7 @@ from urllib.parse import urlparse
 import pytest
 
 from ska_oso_oet.errors import InvalidArgument, Rejected
+from ska_oso_oet.oda import SBDefinition
 from ska_oso_oet.scripting.long_running import LongRunningCommand, apply_event
 from ska_oso_oet.scripting.requests import Command
 from ska_oso_oet.scripting.scheduling_block import SchedulingBlock, example
@@ -83,6 +84,11 @@ def test_the_examples_name_scripts_that_exist(either: Telescope) -> None:
     assert {"allocate", "observe", "deallocate"} <= set(activities)
     for activity in activities.values():
         assert Path(urlparse(activity["path"]).path).is_file()
+
+
+def test_the_examples_are_sb_definitions(either: Telescope) -> None:
+    definition = SBDefinition.parse(example(either))
+    assert definition.sbd_id == f"sbd-{either}-example"
 
 
 def test_what_is_sent_is_what_the_telescope_takes(either: Telescope, tmp_path: Path) -> None:

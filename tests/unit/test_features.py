@@ -59,6 +59,14 @@ def test_the_first_file_that_exists_is_taken(tmp_path: Path, monkeypatch: pytest
     assert Features.create_from_config_files(home, installation).use_pubsub_to_read_tango_attributes
 
 
+@pytest.mark.parametrize("content", [b"read_via_pubsub = true\n", b"[tango\n", b"\xff"])
+def test_a_file_that_is_no_ini_file_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "ska_oso_oet.ini"
+    path.write_bytes(content)
+    with pytest.raises(InvalidArgument, match="ini cannot be understood"):
+        Features.create_from_config_files(path)
+
+
 def test_home_comes_first_when_no_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("OET_READ_VIA_PUBSUB", raising=False)

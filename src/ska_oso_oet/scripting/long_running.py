@@ -10,21 +10,19 @@ from __future__ import annotations
 
 import json
 import queue
-from concurrent.futures import wait
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tango
 
 from ska_oso_oet.errors import OetError, Rejected, WaitTimeout
-from ska_oso_oet.scripting.proxies import begin, call
+from ska_oso_oet.scripting.proxies import begin, call, settle
 from ska_oso_oet.scripting.requests import Attribute
 from ska_oso_oet.scripting.watch import Deadline, Patience
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from concurrent.futures import Future
 
     from ska_oso_oet.scripting.requests import Command
     from ska_oso_oet.scripting.subscriptions import SubscriptionManager
@@ -94,17 +92,19 @@ class LongRunningCommandExecutor:
     def run(self, timeout: float | None, on_progress: Callable[[int], None] | None) -> LongRunningCommand:
         """Send the command and follow it; see TangoExecutor.execute_lrc."""
         attributes = [Attribute(self._command.device, name) for name in self._attributes()]
+        asked = False
         try:
             for attribute in attributes:
                 self._manager.register_observer(attribute, self)
             self._events = queue.SimpleQueue()  # what the subscriptions brought is of earlier commands
-            sent = begin(
-                self._proxy.command_inout,
-                self._command.command_name,
-                *self._command.argument,
-                **self._command.kwargs,
-            )
-            return self._follow(sent, Deadline(timeout), on_progress or _ignore)
+            asked = True
+            return self._follow(Deadline(timeout), on_progress or _ignore)
+        except (OetError, tango.DevFailed):
+            raise
+        except BaseException:
+            if asked:
+                self._abort()
+            raise
         finally:
             for attribute in attributes:
                 self._manager.unregister_observer(attribute, self)
@@ -117,23 +117,17 @@ class LongRunningCommandExecutor:
             newest = int(call(self._proxy.read_attribute, "lrcProtocolVersions").value[1])
         return V2_ATTRIBUTES if newest > 1 and self._use_lrc_event else V1_ATTRIBUTES
 
-    def _follow(
-        self, sent: Future[Any], deadline: Deadline, on_progress: Callable[[int], None]
-    ) -> LongRunningCommand:
-        try:
-            known = self._accepted(sent.result())
-            while not known.ended:
-                progress = known.progress
-                known = self._after_next_event(known, deadline)
-                if known.progress is not None and known.progress != progress:
-                    on_progress(known.progress)
-        except (OetError, tango.DevFailed):
-            raise
-        except BaseException:
-            self._abort(sent)
-            raise
+    def _follow(self, deadline: Deadline, on_progress: Callable[[int], None]) -> LongRunningCommand:
+        command = self._command
+        answer = call(self._proxy.command_inout, command.command_name, *command.argument, **command.kwargs)
+        known = self._accepted(answer)
+        while not known.ended:
+            progress = known.progress
+            known = self._after_next_event(known, deadline)
+            if known.progress is not None and known.progress != progress:
+                on_progress(known.progress)
         if not known.succeeded:
-            raise CommandFailed(self._command, known)
+            raise CommandFailed(command, known)
         return known
 
     def _accepted(self, answer: Any) -> LongRunningCommand:
@@ -181,9 +175,9 @@ class LongRunningCommandExecutor:
         records = {record["uid"]: record for record in map(json.loads, finished)}
         return replace(known, result=records.get(known.command_id, {}).get("result"))
 
-    def _abort(self, sent: Future[Any]) -> None:
+    def _abort(self) -> None:
         """Stop the command on the device, once it has received it, as its script is being stopped."""
-        wait([sent], ABORT_TIMEOUT)
+        settle(ABORT_TIMEOUT)
         try:
             stopped = begin(self._proxy.command_inout, "Abort")
             stopped.result(timeout=ABORT_TIMEOUT)
