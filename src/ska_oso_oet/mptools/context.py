@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.mptools.worker import ProcWorker
 
 _log = logging.getLogger(__name__)
-_PACKET: Final = 65536
+MAX_REQUEST: Final = 65536
+"""Bytes of the largest request to the fork server."""
 _SHORT_LIFE_SECS: Final = 2.0
 _RESTART_PAUSE_SECS: Final = 1.0
 
@@ -49,7 +50,9 @@ class MainContext:
         self._procs: dict[int, ChildProc] = {}
         self._queues: list[MPQueue] = []
         self._fork_server: _ForkServerClient | None = None
+        self._waiting: list[tuple[ChildProc, bytes]] = []
         self._stopped = False
+        self._closed = False
 
     # ------------------------------------------------------------ life
 
@@ -108,11 +111,12 @@ class MainContext:
         """Make a process that runs a worker.
 
         `worker_class` is a class that the child can import, or its path `module:Class`; the arguments must
-        be JSON. Returns at once: `Proc.started` tells when the worker is up.
+        be JSON, and few: what is big is sent as a message. Returns at once: `Proc.started` tells when the
+        worker is up. Raises TypeError or ValueError for arguments that cannot be passed.
         """
         target = worker_class if isinstance(worker_class, str) else _path_of(worker_class)
         proc = ChildProc(name, next(self._numbers), self._loop, listener)
-        request = {
+        content = {
             "fork": proc.number,
             "target": target,
             "name": name,
@@ -120,7 +124,10 @@ class MainContext:
             "kwargs": kwargs,
             "sys_path": sys.path,
         }
-        self.submit(self._launch, proc, json.dumps(request).encode())
+        request = json.dumps(content, allow_nan=False).encode()
+        if len(request) > MAX_REQUEST:
+            raise ValueError(f"the arguments of {name} are too big: {len(request)} bytes of {MAX_REQUEST}")
+        self.submit(self._launch, proc, request)
         return proc
 
     def MPQueue(self) -> MPQueue:  # noqa: N802 - the original's name
@@ -162,10 +169,20 @@ class MainContext:
 
     def _launch(self, proc: ChildProc, request: bytes) -> None:
         self._procs[proc.number] = proc
-        if self._fork_server is None:
-            self._end(proc.number, error="there is no fork server at the moment; it is being restarted")
+        if self._closed:
+            self._end(proc.number, error="the engine has stopped")
+        elif self._fork_server is None:
+            self._waiting.append((proc, request))  # for the new one
         else:
-            self._fork_server.request(request, proc.child_fds())
+            self._request(self._fork_server, proc, request)
+
+    def _request(self, fork_server: _ForkServerClient, proc: ChildProc, request: bytes) -> None:
+        try:
+            fds = proc.open()
+        except OSError as error:
+            self._end(proc.number, error=f"the process could not be made: {error}")
+        else:
+            fork_server.request(proc.number, request, fds)
 
     def _end(
         self, number: int, code: int | None = None, signum: int | None = None, error: str | None = None
@@ -177,30 +194,50 @@ class MainContext:
         self._procs = {number: proc for number, proc in self._procs.items() if proc.alive}
 
     async def _start_fork_server(self) -> None:
-        self._fork_server = _ForkServerClient(self._loop, self._preload, self._on_answer, self._on_lost)
+        self._new_fork_server()
+
+    def _new_fork_server(self) -> None:
+        if self._closed:
+            return
+        waiting, self._waiting = self._waiting, []
+        try:
+            self._fork_server = _ForkServerClient(self._loop, self._preload, self._on_answer, self._on_lost)
+        except OSError as error:
+            _log.exception("a fork server could not be started; it is tried again")
+            self._loop.call_later(_RESTART_PAUSE_SECS, self._new_fork_server)
+            for proc, _ in waiting:
+                self._end(proc.number, error=f"the process could not be made: no fork server: {error}")
+        else:
+            for proc, request in waiting:
+                self._request(self._fork_server, proc, request)
 
     async def _stop_fork_server(self) -> None:
+        self._closed = True
         if self._fork_server is not None:
             self._fork_server.close()
+        for number in list(self._procs):
+            self._end(number, error="the engine has stopped")
 
     def _on_answer(self, answer: dict[str, Any], fds: list[int]) -> None:
         if "forked" in answer:
-            self._procs[answer["forked"]].on_forked(answer["pid"], fds[0])
+            self._procs[answer["forked"]].on_forked(answer["pid"], fds[0] if fds else None)
         elif "exited" in answer:
             self._end(answer["exited"], answer["code"], answer["signal"])
         elif "failed" in answer:
-            self._end(answer["failed"], error=answer["why"])
+            self._end(answer["failed"], error=f"the process could not be made: {answer['why']}")
 
     def _on_lost(self, lived: float) -> None:
         """Go on without the fork server: its workers are watched directly, and a new one is started."""
         self._fork_server = None
         _log.error("the fork server died after %.1f s; a new one is started", lived)
+        waiting = {proc.number for proc, _ in self._waiting}
         for proc in self._procs.values():
-            proc.watch_without_fork_server()
+            if proc.number not in waiting:
+                proc.watch_without_fork_server()
         self._forget_gone()
         # One that dies young would be restarted in a busy loop.
         pause = _RESTART_PAUSE_SECS if lived < _SHORT_LIFE_SECS else 0.0
-        self._loop.call_later(pause, lambda: self._loop.create_task(self._start_fork_server()))
+        self._loop.call_later(pause, self._new_fork_server)
 
 
 class _ForkServerClient:
@@ -217,7 +254,7 @@ class _ForkServerClient:
         self._on_answer = on_answer
         self._on_lost = on_lost
         self._born = monotonic()
-        self._waiting: deque[tuple[bytes, list[int]]] = deque()
+        self._waiting: deque[tuple[int, bytes, list[int]]] = deque()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         with theirs:
@@ -230,9 +267,9 @@ class _ForkServerClient:
         self.pid = self._process.pid
         loop.add_reader(self._socket, self._on_readable)
 
-    def request(self, packet: bytes, fds: list[int]) -> None:
-        """Ask for a worker."""
-        self._waiting.append((packet, fds))
+    def request(self, number: int, packet: bytes, fds: list[int]) -> None:
+        """Ask for the worker of process `number`."""
+        self._waiting.append((number, packet, fds))
         if len(self._waiting) == 1:
             self._on_writable()
 
@@ -245,20 +282,22 @@ class _ForkServerClient:
 
     def _on_writable(self) -> None:
         while self._waiting:
-            packet, fds = self._waiting[0]
+            number, packet, fds = self._waiting[0]
             try:
                 socket.send_fds(self._socket, [packet], fds)
             except BlockingIOError:
                 self._loop.add_writer(self._socket, self._on_writable)
                 return
-            except OSError:
+            except ConnectionError:
                 return  # it died; the reader notices
+            except OSError as error:
+                self._on_answer({"failed": number, "why": str(error)}, [])
             self._waiting.popleft()
         self._loop.remove_writer(self._socket)
 
     def _on_readable(self) -> None:
         try:
-            packet, fds, _, _ = socket.recv_fds(self._socket, _PACKET, 1)
+            packet, fds, _, _ = socket.recv_fds(self._socket, MAX_REQUEST, 1)
         except BlockingIOError:
             return
         except OSError:

@@ -10,8 +10,9 @@ Requests and answers are JSON objects, one a packet:
   worker's channel, its stdout, its stderr) → `{"forked": ID, "pid": PID}` with a pidfd, or
   `{"failed": ID, "why": TEXT}`;
 * later, once the process is gone, `{"exited": ID, "code": N or null, "signal": N or null}`. By then its
-  process group was killed, and what it had left in other sessions too: as a child subreaper the fork
-  server inherits those.
+  process group is gone, and what it had left in other sessions too: as a child subreaper the fork server
+  inherits those, kills them, and what these leave behind. What cannot be killed is waited for no longer
+  than LAST_GRACE_SECS.
 
 When the socket closes, the controller is gone: every worker is asked to end by SIGTERM, killed after
 LAST_GRACE_SECS, and the fork server ends.
@@ -47,6 +48,8 @@ class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._workers: dict[int, int] = {}
+        self._exits: list[dict[str, Any]] = []
+        self._patience_ends = 0.0
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
@@ -57,18 +60,23 @@ class ForkServer:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._send({"ready": os.getpid()})
         while True:
-            readable, _, _ = select.select([self._control.fileno(), self._wake_reader], [], [])
-            if self._wake_reader in readable:
-                self._drain_wake()
-                self._reap()
-            if self._control.fileno() in readable and not self._serve_one():
+            patience = self._patience_ends - monotonic() if self._exits else None
+            if self._wait([self._control.fileno()], patience) and not self._serve_one():
                 break
         self._end_workers()
 
-    def _drain_wake(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_reader, 512):
-                pass
+    def _wait(self, fds: list[int], timeout: float | None) -> bool:
+        """Wait for one of the descriptors, taking leave of who dies meanwhile; tells whether one is ready."""
+        timeout = None if timeout is None else max(0.0, timeout)
+        readable, _, _ = select.select([*fds, self._wake_reader], [], [], timeout)
+        if self._wake_reader in readable:
+            with contextlib.suppress(BlockingIOError):
+                while os.read(self._wake_reader, 512):
+                    pass
+            self._reap()
+        if self._exits and (monotonic() >= self._patience_ends or not self._orphans()):
+            self._tell_exits()
+        return any(fd in readable for fd in fds)
 
     def _serve_one(self) -> bool:
         try:
@@ -104,6 +112,7 @@ class ForkServer:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             os.setsid()
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
             become_subreaper()
             self._control.close()
             os.close(self._wake_reader)
@@ -117,7 +126,7 @@ class ForkServer:
             os._exit(code)  # a fork never returns into the fork server, and waits for no thread of a script
 
     def _reap(self) -> None:
-        """Take leave of each process that died: kill what it left behind, then tell."""
+        """Take leave of each process that died, and kill what it left behind."""
         while (dead := _next_zombie()) is not None:
             number = self._workers.get(dead)
             if number is not None:
@@ -127,22 +136,26 @@ class ForkServer:
             _, status = os.waitpid(dead, 0)
             if number is not None:
                 del self._workers[dead]
-                self._kill_orphans()
-                code = os.waitstatus_to_exitcode(status)
-                self._send(
-                    {
-                        "exited": number,
-                        "code": code if code >= 0 else None,
-                        "signal": -code if code < 0 else None,
-                    }
-                )
+                self._note_exit(number, os.waitstatus_to_exitcode(status))
+        for pid in self._orphans():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
 
-    def _kill_orphans(self) -> None:
-        """Kill what a dead worker had started in sessions of its own."""
-        for pid in own_children():
-            if pid not in self._workers:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+    def _note_exit(self, number: int, code: int) -> None:
+        if not self._exits:
+            self._patience_ends = monotonic() + LAST_GRACE_SECS
+        self._exits.append(
+            {"exited": number, "code": code if code >= 0 else None, "signal": -code if code < 0 else None}
+        )
+
+    def _orphans(self) -> list[int]:
+        """List what dead workers, or those whom they left, had started in sessions of their own."""
+        return [pid for pid in own_children() if pid not in self._workers]
+
+    def _tell_exits(self) -> None:
+        for answer in self._exits:
+            self._send(answer)
+        self._exits.clear()
 
     def _send(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
         # A controller that is gone is noticed by the next read.
@@ -150,24 +163,18 @@ class ForkServer:
             socket.send_fds(self._control, [json.dumps(answer).encode()], fds or [])
 
     def _end_workers(self) -> None:
-        self._signal_all(signal.SIGTERM)
-        deadline = monotonic() + LAST_GRACE_SECS
-        while self._workers and (left := deadline - monotonic()) > 0:
-            select.select([self._wake_reader], [], [], left)
-            self._drain_wake()
-            self._reap()
+        # None of them is reaped yet, so that the numbers are still their own.
         for pid in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-        while self._workers:
-            select.select([self._wake_reader], [], [], None)
-            self._drain_wake()
-            self._reap()
+            os.kill(pid, signal.SIGTERM)
+        self._wait_for_ends()
+        for pid in self._workers:
+            os.kill(pid, signal.SIGKILL)  # its group is killed when it is reaped
+        self._wait_for_ends()
 
-    def _signal_all(self, signum: int) -> None:
-        for pid in self._workers:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signum)
+    def _wait_for_ends(self) -> None:
+        deadline = monotonic() + LAST_GRACE_SECS
+        while (self._workers or self._orphans()) and (left := deadline - monotonic()) > 0:
+            self._wait([], left)
 
 
 def _next_zombie() -> int | None:
@@ -190,7 +197,11 @@ def preload(modules: list[str]) -> None:
 def main(argv: list[str]) -> None:
     """Serve the socket whose descriptor is `argv[0]`, with the modules that follow it preloaded."""
     logging.basicConfig(format="%(asctime)s %(levelname)s fork server: %(message)s")
-    # Ctrl-C in a terminal goes to the whole foreground group; the controller decides what ends.
+    # Whatever the controller's threads block or ignore is not inherited. SIGTERM may go to all processes of a
+    # service; the controller decides what ends. It is blocked rather than ignored, so that one which is meant
+    # for a worker waits until that can take it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGTERM])
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     become_subreaper()
     control = socket.socket(fileno=int(argv[0]))

@@ -36,7 +36,7 @@ class ExitStatus:
     """How a process ended: by an exit code, by a signal, or not known (the fork server died before it).
 
     `rung` is the rung of the stop ladder that worked, None when nobody asked for the end. `error` says why a
-    process could not be made at all.
+    process could not be made at all, or why the engine killed it.
     """
 
     code: int | None = None
@@ -69,6 +69,7 @@ class Proc:
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
+    RETRY_SECS = 0.1
 
     def __init__(
         self, name: str, number: int, loop: asyncio.AbstractEventLoop, listener: ProcListener
@@ -83,17 +84,16 @@ class Proc:
         self._decoder = MessageDecoder()
         self._pidfd: int | None = None
         self._rung: Rung | None = None
+        self._fault: str | None = None
         self._stopping = False
+        self._overdue = False
         self._escalation: asyncio.TimerHandle | None = None
-        self._channel, self._child_channel = socket.socketpair()
-        out, self._child_out = os.pipe()
-        err, self._child_err = os.pipe()
-        self._writer = Writer(loop, self._channel.fileno())
-        self._inputs = [
-            Reader(loop, os.dup(self._channel.fileno()), self._on_data),
-            Reader(loop, out, lambda data: self._tell(listener.on_output, "stdout", data), _OUTPUT_CHUNK),
-            Reader(loop, err, lambda data: self._tell(listener.on_output, "stderr", data), _OUTPUT_CHUNK),
-        ]
+        self._repetition: asyncio.TimerHandle | None = None
+        self._channel: int | None = None
+        self._child_fds: list[int] = []
+        self._writer: Writer | None = None
+        self._inbox: Reader | None = None
+        self._outputs: list[Reader] = []
 
     @property
     def alive(self) -> bool:
@@ -103,13 +103,13 @@ class Proc:
     @property
     def backlog(self) -> int:
         """Bytes that were sent to the worker and that it has not taken yet."""
-        return self._writer.pending
+        return 0 if self._writer is None else self._writer.pending
 
     # ------------------------------------------------------------ from any thread
 
     def send(self, message: EventMessage) -> None:
         """Put a message into the worker's inbox; raises TypeError or ValueError if it is not JSON."""
-        self._submit(self._writer.write, message.encode())
+        self._submit(self._send, message.encode())
 
     def full_stop(self, wait_time: float = SHUTDOWN_WAIT_SECS) -> None:
         """Climb the stop ladder: SIGTERM, and SIGKILL of the process group after `wait_time` seconds."""
@@ -130,7 +130,7 @@ class Proc:
 
     def resume_reading(self) -> None:
         """Take messages again."""
-        self._submit(self._inputs[0].resume)
+        self._submit(self._resume)
 
     def _submit(self, function: Any, *args: Any) -> None:
         # A loop that has closed has no process left to act on.
@@ -139,48 +139,82 @@ class Proc:
 
     # ------------------------------------------------------------ on the engine's thread
 
-    def child_fds(self) -> list[int]:
-        """Return the descriptors that the child gets: channel, stdout, stderr."""
-        return [self._child_channel.fileno(), self._child_out, self._child_err]
+    def open(self) -> list[int]:
+        """Make the channel and the output pipes; returns what the child gets: channel, stdout, stderr.
 
-    def release_child_fds(self) -> None:
+        Raises OSError when this process has no descriptors left.
+        """
+        fds: list[int] = []
+        try:
+            fds += [end.detach() for end in socket.socketpair()]
+            fds += [*os.pipe(), *os.pipe(), os.dup(fds[0])]
+        except OSError:
+            for fd in fds:
+                os.close(fd)
+            raise
+        self._channel, child_channel, out, child_out, err, child_err, inbox = fds
+        self._child_fds = [child_channel, child_out, child_err]
+        self._writer = Writer(self._loop, self._channel)
+        self._inbox = Reader(self._loop, inbox, self._on_data)
+        self._outputs = [self._output_reader(out, "stdout"), self._output_reader(err, "stderr")]
+        return self._child_fds
+
+    def _output_reader(self, fd: int, stream: Stream) -> Reader:
+        return Reader(
+            self._loop, fd, lambda data: self._tell(self._listener.on_output, stream, data), _OUTPUT_CHUNK
+        )
+
+    def _release_child_fds(self) -> None:
         """Close this process's copies of them, once the child has them."""
-        if self._child_out >= 0:
-            self._child_channel.close()
-            os.close(self._child_out)
-            os.close(self._child_err)
-            self._child_out = -1
+        for fd in self._child_fds:
+            os.close(fd)
+        self._child_fds = []
 
-    def on_forked(self, pid: int, pidfd: int) -> None:
-        """Know the process that the fork server made."""
+    def on_forked(self, pid: int, pidfd: int | None) -> None:
+        """Know the process that the fork server made; without a pidfd when there was no descriptor left."""
         self.pid = pid
         self._pidfd = pidfd
-        self.release_child_fds()
-        if self._stopping:
+        self._release_child_fds()
+        if self._fault is not None:
+            self._kill()
+        elif self._overdue:
+            self._escalate()
+        elif self._stopping:
             self._climb()
 
     def on_gone(self, code: int | None = None, signum: int | None = None, error: str | None = None) -> None:
         """Know that the process is gone: take what it had sent, then tell the listener."""
         if not self.alive:
             return
-        if self._escalation is not None:
-            self._escalation.cancel()
-        self.release_child_fds()
-        for reader in self._inputs:
-            reader.finish()
-        self._writer.close()
-        self._channel.close()
+        for timer in (self._escalation, self._repetition):
+            if timer is not None:
+                timer.cancel()
+        self._close()
         self._forget_pidfd()
-        status = ExitStatus(code, signum, self._rung, error)
+        status = ExitStatus(code, signum, self._rung, error or self._fault)
         self._tell(self._listener.on_exit, status)
         self.exited.set_result(status)
         if not self.started.done():
             self.started.set_result(False)
 
+    def _close(self) -> None:
+        """Take what the process had sent, and give the descriptors back."""
+        self._release_child_fds()
+        if self._inbox is not None:
+            self._inbox.finish()
+        for reader in self._outputs:
+            reader.finish()
+        if self._writer is not None:
+            self._writer.close()
+        if self._channel is not None:
+            os.close(self._channel)
+            self._channel = None
+
     def watch_without_fork_server(self) -> None:
         """Wait for the end by the pidfd, as the fork server, which would have told of it, is dead."""
-        if self.pid is None or self._pidfd is None:
-            self.on_gone(error="the fork server died before it had made the process")
+        if self._pidfd is None:
+            self._kill()
+            self.on_gone(error="the fork server died while it made the process")
         else:
             self._loop.add_reader(self._pidfd, self._on_pidfd)
 
@@ -208,10 +242,16 @@ class Proc:
                 if message.msg_type == STARTED and not self.started.done():
                     self.started.set_result(True)
                 self._tell(self._listener.on_message, message)
-        except ProtocolError:
-            _log.exception("worker %s wrote into its channel what is no message, and is stopped", self.name)
-            self._inputs[0].close()
-            self._stop(0.0)
+        except ProtocolError as error:
+            _log.error("worker %s wrote into its channel what is no message, and is killed", self.name)
+            self._fault = f"it wrote into the channel of the engine: {error}"
+            if self._inbox is not None:
+                self._inbox.close()
+            self._kill()
+
+    def _send(self, frame: bytes) -> None:
+        if self._writer is not None:
+            self._writer.write(frame)
 
     def _tell(self, method: Callable[..., None], *args: Any) -> None:
         try:
@@ -221,8 +261,12 @@ class Proc:
             _log.exception("a listener of worker %s failed", self.name)
 
     def _pause(self) -> None:
-        if not self._stopping:
-            self._inputs[0].pause()
+        if not self._stopping and self._inbox is not None:
+            self._inbox.pause()
+
+    def _resume(self) -> None:
+        if self._inbox is not None:
+            self._inbox.resume()
 
     def _stop(self, wait_time: float) -> None:
         """Begin to climb, or bring an escalation that is due later forward."""
@@ -235,27 +279,42 @@ class Proc:
             self._escalation = self._loop.call_at(due, self._escalate)
         if not self._stopping:
             self._stopping = True
-            self._inputs[0].resume()  # what it had sent before is not lost, and it is not stuck in a write
-            if self._pidfd is not None:
+            self._resume()  # what it had sent before is not lost, and it is not stuck in a write
+            if self.pid is not None:
                 self._climb()
 
     def _climb(self) -> None:
-        if self._rung is None and self._pidfd is not None:
-            self._rung = Rung.SIGTERM
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGTERM)
-                # A process that is stopped (SIGSTOP) would not see it.
-                signal.pidfd_send_signal(self._pidfd, signal.SIGCONT)
+        self._rung = Rung.SIGTERM
+        self._interrupt()
+        # Python misses a signal that comes just before a system call, until that returns.
+        self._repetition = self._loop.call_later(self.RETRY_SECS, self._interrupt)
+
+    def _interrupt(self) -> None:
+        self._signal(signal.SIGCONT)  # a process that is halted (SIGSTOP) would not see what follows
+        self._signal(signal.SIGTERM)
 
     def _escalate(self) -> None:
-        if self._pidfd is None:
-            # Not forked yet: ask again once it is.
-            self._escalation = self._loop.call_later(0.1, self._escalate)
-            return
-        self._rung = Rung.SIGKILL
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self._overdue = True  # if it is not forked yet, it is killed once it is
+        if self.pid is not None:
+            self._rung = Rung.SIGKILL
+            self._kill()
+
+    def _kill(self) -> None:
+        if self._signal(signal.SIGKILL):
             self._kill_group()
+
+    def _signal(self, signum: int) -> bool:
+        """Send a signal; tells whether there is still a process to take it."""
+        if not self.alive:
+            return False
+        try:
+            if self._pidfd is not None:
+                signal.pidfd_send_signal(self._pidfd, signum)
+            elif self.pid is not None:
+                os.kill(self.pid, signum)
+        except ProcessLookupError:
+            return False
+        return self.pid is not None
 
     def _kill_group(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

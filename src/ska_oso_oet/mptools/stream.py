@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 16384
+_MOST_LEFT = 4 * 1024 * 1024  # more than a pipe or a socket holds
 
 
 class Reader:
@@ -44,9 +45,13 @@ class Reader:
             self._loop.add_reader(self._fd, self._on_readable)
 
     def finish(self) -> None:
-        """Read what there is, once the writer is known to be dead, and close."""
-        while not self.closed and self._on_readable():
-            pass
+        """Read what there is, once the writer is known to be dead, and close.
+
+        Somebody else who has the descriptor too may go on writing; that is not waited for.
+        """
+        for _ in range(_MOST_LEFT // self._chunk):
+            if self.closed or not self._on_readable():
+                break
         self.close()
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.procedure.reports import Left, Raised
@@ -52,7 +52,7 @@ def _is_engine(filename: str) -> bool:
 
 
 def _one_line(error: BaseException) -> str:
-    first = error.args[0] if error.args else None
+    first: Any = error.args[0] if error.args else None
     if hasattr(first, "reason") and hasattr(first, "desc"):
         # A Tango DevFailed, whose own text begins with an empty frame.
         return f"{type(error).__name__}: {first.reason}: {first.desc}"[:_MAX_MESSAGE]

@@ -67,19 +67,19 @@ class ScriptWorker(ProcWorker):
         signal_num: int,
         current_stack_frame: FrameType | None,
     ) -> None:
-        """Interrupt the script where it stands, so that its `finally` blocks run."""
+        """Interrupt the script where it stands, once, so that its `finally` blocks run to their end."""
         del signal_num, current_stack_frame
         signal_object.terminate_called += 1
         worker = ScriptWorker._active
-        if worker is None or not worker._hold_back():  # noqa: SLF001 - a static method of the class itself
+        if worker is None or worker._take_interrupt():  # noqa: SLF001 - a static method of the class itself
             raise exception_class
 
     int_handler = term_handler
 
-    def _hold_back(self) -> bool:
-        """Tell whether the interrupt must wait: half a frame in the channel would garble what follows."""
-        self._interrupted = True
-        return self._sending or self._ended
+    def _take_interrupt(self) -> bool:
+        """Tell whether to raise now: the first time, unless half a frame is in the channel or all is done."""
+        first, self._interrupted = not self._interrupted, True
+        return first and not (self._sending or self._ended)
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
