@@ -2,26 +2,24 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import tango
 
 from ska_oso_oet.resources import scripts_dir
 from ska_oso_oet.ska.control_model import ObsState
+from tests.device.script_process import script, succeeds
 from tests.device.simulated_telescope import Recorder, simulated_telescope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.device.simulated_telescope import SimulatedTelescope
 
-RUNNER = Path(__file__).with_name("run_script.py")
 DATA = scripts_dir() / "data"
 
 
@@ -50,62 +48,6 @@ def telescope(telescopes: dict[str, SimulatedTelescope]) -> SimulatedTelescope:
 def recorders() -> Iterator[ExitStack]:
     with ExitStack() as open_ones:
         yield open_ones
-
-
-class Script:
-    """One run of a script."""
-
-    def __init__(
-        self, telescope: SimulatedTelescope, name: str, init: dict[str, Any], main: dict[str, Any]
-    ) -> None:
-        arguments = [str(scripts_dir() / f"{name}.py"), json.dumps({"init": init, "main": main})]
-        self.process = subprocess.Popen(
-            [sys.executable, str(RUNNER), *arguments],
-            env=telescope.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.events: list[dict[str, Any]] = []
-
-    def until(self, topic: str) -> None:
-        """Read what it publishes until there is an event on `topic`."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if self._keep(line) == topic:
-                return
-        raise AssertionError(f"no {topic}; {self.process.communicate()[1]}")
-
-    def ended(self) -> tuple[int, str]:
-        """Return its exit status and what it wrote to stderr."""
-        with self.process:
-            output, errors = self.process.communicate(timeout=60)
-        for line in output.splitlines():
-            self._keep(line)
-        return self.process.returncode, errors
-
-    def topics(self) -> list[str]:
-        return [event["topic"] for event in self.events if event["topic"] != "procedure.progress"]
-
-    def _keep(self, line: str) -> str | None:
-        if not line.startswith("{"):
-            return None
-        self.events.append(json.loads(line))
-        return str(self.events[-1]["topic"])
-
-
-def script(
-    telescope: SimulatedTelescope, name: str, *, subarray_id: int | None = None, **main: Any
-) -> Script:
-    init = {} if subarray_id is None else {"subarray_id": subarray_id}
-    return Script(telescope, name, init, main)
-
-
-def succeeds(telescope: SimulatedTelescope, name: str, **arguments: Any) -> Script:
-    running = script(telescope, name, **arguments)
-    status, errors = running.ended()
-    assert status == 0, errors
-    return running
 
 
 def sb(telescope: SimulatedTelescope) -> str:

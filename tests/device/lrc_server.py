@@ -1,0 +1,53 @@
+"""Runs lrc_device.py, and what tests do with its device from outside."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tango
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SERVER = Path(__file__).with_name("lrc_device.py")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(port: int) -> Iterator[str]:
+    """Run the server; yields the URL of its devices up to the last part of their names."""
+    names = "test/lrc/1,test/lrc/2"
+    arguments = ["test", "-nodb", "-dlist", names, "-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"]
+    with subprocess.Popen(
+        [sys.executable, str(SERVER), *arguments], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Ready to accept" in line:
+                    break
+            yield f"tango://127.0.0.1:{port}/test/lrc"
+        finally:
+            process.kill()
+
+
+def set_to(device: str, *values: int) -> None:
+    tango.DeviceProxy(device).Push(list(values))
+
+
+def until(condition: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        time.sleep(0.05)  # the device tells nobody
+        assert time.monotonic() < deadline

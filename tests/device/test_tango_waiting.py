@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from configparser import ConfigParser
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+import tango
+
+from ska_oso_oet.errors import WaitTimeout
+from ska_oso_oet.features import Features
+from ska_oso_oet.tango import (
+    Attribute,
+    TangoExecutor,
+)
+from tests.device.lrc_server import free_port, serving, set_to, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving(free_port()) as served:
+        yield served
+
+
+@pytest.fixture
+def device(url: str) -> str:
+    return f"{url}/2#dbase=no"
+
+
+@pytest.fixture
+def executor() -> TangoExecutor:
+    return TangoExecutor()
+
+
+def polling() -> Features:
+    return Features(ConfigParser(), {"OET_READ_VIA_PUBSUB": "false"})
+
+
+@pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
+def test_wait_for_a_value_that_is_there(features: Features | None, device: str) -> None:
+    set_to(device, 5)
+    assert TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 5, 10) == 5
+
+
+@pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
+def test_wait_for_a_value_to_come(features: Features | None, device: str) -> None:
+    set_to(device, 0)
+    tango.DeviceProxy(device).PushLater(9)
+    assert TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 9, 10) == 9
+
+
+def test_a_value_that_no_event_told_of_is_found(executor: TangoExecutor, device: str) -> None:
+    set_to(device, 0)
+    with executor.watch(Attribute(device, "value")) as changes:
+        tango.DeviceProxy(device).SetQuietly(3)
+        assert changes.wait_for(lambda v: v == 3, 30) == 3
+
+
+@pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
+def test_wait_for_ends_after_its_timeout(features: Features | None, device: str) -> None:
+    set_to(device, 4)
+    with pytest.raises(WaitTimeout, match=r"within 0\.3 s: its last value was 4"):
+        TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 5, 0.3)
+
+
+def test_polling_needs_no_events(device: str) -> None:
+    set_to(device, 6)
+    executor = TangoExecutor(features=polling())
+    assert executor.wait_for(Attribute(device, "silent"), lambda v: v == 6, 10) == 6
+
+
+def test_a_watch_sees_values_that_passed_before_it_was_asked(executor: TangoExecutor, device: str) -> None:
+    set_to(device, 0)
+    with executor.watch(Attribute(device, "value")) as changes:
+        set_to(device, 1, 2, 0)
+        assert changes.initial == 0
+        assert changes.wait_for(lambda v: v == 1, 10) == 1
+        assert changes.wait_for(lambda v: v == 2, 10) == 2
+        assert changes.wait_for(lambda v: v == 0, 10) == 0
+
+
+def test_a_late_event_is_not_a_new_value(executor: TangoExecutor, device: str) -> None:
+    set_to(device, 1)
+    with executor.watch(Attribute(device, "value")) as changes:
+        stale = tango.DeviceProxy(device).read_attribute("value")
+        stale_event = type("Stale", (), {"err": False, "attr_value": stale})()
+        stale.value = 2
+        stale.time.tv_sec -= 10
+        changes.notify(stale_event)
+        with pytest.raises(WaitTimeout):
+            changes.wait_for(lambda v: v == 2, 0.2)
+
+
+def test_a_device_restarted_meanwhile_is_waited_for(executor: TangoExecutor) -> None:
+    port = free_port()
+    with ExitStack() as watching:
+        with serving(port) as url:
+            attribute = Attribute(f"{url}/2#dbase=no", "value")
+            changes = watching.enter_context(executor.watch(attribute))
+        with serving(port):
+            until(lambda: pushed(attribute.device, 8))
+            assert changes.wait_for(lambda v: v == 8, 40) == 8
+
+
+def pushed(device: str, value: int) -> bool:
+    try:
+        tango.DeviceProxy(device).command_inout("Push", [value])
+    except tango.DevFailed:
+        return False
+    return True
