@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import json
 import logging
-import socket
-import subprocess
 import sys
 import threading
-from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.mptools.descendants import become_subreaper
+from ska_oso_oet.mptools.forkserver_client import MAX_REQUEST, ForkServerClient
 from ska_oso_oet.mptools.proc import Proc as ChildProc
 from ska_oso_oet.mptools.proc import ProcListener
 from ska_oso_oet.mptools.queue import MPQueue
@@ -27,8 +23,6 @@ if TYPE_CHECKING:
     from ska_oso_oet.mptools.worker import ProcWorker
 
 _log = logging.getLogger(__name__)
-MAX_REQUEST: Final = 65536
-"""Bytes of the largest request to the fork server."""
 _SHORT_LIFE_SECS: Final = 2.0
 _RESTART_PAUSE_SECS: Final = 1.0
 
@@ -49,7 +43,7 @@ class MainContext:
         self._numbers = itertools.count(1)
         self._procs: dict[int, ChildProc] = {}
         self._queues: list[MPQueue] = []
-        self._fork_server: _ForkServerClient | None = None
+        self._fork_server: ForkServerClient | None = None
         self._waiting: list[tuple[ChildProc, bytes]] = []
         self._stopped = False
         self._closed = False
@@ -176,7 +170,7 @@ class MainContext:
         else:
             self._request(self._fork_server, proc, request)
 
-    def _request(self, fork_server: _ForkServerClient, proc: ChildProc, request: bytes) -> None:
+    def _request(self, fork_server: ForkServerClient, proc: ChildProc, request: bytes) -> None:
         try:
             fds = proc.open()
         except OSError as error:
@@ -201,7 +195,7 @@ class MainContext:
             return
         waiting, self._waiting = self._waiting, []
         try:
-            self._fork_server = _ForkServerClient(self._loop, self._preload, self._on_answer, self._on_lost)
+            self._fork_server = ForkServerClient(self._loop, self._preload, self._on_answer, self._on_lost)
         except OSError as error:
             _log.exception("a fork server could not be started; it is tried again")
             self._loop.call_later(_RESTART_PAUSE_SECS, self._new_fork_server)
@@ -238,77 +232,6 @@ class MainContext:
         # One that dies young would be restarted in a busy loop.
         pause = _RESTART_PAUSE_SECS if lived < _SHORT_LIFE_SECS else 0.0
         self._loop.call_later(pause, self._new_fork_server)
-
-
-class _ForkServerClient:
-    """The controller's end of the fork server: sends requests, takes answers, notices its death."""
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        preload: list[str],
-        on_answer: Callable[[dict[str, Any], list[int]], None],
-        on_lost: Callable[[float], None],
-    ) -> None:
-        self._loop = loop
-        self._on_answer = on_answer
-        self._on_lost = on_lost
-        self._born = monotonic()
-        self._waiting: deque[tuple[int, bytes, list[int]]] = deque()
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket.setblocking(False)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "ska_oso_oet.mptools.forkserver", str(theirs.fileno()), *preload],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # a terminal's Ctrl-C is the controller's to handle
-            )
-        self.pid = self._process.pid
-        loop.add_reader(self._socket, self._on_readable)
-
-    def request(self, number: int, packet: bytes, fds: list[int]) -> None:
-        """Ask for the worker of process `number`."""
-        self._waiting.append((number, packet, fds))
-        if len(self._waiting) == 1:
-            self._on_writable()
-
-    def close(self) -> None:
-        """Let the fork server end, and wait for it."""
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        self._socket.close()
-        self._process.wait()
-
-    def _on_writable(self) -> None:
-        while self._waiting:
-            number, packet, fds = self._waiting[0]
-            try:
-                socket.send_fds(self._socket, [packet], fds)
-            except BlockingIOError:
-                self._loop.add_writer(self._socket, self._on_writable)
-                return
-            except ConnectionError:
-                return  # it died; the reader notices
-            except OSError as error:
-                self._on_answer({"failed": number, "why": str(error)}, [])
-            self._waiting.popleft()
-        self._loop.remove_writer(self._socket)
-
-    def _on_readable(self) -> None:
-        try:
-            packet, fds, _, _ = socket.recv_fds(self._socket, MAX_REQUEST, 1)
-        except BlockingIOError:
-            return
-        except OSError:
-            packet = b""
-        if packet:
-            self._on_answer(json.loads(packet), fds)
-            return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()  # a fork server that closed its socket is of no use
-        self.close()
-        self._on_lost(monotonic() - self._born)
 
 
 def _path_of(worker_class: type[ProcWorker]) -> str:

@@ -92,6 +92,7 @@ class Proc:
         self._channel: int | None = None
         self._child_fds: list[int] = []
         self._writer: Writer | None = None
+        self._early = bytearray()
         self._inbox: Reader | None = None
         self._outputs: list[Reader] = []
 
@@ -155,6 +156,7 @@ class Proc:
         self._channel, child_channel, out, child_out, err, child_err, inbox = fds
         self._child_fds = [child_channel, child_out, child_err]
         self._writer = Writer(self._loop, self._channel)
+        self._writer.write(bytes(self._early))
         self._inbox = Reader(self._loop, inbox, self._on_data)
         self._outputs = [self._output_reader(out, "stdout"), self._output_reader(err, "stderr")]
         return self._child_fds
@@ -252,6 +254,8 @@ class Proc:
     def _send(self, frame: bytes) -> None:
         if self._writer is not None:
             self._writer.write(frame)
+        else:
+            self._early += frame  # for when there is a fork server
 
     def _tell(self, method: Callable[..., None], *args: Any) -> None:
         try:

@@ -14,11 +14,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+WorkerState = Literal[
+    ProcedureState.IDLE,
+    ProcedureState.PREP_ENV,
+    ProcedureState.LOADING,
+    ProcedureState.INITIALISING,
+    ProcedureState.READY,
+]
+"""The states that a worker decides on."""
+
+
 class StateEntered(Model):
     """The process has entered a state."""
 
     kind: Literal["state"] = "state"
-    state: ProcedureState
+    state: WorkerState
 
 
 class Resolved(Model):

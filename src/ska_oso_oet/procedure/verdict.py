@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned
@@ -69,7 +69,8 @@ def _left(ending: Left, state: ProcedureState) -> Verdict:
 
 def _died(status: ExitStatus) -> Verdict:
     if status.error is not None:
-        record = ExitRecord(cause="exit_code", message=status.error)
+        cause: Literal["signal", "exit_code"] = "exit_code" if status.signal is None else "signal"
+        record = ExitRecord(cause=cause, code=status.code, signal=status.signal, message=status.error)
     elif status.signal is not None:
         record = ExitRecord(
             cause="signal", signal=status.signal, message=f"killed by signal {_name(status.signal)}"
@@ -92,8 +93,7 @@ def _interrupted_from_outside() -> Verdict:
         ProcedureState.FAILED,
         ExitRecord(
             cause="signal",
-            signal=signal.SIGTERM.value,
-            message=f"interrupted by signal {_name(signal.SIGTERM)}, which was not sent by the controller",
+            message="interrupted by SIGTERM or SIGINT, which was not sent by the controller",
         ),
     )
 

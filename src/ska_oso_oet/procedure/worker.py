@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType, ModuleType
 
     from ska_oso_oet.mptools import SignalObject
+    from ska_oso_oet.procedure.reports import WorkerState
 
 ORPHAN_GRACE_SECS: Final = 1.0
 
@@ -185,7 +186,7 @@ class ScriptWorker(ProcWorker):
 
     # ------------------------------------------------------------ telling
 
-    def publish_lifecycle(self, new_state: ProcedureState) -> None:
+    def publish_lifecycle(self, new_state: WorkerState) -> None:
         """Report that a state was entered."""
         self._report(StateEntered(state=new_state))
 
