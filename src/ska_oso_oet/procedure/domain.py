@@ -152,13 +152,13 @@ def _require_prefix(uri: str, prefix: str) -> str:
 
 
 class ExitRecord(Model):
-    """How a procedure's process ended.
+    """How a procedure's process ended; `controller lost` when the controller died before it.
 
     `code` is the exit code, `signal` the number of the signal that killed it, `stopped_by` the rung of
     the stop ladder that worked. `message` is one line for an operator.
     """
 
-    cause: Literal["returned", "raised", "exit_code", "signal", "stopped"]
+    cause: Literal["returned", "raised", "exit_code", "signal", "stopped", "controller lost"]
     code: int | None = None
     signal: int | None = None
     stopped_by: Literal["SIGTERM", "SIGKILL"] | None = None
