@@ -21,6 +21,7 @@ from ska_oso_oet.scripting.long_running import (
     LongRunningCommand,
     LongRunningCommandExecutor,
 )
+from ska_oso_oet.scripting.polling import PollingManager
 from ska_oso_oet.scripting.proxies import ProxyCache, TangoDeviceProxyFactory, call
 from ska_oso_oet.scripting.requests import Attribute, Command
 from ska_oso_oet.scripting.scan_ids import (
@@ -130,6 +131,8 @@ class TangoExecutor:
         self._proxies = ProxyCache(factory)
         self._manager = SubscriptionManager(factory)
         self._events = SingleQueueEventStrategy(self._manager)
+        by_events = self._features.use_pubsub_to_read_tango_attributes
+        self._changes = self._manager if by_events else PollingManager(self._proxies)
 
     def execute(self, command: Command, **kwargs: Any) -> Any:
         """Execute a command on its device and return the device's response, if any.
@@ -158,8 +161,7 @@ class TangoExecutor:
 
     def watch(self, attribute: Attribute) -> Watch:
         """Collect the changes of an attribute, to be waited for after a command has been sent; see Watch."""
-        manager = self._manager if self._features.use_pubsub_to_read_tango_attributes else None
-        return Watch(attribute, self._read, manager)
+        return Watch(attribute, self._read, self._changes)
 
     def wait_for(
         self, attribute: Attribute, predicate: Callable[[Any], bool], timeout: float | None = None

@@ -227,7 +227,11 @@ def test_devices_are_named_by_the_environment(
     assert "some/other/node" in errors
 
 
-def test_example_parallel_subarrays(telescope: SimulatedTelescope, recorders: ExitStack) -> None:
+@pytest.mark.parametrize("events", ["true", "false"])
+def test_example_parallel_subarrays(
+    events: str, telescope: SimulatedTelescope, recorders: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OET_READ_VIA_PUBSUB", events)
     succeeds(telescope, "startup")
     both = [states(recorders, telescope, number) for number in (1, 2)]
     for recorder in both:

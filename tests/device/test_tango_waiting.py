@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from configparser import ConfigParser
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -64,6 +66,27 @@ def test_wait_for_ends_after_its_timeout(features: Features | None, device: str)
     set_to(device, 4)
     with pytest.raises(WaitTimeout, match=r"within 0\.3 s: its last value was 4"):
         TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 5, 0.3)
+
+
+def test_polling_sees_what_passes_while_another_is_waited_for(device: str) -> None:
+    set_to(device, 0)
+    executor = TangoExecutor(features=polling())
+    with executor.watch(Attribute(device, "value")) as changes:
+        for value in (1, 0):
+            tango.DeviceProxy(device).PushLater(value)
+            executor.wait_for(Attribute(device, "silent"), value.__eq__, 10)
+            time.sleep(0.5)  # longer than between two readings, which nothing tells of
+        assert changes.wait_for(lambda v: v == 1, 10) == 1
+        assert changes.wait_for(lambda v: v == 0, 10) == 0
+
+
+def test_the_end_of_a_watch_ends_the_readings(device: str) -> None:
+    set_to(device, 0)
+    with TangoExecutor(features=polling()).watch(Attribute(device, "value")):
+        polls = [thread for thread in threading.enumerate() if thread.name.startswith("poll")]
+    assert len(polls) == 1
+    polls[0].join(10)
+    assert not polls[0].is_alive()
 
 
 def test_polling_needs_no_events(device: str) -> None:

@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ska_oso_oet.scripting.requests import Attribute
-    from ska_oso_oet.scripting.subscriptions import SubscriptionManager
+    from ska_oso_oet.scripting.subscriptions import EventObserver
 
-# Seconds between readings, where a feature flag has turned events off.
-POLL_INTERVAL = 0.1
 # Seconds without an event after which the device is asked, first and at most: an event is lost most easily
 # right after subscribing, when the channel is not open yet, and Tango never reports a lost last event.
 SILENCE = 0.5
@@ -31,6 +29,16 @@ class Reader(Protocol):
 
     def __call__(self, attribute: Attribute) -> tango.DeviceAttribute:
         """Return the present value; raises DevFailed."""
+
+
+class Changes(Protocol):
+    """Tells observers of changes: a SubscriptionManager or a PollingManager."""
+
+    def register_observer(self, attr: Attribute, observer: EventObserver) -> None:
+        """Tell `observer` of changes of `attr` from now on."""
+
+    def unregister_observer(self, attr: Attribute, observer: EventObserver) -> None:
+        """Tell it no more."""
 
 
 class Deadline:
@@ -48,9 +56,8 @@ class Deadline:
 class Patience:
     """How long to wait for an event before asking the device: ever longer, up to LONG_SILENCE."""
 
-    def __init__(self, first: float = SILENCE, longest: float = LONG_SILENCE) -> None:
-        self._next = first
-        self._longest = longest
+    def __init__(self) -> None:
+        self._next = SILENCE
 
     def get(self, events: queue.SimpleQueue[Any], deadline: Deadline) -> Any:
         """Take an event; raises queue.Empty when it is time to ask, or to give up."""
@@ -58,7 +65,7 @@ class Patience:
         try:
             return events.get(timeout=self._next if left is None else min(left, self._next))
         except queue.Empty:
-            self._next = min(2 * self._next, self._longest)
+            self._next = min(2 * self._next, LONG_SILENCE)
             raise
 
 
@@ -74,21 +81,19 @@ class Watch:
 
     Change events that were under way when it was entered are not taken for new ones: an event no younger
     than the newest reading counts only if the device still has a fitting value.
-
-    By reading instead of events, a value that comes and goes between two readings is missed.
     """
 
-    def __init__(self, attribute: Attribute, read: Reader, manager: SubscriptionManager | None) -> None:
-        """Watch by the events of `manager`, or, without one, by reading every POLL_INTERVAL."""
+    def __init__(self, attribute: Attribute, read: Reader, changes: Changes) -> None:
+        """Watch `attribute`, whose changes are told by `changes`."""
         self.attribute = attribute
         self._device = read
-        self._manager = manager
+        self._changes = changes
         self._events: queue.SimpleQueue[tango.EventData] = queue.SimpleQueue()
         self._initial: Any = None
         self._last: Any = None
         self._read_at = 0.0
         self._error = ""
-        self._patience = Patience() if manager is not None else Patience(POLL_INTERVAL, POLL_INTERVAL)
+        self._patience = Patience()
 
     @property
     def initial(self) -> Any:
@@ -96,19 +101,17 @@ class Watch:
         return self._initial
 
     def __enter__(self) -> Self:
-        if self._manager is not None:
-            self._manager.register_observer(self.attribute, self)
+        self._changes.register_observer(self.attribute, self)
         self._initial = self._last = self._read()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._manager is not None:
-            self._manager.unregister_observer(self.attribute, self)
+        self._changes.unregister_observer(self.attribute, self)
 
     def notify(self, evt: tango.EventData) -> None:
-        """Take an event from the SubscriptionManager."""
+        """Take an event."""
         self._events.put(evt)
 
     def wait_for(self, predicate: Callable[[Any], bool], timeout: float | None = None) -> Any:
