@@ -55,11 +55,15 @@ class ControllerSettings(BaseSettings):
     environments_dir: Path = Field(default_factory=lambda: user_cache_path("ska-oso-oet"))
     max_idle_environments: int = Field(5, ge=0)
 
+    monitored_devices: _Names = Field(default_factory=list)
+    critical_components: _Names = Field(default_factory=lambda: ["fork server", "event pump"])
     oda_backend: str | None = None
     oda_data_dir: Path | None = None
     oda_url: str | None = None
 
-    @field_validator("script_roots", "git_repositories", mode="before")
+    @field_validator(
+        "script_roots", "git_repositories", "monitored_devices", "critical_components", mode="before"
+    )
     @classmethod
     def _split(cls, value: Any) -> Any:
         return (

@@ -372,15 +372,38 @@ def test_unknown_ids_and_commands_are_not_found(controller: Controller) -> None:
     assert set(schema["properties"]) == {"procedure_id", "script_args"}
 
 
-def test_commands_that_act_need_the_device_to_be_on(controller: Controller) -> None:
+def test_what_sets_something_going_needs_the_device_to_be_on_and_a_stop_does_not(
+    controller: Controller,
+) -> None:
+    pid, _ = controller.create(controller.script(), subarray_id=1)
+    controller.until(pid, "READY")
     controller.proxy.adminMode = 1
     assert controller.proxy.state() == tango.DevState.DISABLE
-    for command in ("CreateProcedure", "StartProcedure", "StopProcedure"):
+    for command in ("CreateProcedure", "StartProcedure", "RunActivity"):
         with pytest.raises(tango.DevFailed) as caught:
             controller.proxy.command_inout(command, "{}")
         assert caught.value.args[0].reason == "API_CommandNotAllowed"
+    assert controller.command("StopProcedure", procedure_id=pid)[0] == 1
+    controller.until(pid, "STOPPED")
     controller.proxy.adminMode = 2
-    assert controller.command("StopProcedure")[0] == 5
+    assert controller.command("StartProcedure") == (5, "no procedure is READY to be started")
+
+
+def test_a_stop_is_taken_when_the_device_takes_no_more_commands(controller: Controller) -> None:
+    uri = controller.script("import time\ndef init():\n    time.sleep(60)\ndef main():\n    pass\n")
+    pids = [controller.create(uri)[0] for _ in range(32)]
+    code, text = controller.command(
+        "CreateProcedure", script={"script_type": "filesystem", "script_uri": uri}
+    )
+    assert code == 5
+    assert "maximum of 32" in text
+    for pid in pids:
+        assert controller.command("StopProcedure", procedure_id=pid)[0] == 1
+    waiting = set(pids)
+    while waiting:
+        change = controller.changes.get(timeout=DEADLINE)
+        if change.get("procedure", {}).get("state") == "STOPPED":
+            waiting.discard(change["procedure"]["id"])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from tango.server import command, device_property
 from ska_oso_oet.activity.domain import ActivityCommand
 from ska_oso_oet.device.activity_interface import ActivityInterface
 from ska_oso_oet.device.activity_tasks import ActivityTasks
+from ska_oso_oet.device.controller_health import ControllerHealth
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.engine import Engine
 from ska_oso_oet.device.event_interface import EventInterface
@@ -21,6 +22,7 @@ from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.settings import ControllerSettings, property_name
+from ska_oso_oet.ska.control_model import HealthState
 from ska_oso_oet.ska.lrc_record import Limits
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
     OdaDataDir = device_property(dtype=str, doc="Directory of the Scheduling Blocks of the file system")
     OdaUrl = device_property(dtype=str, doc="URL of the Scheduling Blocks' PostgreSQL database")
 
+    MonitoredDevices = device_property(dtype=(str,), doc="Names of devices whose health is aggregated")
+    CriticalComponents = device_property(dtype=(str,), doc="Parts without which the health is FAILED")
+
     healthInfo = json_attribute("read_health_info", "What is wrong, by device name, as JSON")
 
     # ------------------------------------------------------------ lifecycle
@@ -66,14 +71,15 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
     def create_component(self) -> None:
         """Start the engine; a bad property is a FAULT that names it."""
         self.engine = None
+        self._health_info: dict[str, list[str]] = {self.get_name(): []}
+        self._health: ControllerHealth | None = None
         self._newest_event = self._newest_procedure = self._newest_activity = "{}"
         # Each change is told, even if its text were that of the change before.
         self.declare_events("procedures", "activities", *_NEWEST, detect=False)
         self.declare_events("lastEventSeq", "runningProcedures", "healthInfo")
         self.pending = PendingCommands()
-        engine = Engine(
-            ControllerSettings.load(self._properties()), self.pump.call, self.pump, self._announce
-        )
+        settings = ControllerSettings.load(self._properties())
+        engine = Engine(settings, self.pump.call, self.pump, self._announce)
         self.activity_tasks = ActivityTasks(engine.activities)
         engine.bus.subscribe(self.on_any_event)
         engine.bus.subscribe(self.on_procedure_event)
@@ -81,11 +87,40 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
         engine.bus.subscribe(self.activity_tasks.on_event)
         engine.start()
         self.engine = engine
+        self._settings = settings
 
     def delete_component(self) -> None:
         """Stop what runs, and the engine."""
         if self.engine is not None:
             self.engine.stop()
+
+    def start_communicating(self) -> None:
+        """Begin to supervise the health."""
+        super().start_communicating()
+        self._health = ControllerHealth(
+            self.get_name(),
+            self.running_engine,
+            self.pump,
+            self._settings.critical_components,
+            self._settings.monitored_devices,
+            self._publish_health,
+        )
+        self._health.start()
+
+    def stop_communicating(self) -> None:
+        """Supervise the health no longer: it is UNKNOWN."""
+        if self._health is not None:
+            self._health.stop()
+            self._health = None
+        self.set_health(HealthState.UNKNOWN)
+        super().stop_communicating()
+
+    def _publish_health(self, attribute: str, value: Any) -> None:
+        if attribute == "healthState":
+            self.set_health(value)
+        else:
+            self._health_info = {self.get_name(): [], **value}
+            self.pump.put("healthInfo", self.read_health_info())
 
     def _announce(self, summary: ActivitySummary) -> None:
         self.pump.call(lambda: self.on_activity(summary))
@@ -98,7 +133,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
 
     def read_health_info(self) -> str:
         """Answer what is wrong, this device first."""
-        return json.dumps({self.get_name(): []})
+        return json.dumps(self._health_info)
 
     @command(dtype_in=str, doc_in="name of a command", dtype_out=str, doc_out="JSON Schema")
     def GetCommandSchema(self, name: str) -> str:

@@ -75,7 +75,7 @@ class Engine:
         # The bus holds its listeners weakly.
         self._pool = pool
         self.bus.subscribe(pool.broadcast_to_workers)
-        self._oda = open_oda(
+        self.oda = open_oda(
             OdaSettings.from_environment(
                 os.environ,
                 backend=settings.oda_backend,
@@ -85,7 +85,7 @@ class Engine:
         )
         self._sb_dir = tempfile.TemporaryDirectory(prefix="oet-sb-")
         self.activities = ActivityService(
-            self._oda,
+            self.oda,
             self.procedures,
             self.bus.publish,
             on_activity,
@@ -106,5 +106,5 @@ class Engine:
         self.procedures.stop_all()
         self.context.stop()
         self.activities.close()
-        self._oda.close()
+        self.oda.close()
         self._sb_dir.cleanup()

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound=Model)
 LONG_STRING: Final[Any] = "DevVarLongStringArray"
 ID_DOC: Final = "STARTED and the command id, or REJECTED and the reason"
-ACTING: Final = frozenset({"CreateProcedure", "StartProcedure", "StopProcedure", "RunActivity"})
-"""Commands that change something: they are allowed while the device is ON."""
+ACTING: Final = frozenset({"CreateProcedure", "StartProcedure", "RunActivity"})
+"""Commands that set something going: they are allowed while the device is ON. A stop is always allowed."""
 
 
 def json_attribute(method: str, doc: str) -> attribute:
@@ -57,7 +57,10 @@ class ControllerInterface(SKABaseDevice):
         request: Callable[[M, str], object],
         on_abort: Callable[[str], None] | None = None,
     ) -> LongStringArray:
-        """Answer a command that acts: parse its argument, and make its request as a long running command."""
+        """Answer a command that acts: parse its argument, and make its request as a long running command.
+
+        One without `on_abort` is a stop itself, which is taken even when the device is full.
+        """
         with as_dev_failed(name):
             parsed = model.parse(argin)
         return self.pending.carry_out(self, name, partial(request, parsed), on_abort)

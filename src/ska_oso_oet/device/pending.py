@@ -40,7 +40,8 @@ class PendingCommands:
         """Begin a long running command, make its request, and answer for the Tango command.
 
         `request(command_id)` raises Rejected or NotFound when it cannot be done; the command ends when the
-        outcome of the request is told. `on_abort(command_id)` stops what was requested.
+        outcome of the request is told. `on_abort(command_id)` stops what was requested; without it the
+        request stops something itself, and is taken even when the device is full or aborting.
         """
         begun: list[LongRunningCommand] = []
 
@@ -54,7 +55,7 @@ class PendingCommands:
             if command.abort_requested:
                 abort()
 
-        return device.long_running(name, work, on_abort=abort)
+        return device.long_running(name, work, on_abort=abort, urgent=on_abort is None)
 
     def _request(self, command: LongRunningCommand, request: Callable[[str], object]) -> None:
         # Known before the request is made: its outcome may come before the request returns.

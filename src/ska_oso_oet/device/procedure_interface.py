@@ -58,7 +58,6 @@ class ProcedureInterface(ControllerInterface):
 
     is_CreateProcedure_allowed = allowed_when("CreateProcedure")
     is_StartProcedure_allowed = allowed_when("StartProcedure")
-    is_StopProcedure_allowed = allowed_when("StopProcedure")
 
     @command(dtype_in=str, doc_in="JSON: script, script_args", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def CreateProcedure(self, argin: str) -> LongStringArray:

@@ -1,0 +1,115 @@
+"""Other devices whose health counts, followed by their change events."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import tango
+
+from ska_oso_oet.health import Component
+from ska_oso_oet.ska.control_model import AdminMode, HealthState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ska_oso_oet.health import HealthSupervisor
+
+ATTRIBUTES: Final = ("healthState", "state", "adminMode", "healthInfo")
+RETRY_SECS: Final = 5.0
+_ABSENT: Final = frozenset(
+    {"API_AttrNotFound", "API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
+)
+"""Reasons of an attribute that a device does not have, or does not tell of."""
+_log = logging.getLogger(__name__)
+
+
+class MonitoredDevices:
+    """Subscribes to devices and tells a supervisor what they say; survives their restarts.
+
+    A device that cannot be subscribed to yet, as it is not registered or has never run, is tried again each
+    RETRY_SECS: nothing tells when it will be there.
+    """
+
+    def __init__(self, names: Sequence[str], supervisor: HealthSupervisor) -> None:
+        self._names = list(names)
+        self._supervisor = supervisor
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._subscriptions: list[tuple[tango.DeviceProxy, int]] = []
+        for name in self._names:
+            supervisor.expect(Component(name))
+
+    def start(self) -> None:
+        """Begin to follow the devices."""
+        if self._names:
+            self._thread = threading.Thread(target=self._run, name="monitored-devices", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End every subscription and the thread."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        with tango.EnsureOmniThread():
+            waiting = list(self._names)
+            while waiting and not self._stopping.is_set():
+                waiting = [name for name in waiting if not self._subscribe(name)]
+                if not waiting:
+                    break
+                self._stopping.wait(RETRY_SECS)
+            self._stopping.wait()
+            for proxy, number in self._subscriptions:
+                try:
+                    proxy.unsubscribe_event(number)
+                except tango.DevFailed:
+                    _log.debug("a subscription to %s had ended already", proxy.dev_name())
+
+    def _subscribe(self, name: str) -> bool:
+        try:
+            proxy = tango.DeviceProxy(name)
+            for attribute in ATTRIBUTES:
+                number = proxy.subscribe_event(
+                    attribute,
+                    tango.EventType.CHANGE_EVENT,
+                    partial(self._on_event, name, attribute),
+                    tango.EventSubMode.AsyncRead,
+                )
+                self._subscriptions.append((proxy, number))
+        except tango.DevFailed as error:
+            self._unreachable(name, error.args[0].desc)
+            return False
+        return True
+
+    def _on_event(self, name: str, attribute: str, event: tango.EventData) -> None:
+        if event.err:
+            if event.errors[0].reason not in _ABSENT:
+                self._unreachable(name, event.errors[0].desc)
+            return
+        value = event.attr_value.value
+        if attribute == "healthInfo":
+            self._supervisor.update_subsystems_healthinfo(name, value)
+        else:
+            self._supervisor.on_subsystem_event(Component(name), **_report(attribute, value))
+
+    def _unreachable(self, name: str, why: str) -> None:
+        first_line = why.strip().splitlines()[0] if why.strip() else "no reason given"
+        self._supervisor.on_subsystem_event(
+            Component(name),
+            health=HealthState.FAILED,
+            state="UNKNOWN",
+            message=f"does not answer: {first_line}",
+        )
+        self._supervisor.update_subsystems_healthinfo(name, None)
+
+
+def _report(attribute: str, value: Any) -> dict[str, Any]:
+    if attribute == "healthState":
+        return {"health": HealthState(value)}
+    if attribute == "adminMode":
+        return {"admin_mode": AdminMode(value)}
+    return {"state": str(value)}
