@@ -34,10 +34,8 @@ def engine(mid: SimulatedTelescope, tmp_path_factory: pytest.TempPathFactory) ->
         environment.setenv("TANGO_HOST", mid.tango_host)
         environment.setenv("SKA_TELESCOPE", "skamid")
         environment.setenv("OET_SCAN_ID_FILE", str(tmp_path_factory.mktemp("ids") / "scan-ids"))
-        bench = Bench(tmp_path_factory.mktemp("bench"))
-        bench.start_engine()
-        yield bench
-        bench.stop_engine()
+        with Bench(tmp_path_factory.mktemp("bench")) as bench:
+            yield bench
 
 
 @pytest.fixture
