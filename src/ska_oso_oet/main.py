@@ -17,14 +17,30 @@ def controller(argv: list[str] | None = None) -> None:
     It binds the loopback interface unless an ORB endpoint is given (`-ORBendPoint` or ORBendPoint in the
     environment).
     """
-    args = list(sys.argv if argv is None else argv)
-    os.environ.setdefault("TANGO_DS_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
-    os.environ.setdefault("TANGO_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
-    if len(args) > 1 and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
-        args += LOOPBACK
+    args = _prepared(argv)
     # Imported late: Tango reads the environment when it is loaded.
     from tango.server import run  # noqa: PLC0415
 
     from ska_oso_oet.device.controller import OETController  # noqa: PLC0415
 
-    run([OETController], args=["OETController", *args[1:]])
+    run([OETController], args=["OETController", *args])
+
+
+def rest_adapter(argv: list[str] | None = None) -> None:
+    """Run the device server OETRestAdapter; arguments and endpoint as for the controller."""
+    args = _prepared(argv)
+    from tango.server import run  # noqa: PLC0415
+
+    from ska_oso_oet.device.rest_adapter import OETRestAdapter  # noqa: PLC0415
+
+    run([OETRestAdapter], args=["OETRestAdapter", *args])
+
+
+def _prepared(argv: list[str] | None) -> list[str]:
+    """Set what Tango reads from the environment, and complete the arguments."""
+    args = list(sys.argv if argv is None else argv)[1:]
+    os.environ.setdefault("TANGO_DS_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
+    os.environ.setdefault("TANGO_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
+    if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
+        args += LOOPBACK
+    return args

@@ -1,0 +1,197 @@
+"""The resources of the HTTP API: each request becomes a call of the controller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from fastapi.exceptions import HTTPException
+from fastapi.responses import Response  # noqa: TC002 - FastAPI reads annotations
+from fastapi.routing import APIRoute
+from pydantic_core import from_json
+
+from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError, ProcedureNotFound
+from ska_oso_oet.rest.backend import StreamResponse
+from ska_oso_oet.rest.errors import AbortFailed
+from ska_oso_oet.rest.resources import (
+    AbortMessage,
+    Activity,
+    AllActivities,
+    AllProcedures,
+    Failure,
+    NewActivity,
+    NewProcedure,
+    OneActivity,
+    OneProcedure,
+    Output,
+    Procedure,
+    ProcedureUpdate,
+    answer,
+)
+from ska_oso_oet.rest.stream import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from ska_oso_oet.activity.domain import ActivitySummary
+    from ska_oso_oet.client import Stopped
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+    from ska_oso_oet.rest.backend import Backend
+
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+
+class _Request(Request):
+    async def json(self) -> Any:
+        """Read JSON as it is defined: no NaN, no lone surrogates, no endless nesting."""
+        try:
+            return from_json(await self.body(), allow_inf_nan=False)
+        except ValueError as error:
+            raise HTTPException(400, f"the body is no JSON: {error}") from None
+
+
+class _Route(APIRoute):
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            return await handler(_Request(request.scope, request.receive))
+
+        return handle
+
+
+def _described(*codes: int) -> dict[int | str, dict[str, Any]]:
+    return {code: {"model": Failure} for code in codes}
+
+
+def _procedure(request: Request, summary: ProcedureSummary) -> Procedure:
+    return Procedure.of(summary, str(request.url_for("get_procedure", number=summary.id)))
+
+
+def _activity(request: Request, summary: ActivitySummary) -> Activity:
+    return Activity.of(summary, str(request.url_for("get_activity", number=summary.id)))
+
+
+def procedure_routes(backend: Backend) -> APIRouter:
+    """Make the resources of procedures."""
+    router = APIRouter(
+        prefix="/procedures", tags=["procedures"], route_class=_Route, responses=_described(503)
+    )
+    controller, calls = backend.controller, backend.calls
+
+    @router.get("", response_model=AllProcedures)
+    async def list_procedures(request: Request) -> Response:
+        """List every live procedure and the newest finished ones, oldest first."""
+        summaries = await calls.ask(controller.list)
+        return answer(AllProcedures(procedures=[_procedure(request, summary) for summary in summaries]))
+
+    @router.post("", status_code=201, response_model=OneProcedure, responses=_described(400, 409, 413, 502))
+    async def create_procedure(request: Request, new: NewProcedure) -> Response:
+        """Load a script and call its `init`; the answer is given as soon as the procedure exists."""
+        summary = await calls.ask(controller.create, new.command())
+        procedure = _procedure(request, summary)
+        return answer(OneProcedure(procedure=procedure), 201, {"Location": procedure.uri})
+
+    @router.get("/{number}", response_model=OneProcedure, responses=_described(404))
+    async def get_procedure(request: Request, number: Id) -> Response:
+        """Describe a procedure."""
+        return answer(OneProcedure(procedure=_procedure(request, await backend.describe(number))))
+
+    @router.put(
+        "/{number}",
+        response_model=OneProcedure | AbortMessage,
+        responses=_described(400, 404, 409, 413, 502, 504),
+    )
+    async def update_procedure(request: Request, number: Id, update: ProcedureUpdate) -> Response:
+        """Start a READY procedure (state RUNNING), or stop a live one (state STOPPED).
+
+        A start is answered when it is accepted. A stop is answered when the process is gone and, with
+        `abort`, the abort script has ended.
+        """
+        if update.state == "RUNNING":
+            summary = await backend.start(number, update)
+            return answer(OneProcedure(procedure=_procedure(request, summary)))
+        stopped = await backend.stop(number, run_abort=update.abort)
+        return answer(AbortMessage(abort_message=_abort_message(number, stopped, aborted=update.abort)))
+
+    @router.get("/{number}/output", response_model=Output, responses=_described(404))
+    async def get_output(number: Id, since: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0) -> Response:
+        """Read what a procedure has written, after line `since`."""
+        try:
+            return answer(await calls.ask(controller.output, number, since))
+        except NotFound:
+            raise ProcedureNotFound(f"No information available for PID={number}") from None
+
+    return router
+
+
+def _abort_message(number: int, stopped: Stopped, *, aborted: bool) -> str:
+    message = f"Successfully stopped script with ID {number}"
+    if stopped.done:
+        # The blank at its end is part of the text that clients of the original know.
+        return f"{message} and aborted subarray activity " if aborted else message
+    if stopped.abort is None:
+        raise OetError(f"the stop of procedure {number} ended otherwise: {stopped.result.text}")
+    why = stopped.abort.get("message") or f"the abort script is {stopped.abort.get('state')}"
+    raise AbortFailed(
+        f"Successfully stopped script with ID {number}, but its subarray was not aborted: {why}"
+    )
+
+
+def activity_routes(backend: Backend) -> APIRouter:
+    """Make the resources of activities."""
+    router = APIRouter(
+        prefix="/activities", tags=["activities"], route_class=_Route, responses=_described(502, 503)
+    )
+    controller, calls = backend.controller, backend.calls
+
+    @router.get("", response_model=AllActivities)
+    async def list_activities(request: Request) -> Response:
+        """List the activities, oldest first."""
+        summaries = await calls.ask(controller.list_activities)
+        return answer(AllActivities(activities=[_activity(request, summary) for summary in summaries]))
+
+    @router.post("", status_code=201, response_model=OneActivity, responses=_described(400, 409, 413))
+    async def run_activity(request: Request, new: NewActivity) -> Response:
+        """Run an activity of a Scheduling Block; the answer is given as soon as it is accepted."""
+        summary = await calls.ask(controller.perform, new)
+        activity = _activity(request, summary)
+        return answer(OneActivity(activity=activity), 201, {"Location": activity.uri})
+
+    @router.get("/{number}", response_model=OneActivity, responses=_described(404))
+    async def get_activity(request: Request, number: Id) -> Response:
+        """Describe an activity."""
+        try:
+            summary = await calls.ask(controller.describe_activity, number)
+        except NotFound:
+            raise ActivityNotFound(f"No information available for activity ID={number}") from None
+        return answer(OneActivity(activity=_activity(request, summary)))
+
+    return router
+
+
+def stream_routes(backend: Backend) -> APIRouter:
+    """Make the stream of events."""
+    router = APIRouter(prefix="/stream", tags=["events"])
+
+    @router.get(
+        "",
+        response_class=StreamResponse,
+        responses={
+            200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+            **_described(400, 503),
+        },
+    )
+    async def stream_events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
+        """Send every event as it is published, for ever.
+
+        Each is `data:{…, "topic": …}` with `id:<epoch>:<number>`. With `Last-Event-ID`, what came after that
+        event is sent first. What the OET itself has to say has a name: `gap` (events that cannot be had any
+        more or, without an id, that this client is too slow), `epoch` (the controller was restarted),
+        `disconnected` and `reconnected`.
+        """
+        since = None if last_event_id is None else Position.parse(last_event_id)
+        backend.hub.require_events()
+        return StreamResponse(backend, since)
+
+    return router

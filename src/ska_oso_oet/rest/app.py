@@ -1,0 +1,107 @@
+"""The HTTP application: the API, the probes, the web page, and what guards them."""
+
+from __future__ import annotations
+
+from html import escape
+from http import HTTPStatus
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
+
+from ska_oso_oet import __version__
+from ska_oso_oet.rest import errors
+from ska_oso_oet.rest.api import activity_routes, procedure_routes, stream_routes
+from ska_oso_oet.rest.guards import BehindProxy, Counted, SizeLimit, TokenRequired
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from ska_oso_oet.rest.backend import Backend
+    from ska_oso_oet.rest.guards import Counter
+    from ska_oso_oet.rest.settings import RestSettings
+
+_MEDIA_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_PAGE_HEADERS: Final = {
+    # Nothing is fetched from anywhere else, and nothing that a script wrote can become part of the page.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-cache",
+}
+_DESCRIPTION: Final = """Observing scripts on demand, as REST resources.
+
+Create a procedure with POST, start it by setting its state to RUNNING, stop it by setting it to STOPPED.
+`/stream` tells everything that happens as server-sent events."""
+
+
+def create_app(backend: Backend, settings: RestSettings, token: bytes | None, counter: Counter) -> ASGIApp:
+    """Make the application; `token` is asked for below the API's prefix, None for no token."""
+    app = FastAPI(
+        title="SKA Observation Execution Tool",
+        description=_DESCRIPTION,
+        version=__version__,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    for router in (procedure_routes(backend), activity_routes(backend), stream_routes(backend)):
+        app.include_router(router, prefix=settings.api_prefix)
+    app.include_router(_probes(backend))
+    app.include_router(_page(settings.api_prefix))
+    guarded: ASGIApp = SizeLimit(app, settings.max_request_bytes)
+    if token is not None:
+        guarded = TokenRequired(guarded, settings.api_prefix, token)
+    if settings.cors_origins:
+        guarded = CORSMiddleware(
+            guarded,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            expose_headers=["Location"],
+        )
+    if settings.trusted_proxies:
+        guarded = BehindProxy(guarded, settings.trusted_proxies)
+    return Counted(guarded, counter)
+
+
+def _probes(backend: Backend) -> APIRouter:
+    router = APIRouter(tags=["probes"])
+
+    @router.get("/healthz")
+    async def alive() -> dict[str, str]:
+        """Tell that this process serves."""
+        return {"status": "ok"}
+
+    @router.get("/readyz", responses={503: {}})
+    async def ready() -> JSONResponse:
+        """Tell whether the controller can be reached."""
+        backend.hub.require_events()
+        return JSONResponse({"status": "ready"})
+
+    return router
+
+
+def _page(api_prefix: str) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    folder = resources.files("ska_oso_oet.rest") / "page"
+    index = (folder / "index.html").read_text("utf-8")
+    files = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    @router.get("/")
+    async def page(request: Request) -> Response:
+        root = request.scope.get("root_path", "")
+        text = index.replace("{{root}}", escape(root)).replace("{{api}}", escape(root + api_prefix))
+        return Response(text, headers=_PAGE_HEADERS, media_type="text/html")
+
+    @router.get("/page/{name}")
+    async def part(name: str) -> Response:
+        if Path(name).suffix not in _MEDIA_TYPES or name not in files:
+            return errors.error_response(HTTPStatus.NOT_FOUND, errors.NOT_FOUND, f"There is no {name}")
+        return Response(files[name], headers=_PAGE_HEADERS, media_type=_MEDIA_TYPES[Path(name).suffix])
+
+    return router

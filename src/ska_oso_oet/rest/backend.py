@@ -1,0 +1,122 @@
+"""What stands behind the routes: the calls that they make, and the stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
+
+from ska_oso_oet.client import Stopped
+from ska_oso_oet.client_inbox import QUIET_TIME
+from ska_oso_oet.errors import NotFound, ProcedureNotFound, Rejected, WaitTimeout
+from ska_oso_oet.procedure.commands import StopProcessCommand
+from ska_oso_oet.rest.stream import Chunk, Position, encode, follow
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive, Scope, Send
+
+    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+    from ska_oso_oet.rest.calls import Calls
+    from ska_oso_oet.rest.controller import Controller
+    from ska_oso_oet.rest.resources import ProcedureUpdate
+    from ska_oso_oet.rest.stream import EventHub
+
+KEEP_ALIVE: Final = 15
+"""Seconds between the comments that keep a silent stream open."""
+
+SEND_TIMEOUT: Final = 30.0
+"""Seconds for which a client may take nothing at all before its stream is cut."""
+
+STOP_TIMEOUT: Final = 120.0
+"""Seconds that a stop may take; the abort script has 60 s unless its property says otherwise."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """The controller as routes use it: nothing here blocks the event loop."""
+
+    controller: Controller
+    calls: Calls
+    hub: EventHub
+
+    async def replay(self, since: Position) -> list[Chunk]:
+        """Read what came after `since` from the controller's journal."""
+
+        def read() -> list[Chunk]:
+            stream = self.controller.events(since=since.seq, epoch=since.epoch)
+            try:
+                return [encode(item) for item in stream.drain()]
+            finally:
+                stream.close()
+
+        return await self.calls.ask(read)
+
+    async def describe(self, procedure_id: int) -> ProcedureSummary:
+        """Describe a procedure; ProcedureNotFound in the words of the reference."""
+        try:
+            return await self.calls.ask(self.controller.describe, procedure_id)
+        except NotFound:
+            raise ProcedureNotFound(f"No information available for PID={procedure_id}") from None
+
+    async def start(self, procedure_id: int, update: ProcedureUpdate) -> ProcedureSummary:
+        """Start a procedure, and describe it."""
+        try:
+            await self.calls.ask(self.controller.begin_start, update.start(procedure_id))
+        except Rejected:
+            await self.describe(procedure_id)  # it may not even exist
+            raise
+        return await self.describe(procedure_id)
+
+    async def stop(self, procedure_id: int, *, run_abort: bool) -> Stopped:
+        """Stop a procedure and wait until it is gone, and its subarray aborted if that was asked for."""
+        command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
+        try:
+            command_id = await self.calls.stop(self.controller.begin_stop, command)
+        except Rejected:
+            await self.describe(procedure_id)
+            raise
+        result = await self._result(command_id)
+        return Stopped(await self.describe(procedure_id), result)
+
+    async def _result(self, command_id: str) -> CommandResult:
+        """Wait for the end of a command: ask when there is news, and now and then when there is none."""
+        clock = asyncio.get_running_loop().time
+        end = clock() + STOP_TIMEOUT
+        with self.hub.news() as news:
+            while True:
+                news.clear()
+                try:
+                    return await self.calls.ask(self.controller.result, command_id)
+                except WaitTimeout:
+                    if clock() >= end:
+                        raise WaitTimeout("the stop was requested and has not ended yet") from None
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(news.wait(), QUIET_TIME)
+
+
+class StreamResponse(EventSourceResponse):
+    """A stream of events. Its reader is there before the header goes out, and gone when it ends."""
+
+    def __init__(self, backend: Backend, since: Position | None) -> None:
+        super().__init__(_nothing(), ping=KEEP_ALIVE, sep="\n", send_timeout=SEND_TIMEOUT)
+        self._backend = backend
+        self._since = since
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream."""
+        with self._backend.hub.reader() as reader, suppress(SendTimeoutError):
+            replayed = [] if self._since is None else await self._backend.replay(self._since)
+            self.body_iterator = follow(reader, self._since, replayed)
+            await super().__call__(scope, receive, send)
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""

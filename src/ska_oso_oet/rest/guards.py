@@ -1,0 +1,164 @@
+"""What every request passes before the API: who it comes from, how large it is, whether it may."""
+
+from __future__ import annotations
+
+import hmac
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, Final
+
+from starlette.datastructures import Headers, MutableHeaders
+
+from ska_oso_oet.rest.errors import error_response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ska_oso_oet.rest.settings import Network
+
+_SCHEMES: Final = {"bearer"}
+
+
+class Counter:
+    """Counts requests, and says when it has."""
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self.requests = 0
+        self._on_change = on_change
+
+    def add(self) -> None:
+        """Count one more."""
+        self.requests += 1
+        self._on_change()
+
+
+class Counted:
+    """Counts what comes in."""
+
+    def __init__(self, app: ASGIApp, counter: Counter) -> None:
+        self._app = app
+        self._counter = counter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the request and hand it on."""
+        if scope["type"] == "http":
+            self._counter.add()
+        await self._app(scope, receive, send)
+
+
+class BehindProxy:
+    """Believes X-Forwarded-Proto, -Host and -Prefix, of trusted proxies only: they become part of URIs."""
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[Network]) -> None:
+        self._app = app
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Give the request the place that the client sees."""
+        if scope["type"] == "http" and self._trusts(scope):
+            scope = self._forwarded(scope)
+        await self._app(scope, receive, send)
+
+    def _trusts(self, scope: Scope) -> bool:
+        if "*" in self._trusted:
+            return True
+        try:
+            address = ip_address((scope.get("client") or ("",))[0])
+        except ValueError:
+            return False
+        return any(network != "*" and address in network for network in self._trusted)
+
+    @staticmethod
+    def _forwarded(scope: Scope) -> Scope:
+        headers = MutableHeaders(scope=scope)
+        told = {part: _first(headers, part) for part in ("proto", "host", "prefix")}
+        scope = dict(scope)
+        if told["proto"] in {"http", "https"}:
+            scope["scheme"] = told["proto"]
+        if told["host"]:
+            headers = MutableHeaders(raw=list(headers.raw))
+            headers["host"] = told["host"]
+            scope["headers"] = headers.raw
+        if told["prefix"].startswith("/"):
+            prefix = told["prefix"].rstrip("/")
+            scope["root_path"] = prefix
+            # As ASGI wants it, the path has the prefix that the proxy took away.
+            scope["path"] = prefix + scope["path"]
+        return scope
+
+
+def _first(headers: Headers, part: str) -> str:
+    return headers.get(f"x-forwarded-{part}", "").partition(",")[0].strip()
+
+
+class TokenRequired:
+    """Lets requests below `prefix` pass only with the bearer token."""
+
+    def __init__(self, app: ASGIApp, prefix: str, token: bytes) -> None:
+        self._app = app
+        self._prefix = prefix
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, or refuse it."""
+        if scope["type"] == "http" and self._refuses(scope):
+            refusal = error_response(
+                HTTPStatus.UNAUTHORIZED,
+                "Unauthorized",
+                "a bearer token is required: Authorization: Bearer …",
+                {"WWW-Authenticate": "Bearer"},
+            )
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _refuses(self, scope: Scope) -> bool:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if not path.startswith(self._prefix):
+            return False
+        scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
+        right = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
+        return not (right and scheme.lower() in _SCHEMES)
+
+
+class SizeLimit:
+    """Refuses bodies of more than `limit` bytes, whether they say so or not."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Read the body up to the limit, and hand the request on with it."""
+        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            await self._app(scope, receive, send)
+            return
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return  # the client has gone
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > self._limit:
+                await self._refuse(scope, receive, send)
+                return
+        await self._app(scope, _replay(bytes(body), receive), send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        text = f"a request has at most {self._limit} bytes"
+        # The rest of the body is not read.
+        await error_response(status, "ContentTooLarge", text, {"Connection": "close"})(scope, receive, send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    messages: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return again

@@ -1,0 +1,357 @@
+"""OETRestAdapter: HTTP before a real controller, and the device around it."""
+
+from __future__ import annotations
+
+import json
+import queue
+import socket
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import tango
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.device.conftest import DeviceServers
+
+CONTROLLER = "ska_oso_oet.device.controller", "OETController"
+ADAPTER = "ska_oso_oet.device.rest_adapter", "OETRestAdapter"
+DEADLINE = 30.0
+ON, OFF, FAULT = tango.DevState.ON, tango.DevState.OFF, tango.DevState.FAULT
+OK, DEGRADED, FAILED = 0, 1, 2
+
+SCRIPT = """
+import time
+
+def init(subarray_id=None, sb_uri=None):
+    pass
+
+def main(scan_duration=0.0):
+    print("scanning", flush=True)
+    time.sleep(scan_duration)
+"""
+
+
+class Adapter:
+    """A running adapter, its HTTP client, and a queue of what its attributes tell."""
+
+    def __init__(self, proxy: tango.DeviceProxy, folder: Path) -> None:
+        self.proxy = proxy
+        self.folder = folder
+        self.told: queue.Queue[tuple[str, Any]] = queue.Queue()
+        for name in ("State", "healthState", "url", "streamClients", "requestCount", "controllerState"):
+            proxy.subscribe_event(name, tango.EventType.CHANGE_EVENT, self._on_event)
+
+    def _on_event(self, event: tango.EventData) -> None:
+        if not event.err:
+            self.told.put((event.attr_value.name.lower(), event.attr_value.value))
+
+    def until(self, name: str, value: object) -> None:
+        """Wait until an attribute has told a value."""
+        seen = []
+        while True:
+            try:
+                seen.append(self.told.get(timeout=DEADLINE))
+            except queue.Empty:
+                pytest.fail(f"{name} did not become {value}: {seen}")
+            if seen[-1] == (name, value):
+                return
+
+    @property
+    def client(self) -> httpx.Client:
+        return httpx.Client(base_url=self.proxy.url, timeout=DEADLINE)
+
+    def script(self, source: str = SCRIPT) -> str:
+        path = self.folder / "script.py"
+        path.write_text(source)
+        return path.as_uri()
+
+
+@pytest.fixture
+def controller(device_server: DeviceServers, tmp_path: Path) -> tango.DeviceProxy:
+    properties = {
+        "ScriptRoots": str(tmp_path),
+        "adminMode/__value": 0,
+        "EnvironmentsDir": str(tmp_path / "environments"),
+        "AbortScript": (tmp_path / "abort.py").as_uri(),
+    }
+    return device_server(*CONTROLLER, properties)
+
+
+@pytest.fixture
+def start_adapter(
+    device_server: DeviceServers, tmp_path: Path, event_channel: Callable[[tango.DeviceProxy], None]
+) -> Callable[..., Adapter]:
+    def start(controller_name: str, **properties: object) -> Adapter:
+        given = {"ControllerName": controller_name, "Port": 0, "adminMode/__value": 0, **properties}
+        proxy = device_server(*ADAPTER, given)
+        adapter = Adapter(proxy, tmp_path)
+        event_channel(proxy)
+        return adapter
+
+    return start
+
+
+@pytest.fixture
+def adapter(controller: tango.DeviceProxy, start_adapter: Callable[..., Adapter]) -> Adapter:
+    adapter = start_adapter(name_of(controller))
+    adapter.until("healthstate", OK)
+    return adapter
+
+
+def name_of(proxy: tango.DeviceProxy) -> str:
+    return f"tango://{proxy.get_dev_host()}:{proxy.get_dev_port()}/{proxy.dev_name()}#dbase=no"
+
+
+def sent_events(response: httpx.Response) -> Iterator[dict[str, str]]:
+    """Read server-sent events as the standard has them."""
+    fields: dict[str, str] = {}
+    for line in response.iter_lines():
+        if not line:
+            if fields:
+                yield fields
+            fields = {}
+        elif not line.startswith(":"):
+            name, _, value = line.partition(":")
+            fields[name] = value.removeprefix(" ")
+
+
+def created(client: httpx.Client, uri: str, **kwargs: object) -> httpx.Response:
+    body = {"script_uri": uri, "script_args": {"init": {"kwargs": kwargs}}}
+    response = client.post("/procedures", json=body)
+    assert response.status_code == 201, response.text
+    return response
+
+
+def until_state(events: Iterator[dict[str, str]], topic: str) -> dict[str, Any]:
+    for event in events:
+        data: dict[str, Any] = json.loads(event["data"])
+        if data.get("topic") == topic:
+            return data
+    pytest.fail(f"the stream ended without {topic}")
+
+
+def test_a_procedure_from_creation_to_its_end(adapter: Adapter) -> None:
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        assert stream.headers["Content-Type"].startswith("text/event-stream")
+        events = sent_events(stream)
+        response = created(client, adapter.script(), subarray_id=1, sb_uri="file:///sb.json")
+        procedure = response.json()["procedure"]
+        assert response.headers["Location"] == procedure["uri"]
+        ready = until_state(events, "procedure.lifecycle.ready")
+        assert ready["result"]["id"] == 1
+        assert ready["msg_src"] == "SESWorker"
+        shown = client.get(procedure["uri"]).json()["procedure"]
+        assert list(shown)[:5] == ["script_args", "script", "history", "state", "uri"]
+        body = {"script_args": {"run": {"kwargs": {"scan_duration": 0.01}}}, "state": "RUNNING"}
+        started = client.put(procedure["uri"], json=body)
+        assert started.status_code == 200, started.text
+        assert started.json()["procedure"]["script_args"]["run"] == {
+            "args": [],
+            "kwargs": {"scan_duration": 0.01},
+        }
+        until_state(events, "procedure.lifecycle.complete")
+        output = client.get(procedure["uri"] + "/output").json()
+        assert [line["text"] for line in output["lines"]] == ["scanning"]
+        assert [p["state"] for p in client.get("/procedures").json()["procedures"]] == ["COMPLETE"]
+
+
+def test_stop_and_abort(adapter: Adapter) -> None:
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        events = sent_events(stream)
+        (adapter.folder / "abort.py").write_text(
+            "def init(subarray_id): pass\ndef main(): print('aborted')\n"
+        )
+        for number, abort, message in (
+            (1, False, "Successfully stopped script with ID 1"),
+            (2, True, "Successfully stopped script with ID 2 and aborted subarray activity "),
+        ):
+            uri = created(client, adapter.script(), subarray_id=1).headers["Location"]
+            until_state(events, "procedure.lifecycle.ready")
+            client.put(uri, json={"state": "RUNNING", "script_args": {"run": {"args": [600]}}})
+            stopped = client.put(uri, json={"state": "STOPPED", "abort": abort})
+            assert stopped.json() == {"abort_message": message}
+            assert client.get(uri).json()["procedure"]["state"] == "STOPPED"
+            assert number == int(uri.rpartition("/")[2])
+        again = client.put(uri, json={"state": "STOPPED"})
+        assert (again.status_code, again.json()["type"]) == (409, "OET_Rejected")
+
+
+def test_a_failed_abort_is_told(adapter: Adapter) -> None:
+    with adapter.client as client:
+        uri = created(client, adapter.script()).headers["Location"]
+        stopped = client.put(uri, json={"state": "STOPPED", "abort": True})
+        assert (stopped.status_code, stopped.json()["type"]) == (502, "OET_AbortFailed")
+        assert client.get(uri).json()["procedure"]["state"] == "STOPPED"
+
+
+def test_refusals(adapter: Adapter) -> None:
+    with adapter.client as client:
+        assert client.get("/procedures/4").json() == {
+            "error": "404 Not Found",
+            "type": "ResourceNotFound",
+            "Message": "No information available for PID=4",
+        }
+        for method, path, body, status in (
+            ("GET", "/procedures/0", None, 404),
+            ("GET", f"/procedures/{2**64}", None, 404),
+            ("GET", "/procedures/x", None, 404),
+            ("GET", "/procedures/4/output", None, 404),
+            ("GET", "/activities/4", None, 404),
+            ("PUT", "/procedures/4", {"state": "RUNNING"}, 404),
+            ("PUT", "/procedures/4", {"state": "STOPPED"}, 404),
+            ("PUT", "/procedures/4", {"state": "READY"}, 400),
+            ("PUT", "/procedures/4", {}, 400),
+            ("POST", "/procedures", {"script_uri": "x.py"}, 400),
+            ("POST", "/procedures", {"script_uri": "file:///x.py", "nonsense": 1}, 400),
+            ("POST", "/procedures", {"script_uri": "file:///x.py", "script": {}}, 400),
+            ("POST", "/procedures", {}, 400),
+            ("POST", "/procedures", [], 400),
+            ("POST", "/procedures", {"script_uri": "file:///etc/passwd"}, 409),
+            ("POST", "/activities", {"activity_name": "", "sbd_id": "s"}, 400),
+            ("DELETE", "/procedures", None, 405),
+            ("GET", "/nothing", None, 404),
+        ):
+            response = client.request(method, path, json=body)
+            assert response.status_code == status, (method, path, response.text)
+            assert set(response.json()) == {"error", "type", "Message"}
+        for text in ('{"script_uri": ', '{"a": NaN}', "[" * 100_000, '"\\ud800"', ""):
+            headers = {"Content-Type": "application/json"}
+            response = client.post("/procedures", content=text, headers=headers)
+            assert response.status_code == 400, response.text
+            assert set(response.json()) == {"error", "type", "Message"}
+        large = client.post("/procedures", content=b" " * (1024 * 1024 + 1))
+        assert large.status_code == 413
+        assert client.get("/stream", headers={"Last-Event-ID": "1605017762.46912"}).status_code == 400
+
+
+def test_replay(adapter: Adapter) -> None:
+    with adapter.client as client:
+        with client.stream("GET", "/stream") as stream:
+            events = sent_events(stream)
+            created(client, adapter.script())
+            first = next(events)
+            rest = [first["id"]]
+            for event in events:
+                rest.append(event["id"])
+                if json.loads(event["data"])["topic"] == "procedure.lifecycle.ready":
+                    break
+        headers = {"Last-Event-ID": first["id"]}
+        with client.stream("GET", "/stream", headers=headers) as stream:
+            again = sent_events(stream)
+            assert [next(again)["id"] for _ in rest[1:]] == rest[1:]
+        unknown = {"Last-Event-ID": "0123abc:7"}
+        with client.stream("GET", "/stream", headers=unknown) as stream:
+            again = sent_events(stream)
+            assert next(again)["event"] == "epoch"
+            assert next(again)["id"].endswith(":1")
+
+
+def test_an_event_right_after_the_header_is_never_lost(adapter: Adapter) -> None:
+    uri = adapter.script()
+    with adapter.client as client:
+        for _ in range(20):
+            with client.stream("GET", "/stream") as stream:
+                command_id = created(client, uri).json()["procedure"]["command_id"]
+                for event in sent_events(stream):
+                    data = json.loads(event["data"])
+                    if data["topic"] == "request.procedure.create" and data["request_id"] == command_id:
+                        break
+                else:
+                    pytest.fail("the event was lost")
+
+
+def test_attributes_tell_what_happens(adapter: Adapter) -> None:
+    assert adapter.proxy.State() == ON
+    with adapter.client as client:
+        with client.stream("GET", "/stream"):
+            adapter.until("streamclients", 1)
+            assert adapter.proxy.streamClients == 1
+        client.get("/procedures")
+        adapter.until("requestcount", 2)
+    adapter.until("streamclients", 0)
+    assert adapter.proxy.controllerState == ON
+
+
+def test_off_ends_streams_and_on_serves_again(adapter: Adapter) -> None:
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        adapter.until("streamclients", 1)
+        adapter.proxy.Off()
+        assert list(sent_events(stream)) == []
+        adapter.until("state", OFF)
+        with pytest.raises(httpx.ConnectError):
+            client.get("/procedures")
+    assert adapter.proxy.url == ""
+    adapter.proxy.On()
+    adapter.until("state", ON)
+    with adapter.client as client:
+        assert client.get("/procedures").status_code == 200
+
+
+def test_a_taken_port_is_a_fault_that_a_reset_ends(
+    controller: tango.DeviceProxy, start_adapter: Callable[..., Adapter]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        adapter = start_adapter(name_of(controller), Port=port)
+        assert adapter.proxy.State() == FAULT
+        assert f"port {port} of 127.0.0.1" in adapter.proxy.Status()
+        assert adapter.proxy.healthState == FAILED
+    adapter.proxy.Reset()
+    adapter.until("healthstate", OK)
+    assert adapter.proxy.State() == ON
+    with adapter.client as client:
+        assert client.get("/procedures").json() == {"procedures": []}
+
+
+def test_a_bad_property_is_a_fault_that_names_it(start_adapter: Callable[..., Adapter]) -> None:
+    adapter = start_adapter("a/b/c", ApiPrefix="no prefix")
+    assert adapter.proxy.State() == FAULT
+    assert "property ApiPrefix" in adapter.proxy.Status()
+
+
+def test_without_a_controller(start_adapter: Callable[..., Adapter]) -> None:
+    adapter = start_adapter("tango://127.0.0.1:1/a/b/c#dbase=no")
+    adapter.until("healthstate", DEGRADED)
+    assert adapter.proxy.State() == ON
+    with adapter.client as client:
+        for method, path in (("GET", "/procedures"), ("GET", "/procedures/1"), ("GET", "/activities")):
+            response = client.request(method, path)
+            assert (response.status_code, response.json()["type"]) == (503, "OET_ControllerUnreachable")
+        assert client.get("/stream").status_code == 503
+        root = httpx.URL(adapter.proxy.url).join("/")
+        assert client.get(root.join("/healthz")).status_code == 200
+        assert client.get(root.join("/readyz")).status_code == 503
+
+
+def test_nothing_is_left_of_an_adapter(adapter: Adapter, device_server: DeviceServers) -> None:
+    url = adapter.proxy.url
+    with adapter.client as client, client.stream("GET", "/stream"):
+        adapter.until("streamclients", 1)
+        adapter.proxy.Init()
+        adapter.until("streamclients", 0)
+        assert adapter.proxy.url != url
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(url)
+    with adapter.client as client, client.stream("GET", "/stream"):
+        assert device_server.of(adapter.proxy).stop() == 0
+
+
+def test_a_token(
+    controller: tango.DeviceProxy, start_adapter: Callable[..., Adapter], tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    adapter = start_adapter(name_of(controller), TokenFile=str(token))
+    adapter.until("healthstate", OK)
+    with adapter.client as client:
+        for header in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic s3cret"}):
+            refused = client.get("/procedures", headers=header)
+            assert refused.status_code == 401
+            assert refused.headers["WWW-Authenticate"] == "Bearer"
+        headers = {"Authorization": "Bearer s3cret"}
+        assert client.get("/procedures", headers=headers).status_code == 200
+        assert client.get(httpx.URL(adapter.proxy.url).join("/healthz")).status_code == 200
