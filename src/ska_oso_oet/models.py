@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from ska_oso_oet.errors import InvalidArgument
 
@@ -32,7 +34,11 @@ class Model(BaseModel):
 
     def to_json(self) -> str:
         """Compact JSON in ASCII, fit for a Tango string."""
-        return self.model_dump_json(ensure_ascii=True)
+        try:
+            return self.model_dump_json(ensure_ascii=True)
+        except PydanticSerializationError:
+            # Half a surrogate pair, as a file name may contain: JSON has a notation for it, UTF-8 has none.
+            return json.dumps(self.to_dict(), separators=(",", ":"))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def module_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with Bench(tmp_path_factory.mktemp("bench")) as bench:
+    with Bench(tmp_path_factory.mktemp("bench"), spares=0) as bench:
         yield bench
 
 
 @pytest.fixture
 def bench(module_bench: Bench, tmp_path: Path, leak_guard: None) -> Iterator[Bench]:
-    """An engine that the tests of a module share; each test's procedures end with it."""
+    """An engine that the tests of a module share; each test's procedures end with it.
+
+    It keeps no spare workers, as these would come and go between the tests.
+    """
     module_bench.folder = tmp_path
     yield module_bench
     module_bench.stop_all()

@@ -53,13 +53,18 @@ def nothing_pushed(name: str, value: object) -> None:
 
 
 class Bench:
-    """Creates, starts and stops procedures, and waits for their states and events with a deadline."""
+    """Creates, starts and stops procedures, and waits for their states and events with a deadline.
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    With `spares` it keeps that many workers ready that have nothing to do yet (None: as many as usual).
+    """
+
+    def __init__(self, folder: Path, spares: int | None = None, **settings: Any) -> None:
         self.folder = folder
         self.pump = EventPump(nothing_pushed, retry_on=OSError)
         given = {"script_roots": "/", "embedded_scripts": "allowed", "environments_dir": folder, **settings}
         self.engine = Engine(ControllerSettings.load(given), self.pump.call, self.pump, lambda _: None)
+        if spares is not None:
+            self.engine._pool.SPARES = spares
         self.procedures = self.engine.procedures
         self.journal = self.engine.journal
         self._changed = threading.Condition()

@@ -30,7 +30,7 @@ STUBBORN = """
 
 @pytest.fixture(scope="module")
 def module_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with Bench(tmp_path_factory.mktemp("bench"), stop_grace_period=0.3) as bench:
+    with Bench(tmp_path_factory.mktemp("bench"), spares=0, stop_grace_period=0.3) as bench:
         yield bench
 
 

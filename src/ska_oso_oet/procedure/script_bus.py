@@ -50,15 +50,15 @@ class ScriptBus:
         pub.addNotificationHandler(self._interest)
         pub.setNotificationFlags(subscribe=True, unsubscribe=True)
 
-    def republish(self, topic: Topic = pub.AUTO_TOPIC, **kwargs: Any) -> None:
+    def republish(self, published_topic_: Topic = pub.AUTO_TOPIC, **kwargs: Any) -> None:
         """Send an event that was published here to the controller (a listener of all topics).
 
         An event that is not JSON, or on a topic of the controller's own, is named in the log and goes no
-        further; the script goes on.
+        further; the script goes on. The first parameter has a name that no event's data will have.
         """
-        if getattr(self._delivering, "now", False):
-            return
-        name = topic.getName()
+        name = published_topic_.getName()
+        if getattr(self._delivering, "event", None) == (name, kwargs):
+            return  # the controller has it; what a listener publishes in reply is new
         if is_reserved(name):
             _log.error("an event on %s was not sent: that topic is the controller's", name)
             return
@@ -69,14 +69,14 @@ class ScriptBus:
 
     def deliver(self, topic: str, data: dict[str, Any]) -> None:
         """Publish here an event that comes from the controller."""
-        self._delivering.now = True
+        self._delivering.event = (topic, data)
         try:
             pub.sendMessage(topic, **data)
         except Exception:  # noqa: BLE001 - the boundary between the bus and the script's listeners
             # One failed, or the data does not fit the topic as the script defined it.
             _log.exception("an event on %s could not be delivered to this script", topic)
         finally:
-            self._delivering.now = False
+            self._delivering.event = None
 
 
 class _Interest(INotificationHandler):  # type: ignore[misc]
