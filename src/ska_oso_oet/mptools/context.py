@@ -163,6 +163,7 @@ class MainContext:
 
     def _launch(self, proc: ChildProc, request: bytes) -> None:
         self._procs[proc.number] = proc
+        proc.exited.add_done_callback(lambda _: self._procs.pop(proc.number, None))
         if self._closed:
             self._end(proc.number, error="the engine has stopped")
         elif self._fork_server is None:
@@ -181,11 +182,8 @@ class MainContext:
     def _end(
         self, number: int, code: int | None = None, signum: int | None = None, error: str | None = None
     ) -> None:
-        self._procs[number].on_gone(code, signum, error)
-        self._forget_gone()
-
-    def _forget_gone(self) -> None:
-        self._procs = {number: proc for number, proc in self._procs.items() if proc.alive}
+        if (proc := self._procs.get(number)) is not None:
+            proc.on_gone(code, signum, error)
 
     async def _start_fork_server(self) -> None:
         self._new_fork_server()
@@ -225,10 +223,9 @@ class MainContext:
         self._fork_server = None
         _log.error("the fork server died after %.1f s; a new one is started", lived)
         waiting = {proc.number for proc, _ in self._waiting}
-        for proc in self._procs.values():
+        for proc in list(self._procs.values()):
             if proc.number not in waiting:
                 proc.watch_without_fork_server()
-        self._forget_gone()
         # One that dies young would be restarted in a busy loop.
         pause = _RESTART_PAUSE_SECS if lived < _SHORT_LIFE_SECS else 0.0
         self._loop.call_later(pause, self._new_fork_server)
