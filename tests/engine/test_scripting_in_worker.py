@@ -34,7 +34,7 @@ def engine(mid: SimulatedTelescope, tmp_path_factory: pytest.TempPathFactory) ->
         environment.setenv("TANGO_HOST", mid.tango_host)
         environment.setenv("SKA_TELESCOPE", "skamid")
         environment.setenv("OET_SCAN_ID_FILE", str(tmp_path_factory.mktemp("ids") / "scan-ids"))
-        with Bench(tmp_path_factory.mktemp("bench")) as bench:
+        with Bench(tmp_path_factory.mktemp("bench"), spares=0) as bench:
             yield bench
 
 
