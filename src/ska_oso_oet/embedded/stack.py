@@ -88,10 +88,11 @@ def up(
 ) -> int:
     """Run the embedded stack until SIGINT, SIGTERM or SIGHUP; return the exit code for the shell.
 
-    `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database and the logs; by
-    default it is the platform's directory for a user's data. `device_files` (dsconfig format) are
-    the devices to register; by default those of the installation. Prints one line on stdout, when
-    the devices answer: `ready TANGO_HOST=127.0.0.1:<port>`. Call it in the main thread of a process
+    `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database, the logs and,
+    unless the environment names another store, the Scheduling Blocks; by default it is the platform's
+    directory for a user's data. `device_files` (dsconfig format) are the devices to register; by
+    default those of the installation. Prints one line on stdout, when the devices answer:
+    `ready TANGO_HOST=127.0.0.1:<port>`. Call it in the main thread of a process
     that has no other threads.
     """
     directory = (data_dir or user_data_path("ska-oso-oet")).expanduser().absolute()
@@ -238,6 +239,8 @@ class _Stack:
         """Describe this stack to its servers."""
         return {
             **TRUSTING,
+            # Scheduling Blocks are this stack's own, unless the user's environment names a store.
+            "ODA_DATA_DIR": str(self._data_dir / "oda"),
             **os.environ,
             STACK_MARK: str(self._data_dir),
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
