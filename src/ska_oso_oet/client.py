@@ -16,38 +16,23 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
 from ska_oso_oet.client_events import EventStream
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client_link import TangoLink
 from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
-from ska_oso_oet.client_waiting import (
-    describe_procedure,
-    read_procedure,
-    same_procedure,
-    wait_for_command,
-    wait_for_procedure,
-)
-from ska_oso_oet.errors import (
-    ActivityNotFound,
-    NotFound,
-    ProcedureNotFound,
-    Rejected,
-)
-from ska_oso_oet.procedure.commands import (
-    PrepareProcessCommand,
-    StopProcessCommand,
-)
-from ska_oso_oet.procedure.domain import (
-    ExecutableScript,
-    ProcedureInput,
-    ProcedureState,
-    ProcedureSummary,
-)
+from ska_oso_oet.client_waiting import ACTIVITIES, PROCEDURES, wait_for_command
+from ska_oso_oet.errors import ActivityNotFound, ProcedureNotFound, Rejected
+from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
+from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
+    from typing import Unpack
 
+    from ska_oso_oet.client_requests import ActivityOptions
     from ska_oso_oet.client_waiting import CommandResult
     from ska_oso_oet.models import Model
 
@@ -186,25 +171,30 @@ class OETClient:
         Raises WaitTimeout after `timeout` seconds, ProcedureNotFound when the controller was restarted
         meanwhile, and ControllerUnreachable when it stays away for 30 s.
         """
-        return wait_for_procedure(self._link, procedure_id, states, Deadline.of(timeout))
+        return PROCEDURES.wait(self._link, procedure_id, states, Deadline.of(timeout))
 
     def list(self) -> Sequence[ProcedureSummary]:
         """List every live procedure and the newest finished ones, oldest first."""
         document = json.loads(self._link.read("procedures"))
-        return sorted(map(read_procedure, document["procedures"]), key=lambda item: item.id)
+        return sorted(map(PROCEDURES.read, document["procedures"]), key=lambda item: item.id)
 
     def describe(self, procedure_id: int = 0) -> ProcedureSummary:
         """Describe a procedure; 0 is the newest one."""
-        return describe_procedure(self._link, procedure_id)
+        return PROCEDURES.describe(self._link, procedure_id)
 
     def refresh(self, known: ProcedureSummary) -> ProcedureSummary:
         """Describe a procedure again; ProcedureNotFound also when its number means another one by now."""
-        return same_procedure(self._link, known)
+        return PROCEDURES.refresh(self._link, known)
 
     def output(self, procedure_id: int, since: int = 0) -> dict[str, Any]:
-        """Read what the procedure's process has written, from line `since` on, as GetOutput answers it."""
-        query = json.dumps({"procedure_id": procedure_id, "since": since})
-        return _document(self._link.command("GetOutput", query))
+        """Read what a procedure has written after line `since`, as GetOutput answers it.
+
+        `{"procedure_id", "last_line", "dropped", "lines": [{"line", "time", "stream", "text", "level"}, …]}`:
+        `dropped` counts the lines after `since` that are no longer kept; only lines of the log have a level.
+        """
+        query = OutputQuery.parse({"procedure_id": procedure_id, "since": since})
+        answer: dict[str, Any] = json.loads(self._link.command("GetOutput", query.to_json()))
+        return answer
 
     def events(
         self, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
@@ -213,38 +203,46 @@ class OETClient:
         return EventStream(self._link, topics, since, epoch)
 
     # ---------------------------------------------------------------- activities
-    def run_activity(self, activity_name: str, sbd_id: str, **request: Any) -> dict[str, Any]:
-        """Run an activity of a Scheduling Block; returns the ActivitySummary when it is accepted.
+    def run_activity(
+        self, activity_name: str, sbd_id: str, **options: Unpack[ActivityOptions]
+    ) -> ActivitySummary:
+        """Run an activity of a Scheduling Block; returns when the request is accepted.
 
-        `request` may have prepare_only, create_env and script_args, as in RunActivity's JSON.
+        `options` may be sbd_version (the newest by default), prepare_only, create_env and script_args:
+        keyword arguments by function, `{"init": {"kwargs": {…}}, "main": {"kwargs": {…}}}`. Whether the
+        Scheduling Block has such an activity is found out later: if not, the activity is FAILED.
         """
-        document = {"activity_name": activity_name, "sbd_id": sbd_id, **request}
-        command_id = self._submit("RunActivity", document)
+        request = ActivityCommand.parse({"activity_name": activity_name, "sbd_id": sbd_id, **options})
+        command_id = self._submit("RunActivity", request)
         for activity in self.list_activities():
-            if activity["command_id"] == command_id:
+            if activity.command_id == command_id:
                 return activity
         raise ActivityNotFound(f"the activity of command {command_id} has already left the history")
 
-    def list_activities(self) -> Sequence[dict[str, Any]]:
-        """List the ActivitySummary of every activity that is known, oldest first."""
-        activities: Iterable[dict[str, Any]] = json.loads(self._link.read("activities"))["activities"]
-        return sorted(activities, key=lambda item: int(item["id"]))
+    def wait_activity(
+        self,
+        activity_id: int,
+        states: Collection[ActivityState] = (),
+        timeout: float | Deadline | None = None,
+    ) -> ActivitySummary:
+        """Wait until an activity has entered one of `states`, or has ended; raises as `wait` does."""
+        return ACTIVITIES.wait(self._link, activity_id, states, Deadline.of(timeout))
 
-    def describe_activity(self, activity_id: int = 0) -> dict[str, Any]:
+    def list_activities(self) -> Sequence[ActivitySummary]:
+        """List every live activity and the newest finished ones, oldest first."""
+        document = json.loads(self._link.read("activities"))
+        return sorted(map(ACTIVITIES.read, document["activities"]), key=lambda item: item.id)
+
+    def describe_activity(self, activity_id: int = 0) -> ActivitySummary:
         """Describe an activity; 0 is the newest one."""
-        try:
-            return _document(self._link.command("DescribeActivity", activity_id))
-        except NotFound as error:
-            raise ActivityNotFound(str(error)) from None
+        return ACTIVITIES.describe(self._link, activity_id)
 
-    def _submit(self, command: str, argument: Model | dict[str, Any]) -> str:
-        text = json.dumps(argument) if isinstance(argument, dict) else argument.to_json()
-        [[code], [answer]] = self._link.command(command, text)
+    def refresh_activity(self, known: ActivitySummary) -> ActivitySummary:
+        """Describe an activity again; ActivityNotFound also when its number means another one by now."""
+        return ACTIVITIES.refresh(self._link, known)
+
+    def _submit(self, command: str, argument: Model) -> str:
+        [[code], [answer]] = self._link.command(command, argument.to_json())
         if int(code) not in {ResultCode.STARTED, ResultCode.QUEUED}:
             raise Rejected(str(answer))
         return str(answer)
-
-
-def _document(text: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(text)
-    return document

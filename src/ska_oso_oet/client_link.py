@@ -22,7 +22,7 @@ _REASONS: Final[dict[str, type[OetError]]] = {
     "API_CommandNotAllowed": Rejected,
     "API_WrongDeviceNameSyntax": InvalidArgument,
 }
-_KEPT: Final = frozenset({"procedureChanged", "lrcFinished"})
+_KEPT: Final = frozenset({"procedureChanged", "activityChanged", "lrcFinished"})
 """Attributes that stay subscribed from the first wait on, so that the next one hears at once."""
 
 _UNREACHABLE: Final = (tango.ConnectionFailed, tango.CommunicationFailed)

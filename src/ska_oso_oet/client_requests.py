@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from ska_oso_oet.errors import InvalidArgument, NotReady, Rejected
 from ska_oso_oet.procedure.commands import MainArgs, PrepareProcessCommand, StartProcessCommand
@@ -16,9 +16,18 @@ from ska_oso_oet.procedure.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ska_oso_oet.procedure.domain import ProcedureSummary
+
+
+class ActivityOptions(TypedDict, total=False):
+    """What may be said beside the name of an activity and its Scheduling Block; see ActivityCommand."""
+
+    sbd_version: int | None
+    prepare_only: bool
+    create_env: bool
+    script_args: Mapping[str, Any]
 
 
 def as_command(

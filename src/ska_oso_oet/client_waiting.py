@@ -1,87 +1,132 @@
-"""Waiting for a procedure or a long running command: by change events, with a question as the safety net."""
+"""Waiting for procedures, activities and long running commands: by change events, and by asking."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox, Patience
-from ska_oso_oet.errors import InvalidArgument, NotFound, OetError, ProcedureNotFound
+from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, NotFound, OetError, ProcedureNotFound
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from ska_oso_oet.client_inbox import Link
 
-
-def read_procedure(document: str | dict[str, Any]) -> ProcedureSummary:
-    """Read what the controller says of a procedure; not to be confused with an argument of the user."""
-    try:
-        return ProcedureSummary.parse(document)
-    except InvalidArgument as error:
-        raise OetError(f"the controller speaks another version of this interface: {error}") from None
+State = ProcedureState | ActivityState
 
 
-def describe_procedure(link: Link, procedure_id: int) -> ProcedureSummary:
-    """Ask the controller about a procedure; 0 is the newest one."""
-    try:
-        return read_procedure(link.command("DescribeProcedure", procedure_id))
-    except NotFound as error:
-        raise ProcedureNotFound(str(error)) from None
+class Summary(Protocol):
+    """What is known of a procedure or an activity at one moment."""
+
+    @property
+    def id(self) -> int:
+        """Its number."""
+
+    @property
+    def state(self) -> State:
+        """Where it stands."""
+
+    @property
+    def created_at(self) -> float:
+        """When it was requested: tells it from one with its number in another life of the controller."""
 
 
-def same_procedure(link: Link, known: ProcedureSummary) -> ProcedureSummary:
-    """Ask again about a procedure; raise ProcedureNotFound if it is gone and its number means another."""
-    gone = (
-        f"procedure {known.id} was {known.state} and is no longer known: "
-        "the controller was restarted, or the procedure has left its history"
-    )
-    try:
-        fresh = describe_procedure(link, known.id)
-    except ProcedureNotFound:
-        raise ProcedureNotFound(gone) from None
-    if fresh.created_at != known.created_at:
-        raise ProcedureNotFound(gone)
-    return fresh
+S = TypeVar("S", bound=Summary)
 
 
-def wait_for_procedure(
-    link: Link, procedure_id: int, states: Collection[ProcedureState], deadline: Deadline
-) -> ProcedureSummary:
-    """Wait until a procedure has entered one of `states`, or has ended.
+@dataclass(frozen=True)
+class Kind(Generic[S]):
+    """Procedures, or activities: how the controller tells of them. `word` is a key of its JSON too."""
 
-    Subscribes first and reads then, so that nothing can happen in between.
-    """
-    with Inbox(link, "procedureChanged") as inbox:
-        known = describe_procedure(link, procedure_id)
-        patience = Patience()
-        connected = False
-        while not has_entered(known, states):
-            deadline.check(f"procedure {procedure_id} is still {known.state}")
-            text = inbox.get(deadline.at_most(QUIET_TIME))
-            news = _news(text, known) if connected else None
-            if news is None and (text is None or not connected):
-                # The first value after a (re)connection says nothing of what happened before it.
-                news = patience.ask(lambda: same_procedure(link, known))  # noqa: B023 - called at once
-            connected = text is not None
-            known = news or known
-        return known
+    word: str
+    command: str
+    attribute: str
+    parse: Callable[[str | dict[str, Any]], S]
+    missing: type[NotFound]
+    history: Callable[[S], Iterable[tuple[State, float]]]
+
+    def read(self, document: str | dict[str, Any]) -> S:
+        """Read what the controller says; not to be confused with an argument of the user."""
+        try:
+            return self.parse(document)
+        except InvalidArgument as error:
+            raise OetError(f"the controller speaks another version of this interface: {error}") from None
+
+    def describe(self, link: Link, number: int) -> S:
+        """Ask the controller; 0 is the newest one."""
+        try:
+            return self.read(link.command(self.command, number))
+        except NotFound as error:
+            raise self.missing(str(error)) from None
+
+    def refresh(self, link: Link, known: S) -> S:
+        """Ask again; raise NotFound of this kind if it is gone and its number means another."""
+        gone = (
+            f"{self.word} {known.id} was {known.state} and is no longer known: "
+            f"the controller was restarted, or the {self.word} has left its history"
+        )
+        try:
+            fresh = self.describe(link, known.id)
+        except NotFound:
+            raise self.missing(gone) from None
+        if fresh.created_at != known.created_at:
+            raise self.missing(gone)
+        return fresh
+
+    def has_entered(self, known: S, states: Collection[State]) -> bool:
+        """Say whether it is, or was, in one of `states`, or can no longer get there."""
+        return known.state.final or any(state in states for state, _ in self.history(known))
+
+    def wait(self, link: Link, number: int, states: Collection[State], deadline: Deadline) -> S:
+        """Wait until it has entered one of `states`, or has ended.
+
+        Subscribes first and reads then, so that nothing can happen in between.
+        """
+        with Inbox(link, self.attribute) as inbox:
+            known = self.describe(link, number)
+            patience = Patience()
+            connected = False
+            while not self.has_entered(known, states):
+                deadline.check(f"{self.word} {known.id} is still {known.state}")
+                text = inbox.get(deadline.at_most(QUIET_TIME))
+                news = self._news(text, known) if connected else None
+                if news is None and (text is None or not connected):
+                    # The first value after a (re)connection says nothing of what happened before it.
+                    news = patience.ask(lambda: self.refresh(link, known))  # noqa: B023 - called at once
+                connected = text is not None
+                known = news or known
+            return known
+
+    def _news(self, text: str | None, known: S) -> S | None:
+        document = (json.loads(text) if text else None) or {}
+        content = document.get(self.word) or {}
+        if content.get("id") != known.id:
+            return None
+        news = self.read(content)
+        return news if news.created_at == known.created_at else None
 
 
-def has_entered(known: ProcedureSummary, states: Collection[ProcedureState]) -> bool:
-    """Say whether a procedure is, or was, in one of `states`, or can no longer get there."""
-    return known.state.final or any(state in states for state, _ in known.history.process_states)
-
-
-def _news(text: str | None, known: ProcedureSummary) -> ProcedureSummary | None:
-    document = (json.loads(text) if text else None) or {}
-    procedure = document.get("procedure") or {}
-    if procedure.get("id") != known.id:
-        return None
-    news = read_procedure(procedure)
-    return news if news.created_at == known.created_at else None
+PROCEDURES: Final = Kind[ProcedureSummary](
+    "procedure",
+    "DescribeProcedure",
+    "procedureChanged",
+    ProcedureSummary.parse,
+    ProcedureNotFound,
+    lambda known: known.history.process_states,
+)
+ACTIVITIES: Final = Kind[ActivitySummary](
+    "activity",
+    "DescribeActivity",
+    "activityChanged",
+    ActivitySummary.parse,
+    ActivityNotFound,
+    lambda known: known.activity_states,
+)
 
 
 class CommandResult(NamedTuple):

@@ -7,11 +7,14 @@ import json
 import pytest
 
 from ska_oso_oet import errors
+from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
-from ska_oso_oet.cli.following import concerns, may_concern, show
+from ska_oso_oet.cli.event_lines import Subject, event_lines, output_line
 from ska_oso_oet.cli.output import visible
 from ska_oso_oet.client_events import Event
+from ska_oso_oet.oda import OdaUnavailable
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.output import Line
 
 SUMMARY = ProcedureSummary.parse(
     {
@@ -45,6 +48,7 @@ SUMMARY = ProcedureSummary.parse(
         (errors.NotReady, 3),
         (errors.WaitTimeout, 5),
         (errors.ControllerUnreachable, 6),
+        (OdaUnavailable, 6),
         (errors.OetError, 70),
     ],
 )
@@ -114,23 +118,98 @@ def _event(topic: str, source: object, data: object) -> Event:
     ],
 )
 def test_following_shows_what_concerns_the_procedure(event: Event, *, ours: bool, shown: bool) -> None:
-    assert concerns(event, 2) is ours
-    assert may_concern(event, 2) is shown
+    assert Subject(2).concerned_by(event) is ours
+    assert Subject(2).may_be_concerned_by(event) is shown
 
 
-def test_following_prints_a_line_for_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
-    show(_event("procedure.lifecycle.statechange", "2", {"new_state": "READY"}), 2)
-    show(_event("procedure.lifecycle.ready", "x", {"result": {"id": 2}}), 2)
-    show(_event("procedure.output", "x", {"procedure_id": 2, "lines": [{"text": "one"}, {"text": "two"}]}), 2)
-    show(_event("procedure.progress", "2", {"progress": 40, "message": "scan 2"}), 2)
-    show(_event("scan.lifecycle.start", "2", {"scan_id": 1}), 2)
-    assert capsys.readouterr().out.splitlines() == [
+def _activity_event(activity_id: int, procedure_id: int | None) -> Event:
+    change = {"new_state": "RUNNING", "result": {"id": activity_id, "procedure_id": procedure_id}}
+    return _event("activity.lifecycle.statechange", "ActivityService", change)
+
+
+def test_following_an_activity_finds_its_procedure() -> None:
+    subject = Subject(None, activity_id=2, command_id="c")
+    theirs = Event("e", 1, 1.0, "procedure.lifecycle.statechange", "8", "d", {"new_state": "CREATING"})
+    ours = Event("e", 2, 1.0, "procedure.lifecycle.statechange", "9", "c", {"new_state": "CREATING"})
+    for event in (theirs, ours):
+        subject.note(event)
+    assert subject.procedure_id == 9
+    assert [subject.may_be_concerned_by(event) for event in (theirs, ours)] == [False, True]
+    assert subject.is_moved_by(_activity_event(2, 9))
+    assert not subject.is_moved_by(_activity_event(3, 8))
+    assert not subject.is_moved_by(ours)
+
+
+def test_an_activity_is_not_mistaken_for_the_procedure_with_its_number() -> None:
+    assert not Subject(2).may_be_concerned_by(_activity_event(2, 1))
+    assert not Subject(2).is_moved_by(_activity_event(2, 1))
+
+
+def test_following_has_a_line_for_each_thing() -> None:
+    events = [
+        _event("procedure.lifecycle.statechange", "2", {"new_state": "READY"}),
+        _event("procedure.lifecycle.ready", "x", {"result": {"id": 2}}),
+        _activity_event(1, 2),
+        _event("procedure.progress", "2", {"progress": 40, "message": "scan 2"}),
+        _event("scan.lifecycle.start", "2", {"scan_id": 1}),
+    ]
+    assert [line for event in events for line in event_lines(event)] == [
         "10:29:38.250 state READY",
-        "10:29:38.250 | one",
-        "10:29:38.250 | two",
+        "10:29:38.250 activity RUNNING",
         "10:29:38.250 progress 40 % scan 2",
         '10:29:38.250 scan.lifecycle.start 2: {"scan_id": 1}',
     ]
+
+
+def test_a_line_of_output_says_when_and_where_from() -> None:
+    assert output_line(Line(1, 1601461778.25, "stderr", "oh")) == "10:29:38.250 stderr  | oh"
+    assert output_line(Line(2, 1601461778.25, "log", "no", "WARNING")) == "10:29:38.250 WARNING | no"
+
+
+def _activity(**changes: object) -> ActivitySummary:
+    states: list[tuple[str, float]] = [("REQUESTED", 1601461778.5), ("FAILED", 1601461779.605270)]
+    return ActivitySummary.parse(
+        {
+            "id": 1,
+            "command_id": "c",
+            "procedure_id": None,
+            "sbd_id": "sbd-123",
+            "sbd_version": 3,
+            "sbi_id": "sbi-9",
+            "activity_name": "allocate",
+            "prepare_only": False,
+            "script_args": {"init": {"kwargs": {"foo": "bar"}}},
+            "activity_states": states,
+            "state": "FAILED",
+            "message": "the ODA has no SBDefinition sbd-123",
+        }
+        | changes
+    )
+
+
+def test_list_of_activities_has_the_known_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_activities([_activity(procedure_id=4)])
+    header, _, row, *_ = capsys.readouterr().out.splitlines()
+    names = ("ID", "Activity", "SB ID", "Creation Time", "Procedure ID", "State")
+    assert " ".join(header.split()) == " ".join(names)
+    assert row.split() == ["1", "allocate", "sbd-123", "2020-09-30", "10:29:38", "4", "FAILED"]
+
+
+def test_describe_of_an_activity_shows_the_reason_the_version_and_the_instance(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tables.print_activity(_activity(), "tango://h:1/a/b/c")
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    for line in (
+        "1 allocate sbd-123 FAILED",
+        "SB Version SB Instance Prepare Only",
+        "3 sbi-9 False",
+        "tango://h:1/a/b/c/activities",
+        "2020-09-30 10:29:39.605270 FAILED",
+        "init [] {'foo': 'bar'}",
+        "Ended: the ODA has no SBDefinition sbd-123",
+    ):
+        assert line in lines
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState
 from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_waiting import CommandResult, read_procedure, wait_for_command, wait_for_procedure
+from ska_oso_oet.client_waiting import ACTIVITIES, PROCEDURES, CommandResult, wait_for_command
 from ska_oso_oet.errors import (
+    ActivityNotFound,
     ControllerUnreachable,
     InvalidArgument,
     NotFound,
@@ -81,7 +83,7 @@ TO_READY = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY)
 
 def wait(link: FakeLink, *states: ProcedureState, timeout: float = 10) -> ProcedureState:
     try:
-        return wait_for_procedure(link, 3, states, Deadline(timeout)).state
+        return PROCEDURES.wait(link, 3, states, Deadline(timeout)).state
     finally:
         assert link.listeners == []
 
@@ -138,7 +140,7 @@ def test_events_of_others_do_not_matter() -> None:
 
 def test_an_answer_that_is_not_understood_is_no_fault_of_the_user() -> None:
     with pytest.raises(OetError, match="another version") as caught:
-        read_procedure('{"id": 3, "new": "key"}')
+        PROCEDURES.read('{"id": 3, "new": "key"}')
     assert not isinstance(caught.value, InvalidArgument)
 
 
@@ -177,6 +179,54 @@ def test_a_controller_may_be_away_for_a_while() -> None:
     link.script = [go_and_return]
     with pytest.raises(WaitTimeout):
         wait(link, timeout=0.05)
+
+
+class ActivityLink(FakeLink):
+    """A controller with one activity."""
+
+    def __init__(self, *script: Callable[[], None]) -> None:
+        super().__init__(*script)
+        command = ActivityCommand(activity_name="allocate", sbd_id="sbd-1")
+        self.activity: Activity | None = Activity(3, command, 1.0)
+
+    def command(self, name: str, argument: Any = None) -> Any:
+        assert (name, argument) == ("DescribeActivity", 3)
+        if self.activity is None:
+            raise NotFound("no activity 3")
+        answer = self.activity.summary().to_json()
+        if self.script:
+            self.script.pop(0)()
+        return answer
+
+    def enter(self, *states: ActivityState) -> None:
+        assert self.activity is not None
+        for state in states:
+            self.activity.advance(state, 2.0)
+            for deliver in self.listeners:
+                deliver(json.dumps({"activity": self.activity.summary().to_dict()}))
+
+    def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
+        assert attribute == "activityChanged"
+        return super().subscribe("procedureChanged", deliver)
+
+
+def test_an_activity_is_waited_for_by_its_events() -> None:
+    a = ActivityState
+    link = ActivityLink(lambda: link.enter(a.PREPARED, a.RUNNING))
+    assert ACTIVITIES.wait(link, 3, {a.PREPARED}, Deadline(10)).state in {a.PREPARED, a.RUNNING}
+    link.script = [lambda: link.enter(a.FAILED)]
+    assert ACTIVITIES.wait(link, 3, {a.COMPLETE}, Deadline(10)).state is a.FAILED
+    assert link.listeners == []
+
+
+def test_an_activity_of_another_life_of_the_controller_is_not_waited_for() -> None:
+    def restart() -> None:
+        link.activity = None
+        link.listeners[0](None)
+
+    link = ActivityLink(restart)
+    with pytest.raises(ActivityNotFound, match="activity 3 was REQUESTED and is no longer known"):
+        ACTIVITIES.wait(link, 3, (), Deadline(10))
 
 
 def _finished(uid: str, result: list[Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,10 +13,10 @@ from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.procedure import Flag
 from ska_oso_oet.cli.session import Session, with_session
-from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from ska_oso_oet.activity.domain import ActivitySummary
 
 app = typer.Typer(no_args_is_help=True, help="Run the activities of Scheduling Blocks.")
 
@@ -29,6 +30,12 @@ def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters 
     *,
     activity_name: Annotated[str, typer.Argument(metavar="ACTIVITY")],
     sbd_id: Annotated[str, typer.Argument(metavar="SBD_ID")],
+    sbd_version: Annotated[
+        int | None,
+        typer.Option(
+            "--sbd_version", "--sbd-version", min=1, help="Of the Scheduling Block; else its newest."
+        ),
+    ] = None,
     script_args: Annotated[
         str,
         typer.Option(
@@ -47,21 +54,27 @@ def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters 
     ] = Flag.FALSE,
     listen: Annotated[Flag, typer.Option("--listen", case_sensitive=False, help="Follow it.")] = Flag.TRUE,
 ) -> ExitCode:
-    """Run an activity of a Scheduling Block, and follow its procedure to its end."""
-    request = {
-        "prepare_only": prepare_only is Flag.TRUE,
-        "create_env": create_env is Flag.TRUE,
-        "script_args": _script_args(script_args),
-    }
-    follower = Follower(session) if listen is Flag.TRUE and prepare_only is Flag.FALSE else None
-    activity = session.client.run_activity(activity_name, sbd_id, **request)
-    session.procedure_id = activity["procedure_id"]
-    session.interrupted = f"no longer following; activity {activity['id']} goes on"
-    if follower is not None and session.procedure_id is not None:
+    """Run an activity of a Scheduling Block, and follow it to its end, or until it is prepared."""
+    arguments = _script_args(script_args)
+    follower = Follower(session) if listen is Flag.TRUE else None
+    session.interrupted = "interrupted while the activity was being requested (oet activity list)"
+    activity = session.client.run_activity(
+        activity_name,
+        sbd_id,
+        sbd_version=sbd_version,
+        prepare_only=prepare_only is Flag.TRUE,
+        create_env=create_env is Flag.TRUE,
+        script_args=arguments,
+    )
+    session.activity_id, session.procedure_id = activity.id, activity.procedure_id
+    session.interrupted = (
+        f"no longer following; activity {activity.id} goes on (oet activity describe --aid={activity.id} "
+        "names its procedure, and oet procedure stop ends that)"
+    )
+    if follower is not None:
         if not session.json:
             tables.print_activities([activity])
-        follower.until(session.client.describe(session.procedure_id))
-        activity = session.client.describe_activity(activity["id"])
+        activity = follower.until_done(activity)
     return _report(session, activity)
 
 
@@ -100,9 +113,14 @@ def _script_args(text: str) -> dict[str, Any]:
     return document
 
 
-def _report(session: Session, activity: Mapping[str, Any]) -> ExitCode:
+def _report(session: Session, activity: ActivitySummary) -> ExitCode:
+    """Print an activity as it is at the end of a command; where its script raised, with the traceback."""
     if session.json:
-        session.document({"activity": dict(activity)})
+        session.document({"activity": activity})
     else:
-        tables.print_activities([dict(activity)])
-    return exit_codes.of_state(activity["state"])
+        tables.print_activities([activity])
+        tables.print_reason(activity)
+        if activity.message and activity.procedure_id is not None:
+            with suppress(ProcedureNotFound):
+                tables.print_stacktrace(session.client.describe(activity.procedure_id))
+    return exit_codes.of_state(activity.state)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ska_oso_oet import __version__
-from ska_oso_oet.cli import activity, procedure
+from ska_oso_oet.cli import activity, procedure, procedure_output, sbd
 from ska_oso_oet.cli.arguments import with_flag_values
+from ska_oso_oet.cli.event_lines import notice
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.following import notice
 from ska_oso_oet.cli.output import answer, diagnostic
 from ska_oso_oet.cli.session import Json, RootDevice, Session, Timeout, discard, print_error, with_session
 from ska_oso_oet.client_events import Event
@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from ska_oso_oet.client_events import StreamItem
 
 app = typer.Typer(name="oet", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+procedure.app.command("output")(procedure_output.output)
 app.add_typer(procedure.app, name="procedure")
 app.add_typer(activity.app, name="activity")
+app.add_typer(sbd.app, name="sbd")
 
 # The base of everything that is wrong with a command line, whichever Click Typer is built on.
 _UsageError: Any = typer.BadParameter.__bases__[0]

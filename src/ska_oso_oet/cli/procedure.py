@@ -159,8 +159,12 @@ def run(
     git_branch: GitBranch = None,
     git_commit: GitCommit = None,
     create_env: CreateEnv = Flag.FALSE,
+    listen: Listen = Flag.TRUE,
 ) -> ExitCode:
-    """Create, start and follow a procedure to its end; --init.KEY=VALUE is for init, the rest for main."""
+    """Create, start and follow a procedure to its end; --init.KEY=VALUE is for init, the rest for main.
+
+    With --listen=False it is left once its main has been called.
+    """
     calls = split(script_args or (), "main", session.options)
     git = _git(git_repo, git_branch, git_commit, create_env)
     command = _prepare(script, git, subarray_id, calls)
@@ -168,7 +172,7 @@ def run(
     known = _create(session, command, follower)
     if known.state is ProcedureState.READY:
         session.deadline.check(f"procedure {known.id} is READY and has not been started")
-        known = _start(session, known.id, Call(), follower)
+        known = _start(session, known.id, Call(), follower if listen is Flag.TRUE else None)
     return _report(session, known)
 
 

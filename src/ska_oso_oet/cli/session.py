@@ -20,7 +20,7 @@ from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.errors import OetError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ska_oso_oet.client import OETClient
 
@@ -59,6 +59,8 @@ class Session:
         """What Ctrl-C means now, for the user."""
         self.procedure_id: int | None = None
         """The procedure that this run is about, once it is known."""
+        self.activity_id: int | None = None
+        """The activity that this run is about, if it is about one."""
         self._device = device
         self._timeout = timeout
         self.deadline = Deadline(timeout)
@@ -82,7 +84,8 @@ class Session:
 
     def fail(self, code: str, message: str) -> None:
         """Say what went wrong."""
-        print_error(code, message, as_json=self.json, procedure_id=self.procedure_id)
+        about = {"activity_id": self.activity_id, "procedure_id": self.procedure_id}
+        print_error(code, message, as_json=self.json, about=about)
 
     def close(self) -> None:
         """Close the connection; Tango's C++ library would tell stderr of each event that comes meanwhile."""
@@ -97,27 +100,39 @@ class Session:
             os.close(stderr)
 
 
-def print_error(code: str, message: str, *, as_json: bool, procedure_id: int | None = None) -> None:
+def print_error(
+    code: str, message: str, *, as_json: bool, about: Mapping[str, int | None] | None = None
+) -> None:
     """Report an error: as the JSON document on stdout, or as a line on stderr."""
-    if not as_json:
+    if as_json:
+        known = {key: value for key, value in (about or {}).items() if value is not None}
+        answer(json.dumps({"error": {"code": code, "message": message}, **known}))
+    else:
         diagnostic(message)
-        return
-    document: dict[str, Any] = {"error": {"code": code, "message": message}}
-    if procedure_id is not None:
-        document["procedure_id"] = procedure_id
-    answer(json.dumps(document))
 
 
 def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
     """Give a command its Session, and the options that every command has."""
+    return _with_options(
+        function, {"as_json": (Json, False), "device": (Device, None), "timeout": (Timeout, None)}
+    )
 
+
+def without_controller(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Give a command that does not talk to the controller its Session, and --json."""
+    return _with_options(function, {"as_json": (Json, False)})
+
+
+def _with_options(
+    function: Callable[..., ExitCode], common_options: Mapping[str, tuple[Any, Any]]
+) -> Callable[..., ExitCode]:
     @functools.wraps(function)
     def command(
         ctx: typer.Context,
         *,
         as_json: bool,
-        device: str | None,
-        timeout: float | None,
+        device: str | None = None,
+        timeout: float | None = None,
         **options: Any,
     ) -> ExitCode:
         common = ctx.obj or {}
@@ -144,13 +159,12 @@ def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     word = inspect.Parameter.KEYWORD_ONLY
-    common_options = [
-        inspect.Parameter("ctx", word, annotation=typer.Context),
-        inspect.Parameter("as_json", word, annotation=Json, default=False),
-        inspect.Parameter("device", word, annotation=Device, default=None),
-        inspect.Parameter("timeout", word, annotation=Timeout, default=None),
+    parameters = [parameter.replace(kind=word) for parameter in own]
+    parameters.append(inspect.Parameter("ctx", word, annotation=typer.Context))
+    parameters += [
+        inspect.Parameter(name, word, annotation=annotation, default=default)
+        for name, (annotation, default) in common_options.items()
     ]
-    parameters = [parameter.replace(kind=word) for parameter in own] + common_options
     # Typer reads the options of a command from its signature.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

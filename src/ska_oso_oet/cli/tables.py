@@ -16,6 +16,8 @@ from ska_oso_oet.cli.output import answer, visible
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from ska_oso_oet.activity.domain import ActivitySummary
+    from ska_oso_oet.oda.sbdefinition import SBDefinitionEntry
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 _STYLES: Final = {"COMPLETE": "green", "FAILED": "bold red", "STOPPED": "yellow", "RUNNING": "cyan"}
@@ -78,6 +80,8 @@ def print_procedure(procedure: ProcedureSummary, controller: str) -> None:
         print_table(
             ("Repository", "Branch", "Commit"), [(git.git_repo, git.git_branch or "", git.git_commit or "")]
         )
+    if procedure.progress is not None:
+        answer(f"Progress: {procedure.progress.percent:g} % {procedure.progress.message}\n")
     print_failure(procedure)
 
 
@@ -85,6 +89,11 @@ def print_failure(procedure: ProcedureSummary) -> None:
     """Print how a procedure ended, and the stack trace, if there is something to say."""
     if procedure.exit is not None and procedure.exit.message:
         answer(f"Ended: {procedure.exit.message}\n")
+    print_stacktrace(procedure)
+
+
+def print_stacktrace(procedure: ProcedureSummary) -> None:
+    """Print the script's traceback, if it raised."""
     if procedure.history.stacktrace:
         answer(f"Stack trace\n-----------\n{procedure.history.stacktrace.rstrip()}\n")
 
@@ -95,30 +104,72 @@ def _attribute(controller: str, name: str) -> str:
     return f"{device}/{name}{mark}{option}"
 
 
-def print_activities(activities: Iterable[dict[str, Any]]) -> None:
+def print_activities(activities: Iterable[ActivitySummary]) -> None:
     """Print one line for each activity."""
     print_table(
         ("ID", "Activity", "SB ID", "Creation Time", "Procedure ID", "State"),
         [
             (
-                item["id"],
-                item["activity_name"],
-                item["sbd_id"],
-                moment(item["activity_states"][0][1]),
-                item["procedure_id"],
-                item["state"],
+                item.id,
+                item.activity_name,
+                item.sbd_id,
+                moment(item.created_at),
+                _known(item.procedure_id),
+                item.state.value,
             )
             for item in activities
         ],
     )
 
 
-def print_activity(activity: dict[str, Any], controller: str) -> None:
+def print_activity(activity: ActivitySummary, controller: str) -> None:
     """Print all that is known of an activity."""
-    keys = ("id", "activity_name", "sbd_id", "procedure_id", "state")
-    print_table(("ID", "Activity", "SB ID", "Procedure ID", "State"), [[activity[key] for key in keys]])
-    print_table(("URI", "Prepare Only"), [(_attribute(controller, "activities"), activity["prepare_only"])])
-    states = [(moment(when, fraction=True), state) for state, when in activity["activity_states"]]
+    print_table(
+        ("ID", "Activity", "SB ID", "Procedure ID", "State"),
+        [
+            (
+                activity.id,
+                activity.activity_name,
+                activity.sbd_id,
+                _known(activity.procedure_id),
+                activity.state.value,
+            )
+        ],
+    )
+    print_table(
+        ("SB Version", "SB Instance", "Prepare Only"),
+        [(_known(activity.sbd_version), _known(activity.sbi_id), activity.prepare_only)],
+    )
+    print_table(("URI",), [(_attribute(controller, "activities"),)])
+    states = [(moment(when, fraction=True), state.value) for state, when in activity.activity_states]
     print_table(("Time", "State"), states)
-    calls = [(name, call["args"], call["kwargs"]) for name, call in activity["script_args"].items()]
-    print_table(("Method", "Arguments", "Keyword Arguments"), calls, title="Script Arguments")
+    calls = (("init", activity.script_args.init), ("main", activity.script_args.main))
+    print_table(
+        ("Method", "Arguments", "Keyword Arguments"),
+        [(method, call.args, call.kwargs) for method, call in calls],
+        title="Script Arguments",
+    )
+    print_reason(activity)
+
+
+def print_reason(activity: ActivitySummary) -> None:
+    """Print why an activity ended as it did, if there is something to say."""
+    if activity.message:
+        answer(f"Ended: {activity.message}\n")
+
+
+def print_sbds(entries: Iterable[SBDefinitionEntry], store: str) -> None:
+    """Print where Scheduling Blocks are, and one line for each."""
+    answer(f"ODA: {store}\n")
+    print_table(
+        ("SB ID", "Version", "Telescope", "Activities"),
+        [
+            (entry.sbd_id, entry.version, _known(entry.telescope), ", ".join(entry.activities))
+            for entry in entries
+        ],
+    )
+
+
+def _known(value: object) -> object:
+    """Leave a cell empty where nothing is known yet."""
+    return "" if value is None else value

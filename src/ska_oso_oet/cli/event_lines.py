@@ -1,0 +1,107 @@
+"""Events as lines of text, and which of them are about what is being followed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ska_oso_oet.client_events import Disconnected, Event, Gap, NewEpoch, Reconnected
+from ska_oso_oet.event.journal import covers
+
+if TYPE_CHECKING:
+    from ska_oso_oet.activity.domain import ActivitySummary
+    from ska_oso_oet.procedure.output import Line
+
+_OF_THE_SERVICE = ("request", "activity", "procedure.lifecycle", "procedure.pool", "procedure.output")
+
+
+@dataclass
+class Subject:
+    """What is followed: a procedure, or an activity with its procedure once that is known."""
+
+    procedure_id: int | None
+    activity_id: int | None = None
+    command_id: str | None = None
+
+    @classmethod
+    def of_activity(cls, activity: ActivitySummary) -> Subject:
+        """Follow an activity."""
+        return cls(activity.procedure_id, activity.id, activity.command_id)
+
+    def note(self, event: Event) -> None:
+        """Learn which procedure belongs to the activity: it is created on behalf of the same command."""
+        unknown = self.procedure_id is None and self.command_id is not None
+        if (
+            unknown
+            and event.topic == "procedure.lifecycle.statechange"
+            and event.request_id == self.command_id
+        ):
+            self.procedure_id = int(event.msg_src)
+
+    def is_moved_by(self, event: Event) -> bool:
+        """Tell whether what is followed may have another state by now."""
+        if self.activity_id is not None:
+            return covers("activity.lifecycle", event.topic) and self.concerned_by(event)
+        return covers("procedure.lifecycle", event.topic) and self.concerned_by(event)
+
+    def concerned_by(self, event: Event) -> bool:
+        """Tell whether an event speaks of what is followed, or comes from it."""
+        data = _object(event.data)
+        result = _object(data.get("result"))
+        if covers("activity", event.topic):
+            return self.activity_id is not None and result.get("id") == self.activity_id
+        named = data.get("procedure_id", result.get("id"))
+        return str(event.msg_src if named is None else named) == str(self.procedure_id)
+
+    def may_be_concerned_by(self, event: Event) -> bool:
+        """Tell whether to show an event: also one of a script that names itself, as it may be this one."""
+        if self.concerned_by(event):
+            return True
+        from_service = any(covers(branch, event.topic) for branch in _OF_THE_SERVICE)
+        return not from_service and not str(event.msg_src).isdecimal()
+
+
+def event_lines(event: Event) -> list[str]:
+    """Write an event in a line, or in none; the lifecycle is told by its state changes alone."""
+    data = _object(event.data)
+    match event.topic:
+        case "procedure.lifecycle.statechange":
+            text = f"state {data.get('new_state')}"
+        case "activity.lifecycle.statechange":
+            text = f"activity {data.get('new_state')}"
+        case "procedure.progress":
+            text = f"progress {data.get('progress')} % {data.get('message', '')}"
+        case topic if covers("procedure.lifecycle", topic) or covers("activity.lifecycle", topic):
+            return []
+        case _:
+            text = f"{event.topic} {event.msg_src}: {json.dumps(event.data)}"
+    return [f"{clock(event.time)} {text}"]
+
+
+def output_line(line: Line) -> str:
+    """Write a line of a procedure's output: when, where from (or the level of a log record) and what."""
+    return f"{clock(line.time)} {line.level or line.stream:<7} | {line.text}"
+
+
+def clock(seconds: float) -> str:
+    """Write a time of day in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S.%f")[:-3]
+
+
+def notice(item: Gap | NewEpoch | Disconnected | Reconnected) -> str:
+    """Say what happened to the stream itself."""
+    match item:
+        case Gap(first_seq=first, last_seq=last):
+            return f"events {first} to {last} are lost: the controller no longer keeps them"
+        case NewEpoch():
+            return "the controller has been restarted"
+        case Disconnected(message=message):
+            return f"{message}; waiting for it"
+        case Reconnected():
+            return "the controller answers again"
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
