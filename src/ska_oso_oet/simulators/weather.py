@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from typing import Any
 
 import tango
@@ -21,7 +22,9 @@ def weather_station_classes(server: str) -> list[type[Any]]:
     stations = tango.Database().get_device_name(server, "WeatherStation")
     if not stations:
         return []
-    from tango_simlib import tango_sim_generator as simlib  # noqa: PLC0415 - an extra
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tango-simlib uses pkg_resources, which is deprecated
+        from tango_simlib import tango_sim_generator as simlib  # noqa: PLC0415 - an extra
 
     description = [str(devices_dir() / "simulators" / "simdd" / "weather_station.json")]
     models: dict[str, Any] = {}
