@@ -33,6 +33,8 @@ ODA: Final = "ODA"
 Verdict = tuple[HealthState, str | None]
 _WORKER: Final = "ska_oso_oet.mptools.worker:ProcWorker"
 _WORKER_SECS: Final = 1.2
+_PERIOD_SECS: Final = 3.5
+"""With the time that a worker is given, a fault is known within 5 s; more often would cost idle CPU."""
 _ODA_PERIOD_SECS: Final = 5.0
 _ODA_TIMEOUT_SECS: Final = 12.0
 """Longer than the store's own timeouts, so that its reason is told rather than that there was none."""
@@ -66,8 +68,8 @@ class ControllerHealth:
         self._probes = ProbeRunner(self._supervisor.report_probe, _log)
         oda = Probe(Component(ODA), lambda: _check_oda(engine), _ODA_PERIOD_SECS, _ODA_TIMEOUT_SECS)
         for probe in (
-            Probe(Component(FORK_SERVER), lambda: check_fork_server(engine.context)),
-            Probe(Component(EVENT_PUMP), lambda: _check_pump(pump)),
+            Probe(Component(FORK_SERVER), lambda: check_fork_server(engine.context), _PERIOD_SECS),
+            Probe(Component(EVENT_PUMP), lambda: _check_pump(pump), _PERIOD_SECS),
             oda,
         ):
             self._supervisor.expect(probe.component)

@@ -100,6 +100,7 @@ class Engine:
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
         self.context.start()
+        self._pool.fill()
 
     def stop(self) -> None:
         """Stop every procedure by the stop ladder, and the threads; what happened has been told by then."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import logging
-from dataclasses import dataclass, field
+from collections import deque
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -67,13 +68,34 @@ class Flow(Protocol):
         """Call back once no more than `level` events wait."""
 
 
-@dataclass
 class _Worker:
-    proc: Proc | None = None
-    ending: Ending | None = None
-    interest: list[str] = field(default_factory=list)
-    paused: bool = False
-    withheld: int = 0
+    """One ScriptWorker, as its process's listener: a spare one until it is given a procedure."""
+
+    def __init__(self, pool: ScriptWorkerPool) -> None:
+        self.pool = pool
+        self.pid: int | None = None
+        self.interest: list[str] = []
+        self.ending: Ending | None = None
+        self.paused = False
+        self.withheld = 0
+        self.proc = pool.main_ctx.Proc("ScriptWorker", WORKER, listener=self)
+
+    def on_message(self, proc: Proc, message: EventMessage) -> None:
+        """Take what the worker says."""
+        del proc
+        if self.pid is not None:
+            self.pool.on_word(self, self.pid, message)
+
+    def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
+        """Take what the worker writes."""
+        del proc
+        if self.pid is not None:
+            self.pool.listener.on_output(self.pid, stream, data)
+
+    def on_exit(self, proc: Proc, status: ExitStatus) -> None:
+        """Know that the process is gone."""
+        del proc
+        self.pool.on_gone(self, status)
 
 
 class ScriptWorkerPool:
@@ -81,10 +103,15 @@ class ScriptWorkerPool:
 
     Procedure ids, `pid` here as in the reference documents, name the workers. Methods may be called from any
     thread, and with locks held: what they ask for is done on the engine's thread.
+
+    SPARES workers are kept that have nothing to do yet, so that a procedure need not wait for a fork.
     """
 
     HIGH_WATER = 500
     LOW_WATER = 100
+    SPARES = 2
+    REFILL_SECS = 0.05
+    """After this, once the worker that was taken has had its turn, it is replaced."""
 
     def __init__(
         self,
@@ -95,35 +122,51 @@ class ScriptWorkerPool:
         grace: float,
         places: Places | None = None,
     ) -> None:
-        self._main_ctx = main_ctx
-        self._listener = listener
+        self.main_ctx = main_ctx
+        self.listener = listener
         self._flow = flow
         self._grace = grace
         self._places = places
         self._workers: dict[int, _Worker] = {}
+        self._spares: deque[_Worker] = deque()
 
     # ------------------------------------------------------------ orders
 
+    def fill(self) -> None:
+        """Make spare workers until there are enough; call it once the context has been started."""
+        while len(self._spares) < self.SPARES:
+            self._spares.append(_Worker(self))
+
     def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
-        """Make the worker of a procedure and have it load its script and call `init`."""
-        worker = self._workers[pid] = _Worker()
-        worker.proc = self._main_ctx.Proc(str(pid), WORKER, listener=self)
+        """Have a worker load the script of a procedure and call its `init`."""
+        worker = self._take_spare() or _Worker(self)
+        self._workers[pid] = worker
+        worker.pid = pid
         order = LoadOrder(command=command, places=self._places)
         worker.proc.send(EventMessage(str(pid), Order.LOAD, order.to_dict()))
 
+    def _take_spare(self) -> _Worker | None:
+        self.call_later(self.REFILL_SECS, self.fill)
+        while self._spares:
+            spare = self._spares.popleft()
+            if spare.proc.alive:
+                return spare
+        return None
+
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
         """Have a worker call a function of its script."""
-        if proc := self._proc(pid):
-            proc.send(EventMessage(str(pid), Order.RUN, {"fn_name": fn_name, "args": run_args.to_dict()}))
+        if worker := self._workers.get(pid):
+            content = {"fn_name": fn_name, "args": run_args.to_dict()}
+            worker.proc.send(EventMessage(str(pid), Order.RUN, content))
 
     def stop_worker(self, pid: int) -> None:
         """Have a worker climb the stop ladder: SIGTERM, and SIGKILL of its group after the grace period."""
-        if proc := self._proc(pid):
-            proc.full_stop(self._grace)
+        if worker := self._workers.get(pid):
+            worker.proc.full_stop(self._grace)
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         """Have a function called on the engine's thread after `delay` seconds."""
-        self._main_ctx.submit(self._main_ctx.call_later, delay, function, *args)
+        self.main_ctx.submit(self.main_ctx.call_later, delay, function, *args)
 
     def broadcast_to_workers(self, event: Event) -> None:
         """Send an event to the scripts that listen to its topic, but not to the one that published it."""
@@ -134,66 +177,60 @@ class ScriptWorkerPool:
                 self._forward(worker, event)
 
     def _forward(self, worker: _Worker, event: Event) -> None:
-        if worker.proc is None or worker.proc.backlog > MAX_UNREAD_BYTES:
+        if worker.proc.backlog > MAX_UNREAD_BYTES:
             worker.withheld += 1
             if worker.withheld == 1:
-                _log.warning("a script does not take its events; some are withheld from it")
+                _log.warning("procedure %s does not take its events; some are withheld from it", worker.pid)
             return
         content = {"topic": event.topic, "data": _arguments(event)}
         worker.proc.send(EventMessage(event.msg_src, Order.PUBSUB, content))
 
-    def _proc(self, pid: int) -> Proc | None:
-        worker = self._workers.get(pid)
-        return None if worker is None else worker.proc
+    # ------------------------------------------------------------ what workers do, on the engine's thread
 
-    # ------------------------------------------------------------ words
-
-    def on_message(self, proc: Proc, message: EventMessage) -> None:
-        """Take what a worker says."""
-        pid = int(proc.name)
-        worker = self._workers[pid]
+    def on_word(self, worker: _Worker, pid: int, message: EventMessage) -> None:
+        """Take what the worker of a procedure says."""
         if message.msg_type == Word.REPORT:
-            self._on_report(pid, worker, message.msg)
+            self._on_report(worker, pid, message.msg)
         elif message.msg_type == Word.PUBSUB:
-            self._on_pubsub(pid, worker, message.msg)
+            self._on_pubsub(worker, pid, message.msg)
         elif message.msg_type == Word.INTEREST:
             worker.interest = list(message.msg)
         elif message.msg_type == Word.LOG:
-            self._listener.on_log(pid, message.msg["level"], message.msg["text"])
+            self.listener.on_log(pid, message.msg["level"], message.msg["text"])
 
-    def _on_report(self, pid: int, worker: _Worker, content: Mapping[str, object]) -> None:
+    def _on_report(self, worker: _Worker, pid: int, content: Mapping[str, object]) -> None:
         report = parse_report(content)
         if isinstance(report, StateEntered):
-            self._listener.on_state(pid, report.state)
+            self.listener.on_state(pid, report.state)
         elif isinstance(report, Resolved):
-            self._listener.on_commit(pid, report.commit)
+            self.listener.on_commit(pid, report.commit)
         else:
             worker.ending = report
 
-    def _on_pubsub(self, pid: int, worker: _Worker, content: Mapping[str, Any]) -> None:
+    def _on_pubsub(self, worker: _Worker, pid: int, content: Mapping[str, Any]) -> None:
         topic = content["topic"]
         if is_reserved(topic):
             return
-        self._listener.on_event(pid, topic, content["data"])
+        self.listener.on_event(pid, topic, content["data"])
         # A script that publishes faster than events can leave waits in its pipe, not in this process.
-        if self._flow.backlog > self.HIGH_WATER and not worker.paused and worker.proc is not None:
+        if self._flow.backlog > self.HIGH_WATER and not worker.paused:
             worker.paused = True
             worker.proc.pause_reading()
             self._flow.when_below(self.LOW_WATER, lambda: self._resume(worker))
 
-    def _resume(self, worker: _Worker) -> None:
+    @staticmethod
+    def _resume(worker: _Worker) -> None:
         worker.paused = False
-        if worker.proc is not None:
-            worker.proc.resume_reading()
+        worker.proc.resume_reading()
 
-    def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
-        """Take what a worker writes."""
-        self._listener.on_output(int(proc.name), stream, data)
-
-    def on_exit(self, proc: Proc, status: ExitStatus) -> None:
-        """Forget a worker whose process is gone, and tell."""
-        worker = self._workers.pop(int(proc.name))
-        self._listener.on_end(int(proc.name), status, worker.ending)
+    def on_gone(self, worker: _Worker, status: ExitStatus) -> None:
+        """Forget a worker whose process is gone, and tell if it had a procedure."""
+        if worker.pid is None:
+            with contextlib.suppress(ValueError):
+                self._spares.remove(worker)
+        else:
+            del self._workers[worker.pid]
+            self.listener.on_end(worker.pid, status, worker.ending)
 
 
 def _published_by_script(event: Event) -> ScriptEvent | None:

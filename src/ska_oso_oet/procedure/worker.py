@@ -119,7 +119,7 @@ class ScriptWorker(ProcWorker):
             self._report(of_exception(error, interrupted=self._interrupted))
 
     def _first_order(self) -> LoadOrder:
-        """Take the order to load, which is in the inbox from the start, and begin to read what follows.
+        """Wait for the order to load, which comes first, and begin to read what follows.
 
         A script that has an environment of its own gets it here: this process becomes another program, and
         comes by again with the order to resume.
@@ -127,8 +127,8 @@ class ScriptWorker(ProcWorker):
         if self._resume is not None:
             order = self._resume.load
         else:
-            self.publish_lifecycle(ProcedureState.IDLE)
             order = LoadOrder.parse(self.work_q.get().msg)
+            self.publish_lifecycle(ProcedureState.IDLE)
             if isinstance(order.command.script, GitScript) and order.command.script.create_env:
                 self._enter_environment(order, order.command.script)
         threading.Thread(target=self._read_inbox, name="oet-inbox", daemon=True).start()

@@ -194,8 +194,13 @@ class SKABaseDevice(DeviceAttributes, Device):
                 self.set_state(value)
             elif name == "Status":
                 self.set_status(value)
-            self.push_change_event(name, value)
-            if name != "_lrcEvent":
+            told = self.get_device_attr().get_attr_by_name(name)
+            # Each push gives up the interpreter and has to get it back, which costs far more than the push.
+            if told.is_event_subscribed(tango.EventType.CHANGE_EVENT) or told.is_event_subscribed(
+                tango.EventType.ALARM_EVENT
+            ):
+                self.push_change_event(name, value)
+            if told.is_event_subscribed(tango.EventType.ARCHIVE_EVENT):
                 self.push_archive_event(name, value)
 
     def _show(self, state: str, status: str) -> None:
