@@ -176,6 +176,7 @@ def stream_routes(backend: Backend) -> APIRouter:
 
     @router.get(
         "",
+        status_code=200,
         response_class=StreamResponse,
         responses={
             200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
