@@ -124,9 +124,8 @@ def publishing(proxy: tango.DeviceProxy, script: Path, pid: int, floor: float) -
 def idle(pid: int) -> None:
     before, begin = cpu_seconds(pid), time.perf_counter()
     time.sleep(20)
-    print(
-        f"{'idle CPU':<44} {(cpu_seconds(pid) - before) / (time.perf_counter() - begin) * 100:.2f} % of a core"
-    )
+    share = (cpu_seconds(pid) - before) / (time.perf_counter() - begin)
+    print(f"{'idle CPU':<44} {share * 100:.2f} % of a core")
 
 
 def main() -> None:

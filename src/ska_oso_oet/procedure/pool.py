@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 
 WORKER: Final = "ska_oso_oet.procedure.worker:ScriptWorker"
-PRELOAD: Final = ("ska_oso_oet.procedure.worker", "tango")
+PRELOAD: Final = ("ska_oso_oet.procedure.worker", "ska_oso_oet.tango")
 MAX_UNREAD_BYTES: Final = 8 * 1024 * 1024
 """What a script that does not read its inbox may leave there before events are withheld from it."""
 
