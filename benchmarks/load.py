@@ -100,9 +100,8 @@ class Bench:
         fork_server = children(self.pid)[0]
         workers = children(fork_server)
         sizes = [pss(worker) for worker in workers]
-        print(
-            f"{'PSS of a READY procedure, 32 of them':<44} mean {sum(sizes) / len(sizes):.1f} MB   max {max(sizes):.1f}"
-        )
+        mean = sum(sizes) / len(sizes)
+        print(f"{'PSS of a READY procedure, 32 of them':<44} mean {mean:.1f} MB   max {max(sizes):.1f} MB")
         for pid in pids:
             self.stop(pid)
 
@@ -180,10 +179,8 @@ class Bench:
             thread.join()
 
     def stops(self) -> None:
-        gentle, stubborn = [], []
-        for _ in range(20):
-            gentle.append(self.stop(self.ready()))
-        report("stop of a READY procedure", gentle)
+        stubborn: list[float] = []
+        report("stop of a READY procedure", [self.stop(self.ready()) for _ in range(20)])
         for _ in range(3):
             pid = self.ready()
             start(self.proxy, pid, stubborn=True)
