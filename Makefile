@@ -14,7 +14,7 @@ find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit system lint style types imports format build clean
+.PHONY: help setup demo test unit system lint style types imports format docs build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -49,11 +49,15 @@ format: $(VENV)/.all ## let ruff format and mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+docs: $(VENV)/.all ## the documentation as HTML, into docs/_build/html
+	@$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo docs/_build/html/index.html
+
 build: $(VENV)/.all ## the wheel and the source archive, into dist/
 	@$(BIN)/python -m build --outdir dist .
 
 clean: ## remove the virtual environment and all that was built
-	@rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@rm -rf $(VENV) build dist docs/_build src/*.egg-info .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:
