@@ -1,0 +1,140 @@
+"""The controller's healthState and healthInfo follow its parts and the devices that it depends on."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+import tango
+
+from ska_oso_oet.ska.control_model import HealthState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.device.conftest import DeviceServers
+
+CONTROLLER = "ska_oso_oet.device.controller", "OETController"
+OTHER = Path(__file__).with_name("ska_test_device.py"), "SkaTestDevice"
+NAME = "test/oetcontroller/0"
+DEADLINE = 30.0
+
+
+class Health:
+    """What a subscriber hears of a controller's health."""
+
+    def __init__(self, proxy: tango.DeviceProxy) -> None:
+        self._proxy = proxy
+        self._heard: queue.Queue[None] = queue.Queue()
+        for attribute in ("healthState", "healthInfo"):
+            proxy.subscribe_event(attribute, tango.EventType.CHANGE_EVENT, lambda _: self._heard.put(None))
+
+    def until(self, state: HealthState, message: str = "") -> list[str]:
+        """Wait for a state with a message that contains a text; return all messages of the controller."""
+        while True:
+            self._heard.get(timeout=DEADLINE)
+            info: dict[str, list[str]] = json.loads(self._proxy.healthInfo)
+            assert next(iter(info)) == self._proxy.dev_name()
+            messages = info[self._proxy.dev_name()]
+            if self._proxy.healthState == state and any(message in text for text in messages or [""]):
+                return messages
+
+
+def properties(folder: Path, **more: object) -> dict[str, object]:
+    return {
+        "adminMode/__value": 0,
+        "ScriptRoots": str(folder),
+        "EnvironmentsDir": str(folder / "environments"),
+        "OdaDataDir": str(folder / "oda"),
+        **more,
+    }
+
+
+def fork_server_of(servers: DeviceServers, proxy: tango.DeviceProxy) -> int:
+    children = psutil.Process(servers.of(proxy).process.pid).children()
+    return next(child.pid for child in children if "ska_oso_oet.mptools.forkserver" in child.cmdline())
+
+
+def test_a_fork_server_that_hangs_or_dies_is_told_and_so_is_its_recovery(
+    device_server: DeviceServers, tmp_path: Path, event_channel: Callable[[tango.DeviceProxy], None]
+) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path))
+    health = Health(proxy)
+    event_channel(proxy)
+    assert health.until(HealthState.OK) == []
+    fork_server = fork_server_of(device_server, proxy)
+    os.kill(fork_server, signal.SIGSTOP)
+    health.until(HealthState.FAILED, "fork server: scripts cannot be started: ")
+    os.kill(fork_server, signal.SIGCONT)
+    assert health.until(HealthState.OK) == []
+    os.kill(fork_server, signal.SIGKILL)
+    script = tmp_path / "script.py"
+    script.write_text("def main():\n    pass\n")
+    changed: queue.Queue[str] = queue.Queue()
+    proxy.subscribe_event(
+        "procedureChanged",
+        tango.EventType.CHANGE_EVENT,
+        lambda event: None if event.err else changed.put(event.attr_value.value),
+    )
+    request = {"script": {"script_type": "filesystem", "script_uri": script.as_uri()}}
+    while True:
+        proxy.CreateProcedure(json.dumps(request))
+        created = json.loads(proxy.DescribeProcedure(0))["id"]
+        state = ""
+        while state not in {"READY", "FAILED"}:
+            procedure = json.loads(changed.get(timeout=DEADLINE)).get("procedure", {})
+            state = procedure.get("state", "") if procedure.get("id") == created else ""
+        if state == "READY":
+            break
+    assert fork_server_of(device_server, proxy) != fork_server
+
+
+def test_a_monitored_device_counts_and_its_end_is_told(
+    device_server: DeviceServers, tmp_path: Path, event_channel: Callable[[tango.DeviceProxy], None]
+) -> None:
+    other = device_server(*OTHER, {"adminMode/__value": 0})
+    host = f"tango://{other.get_dev_host()}:{other.get_dev_port()}/{other.dev_name()}#dbase=no"
+    proxy = device_server(*CONTROLLER, properties(tmp_path, MonitoredDevices=[host]))
+    health = Health(proxy)
+    event_channel(proxy)
+    # The health of a bare base device is UNKNOWN, which it never changes.
+    health.until(HealthState.DEGRADED, "UNKNOWN")
+    device_server.of(other).stop()
+    health.until(HealthState.DEGRADED, "does not answer")
+
+
+def test_a_store_that_is_down_degrades_the_health_and_names_the_reason(
+    device_server: DeviceServers, tmp_path: Path, event_channel: Callable[[tango.DeviceProxy], None]
+) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    url = f"postgresql://nobody:hush@127.0.0.1:{port}/oda"
+    proxy = device_server(*CONTROLLER, properties(tmp_path, OdaBackend="postgres", OdaUrl=url))
+    health = Health(proxy)
+    event_channel(proxy)
+    messages = health.until(HealthState.DEGRADED, "ODA: activities cannot be run: ")
+    assert not any("hush" in message for message in messages)
+
+
+@pytest.mark.parametrize("mode", [1, 3])
+def test_a_controller_that_is_not_in_use_has_no_known_health(
+    device_server: DeviceServers,
+    tmp_path: Path,
+    event_channel: Callable[[tango.DeviceProxy], None],
+    mode: int,
+) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path))
+    health = Health(proxy)
+    event_channel(proxy)
+    health.until(HealthState.OK)
+    proxy.adminMode = 1
+    proxy.adminMode = mode
+    health.until(HealthState.UNKNOWN)
