@@ -86,9 +86,10 @@ class MessageDecoder:
 
 def _decode(body: bytes) -> EventMessage:
     try:
-        msg_src, msg_type, msg = json.loads(body)
-    except (ValueError, TypeError, RecursionError) as error:
+        parts = json.loads(body)
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame is no message: {error}") from None
-    if not isinstance(msg_src, str) or not isinstance(msg_type, str):
-        raise ProtocolError("a frame has no source or type")
-    return EventMessage(msg_src, msg_type, msg)
+    match parts:
+        case [str(msg_src), str(msg_type), msg]:
+            return EventMessage(msg_src, msg_type, msg)
+    raise ProtocolError("a frame is no message: it is no list of a source, a type and a content")
