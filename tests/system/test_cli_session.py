@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
-from ska_oso_oet.resources import program
+from tests.system.oet_program import DEADLINE, Oet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.system.stack_process import StackProcess
-
-DEADLINE = 60.0
 
 GOOD = """
 def init(subarray_id, colour="grey"):
@@ -41,43 +38,6 @@ def main():
 """
 
 
-class Oet:
-    """Runs `oet` with the environment of a client of the stack."""
-
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self.environment = environment
-        self.uris = {}
-        for name, source in {"good": GOOD, "failing": FAILING, "endless": ENDLESS}.items():
-            path = folder / f"{name}.py"
-            path.write_text(source)
-            self.uris[name] = path.as_uri()
-
-    def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [program("oet"), *arguments],
-            env={**self.environment, **variables},
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
-
-    def json(self, *arguments: str) -> tuple[int, Any]:
-        """Run with --json; stdout must be one document, and stderr empty."""
-        done = self(*arguments, "--json")
-        assert done.stderr == ""
-        return done.returncode, json.loads(done.stdout)
-
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [program("oet"), *arguments],
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-
 @pytest.fixture
 def client(stack: StackProcess) -> Iterator[OETClient]:
     with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
@@ -89,7 +49,11 @@ def client(stack: StackProcess) -> Iterator[OETClient]:
 
 @pytest.fixture
 def oet(stack: StackProcess, client: OETClient, tmp_path: Path) -> Oet:
-    return Oet(stack.env, tmp_path)
+    return _oet(stack, tmp_path)
+
+
+def _oet(stack: StackProcess, folder: Path) -> Oet:
+    return Oet(stack.env, folder, good=GOOD, failing=FAILING, endless=ENDLESS)
 
 
 def _squeezed(text: str) -> list[str]:
@@ -174,6 +138,18 @@ def test_start_takes_the_newest_ready_and_may_not_follow(oet: Oet, client: OETCl
     assert (code, document["procedure"]["id"]) == (0, newest)
     code, document = oet.json("procedure", "list", f"--pid={newest}")
     assert [item["state"] for item in document["procedures"]] == ["RUNNING"]
+
+
+def test_run_may_not_follow(oet: Oet, client: OETClient) -> None:
+    for option in ("--listen=false", "--no-listen"):
+        code, document = oet.json("procedure", "run", oet.uris["endless"], "--subarray_id=none", option)
+        procedure = document["procedure"]
+        assert (code, procedure["state"]) == (0, "RUNNING")
+        assert procedure["script_args"]["main"] == {"args": [], "kwargs": {}}
+        client.stop(procedure["id"], run_abort=False, timeout=DEADLINE)
+    code, document = oet.json("procedure", "run", oet.uris["good"], "--listen")
+    assert (code, document["procedure"]["state"]) == (0, "COMPLETE")
+    assert document["procedure"]["script_args"]["main"]["kwargs"] == {}
 
 
 # -------------------------------------------------------------------- what goes wrong
@@ -298,7 +274,7 @@ def test_help_and_completion_do_without_tango(oet: Oet) -> None:
         imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
         assert "ska_oso_oet.cli.app" in imported
         assert "tango" not in imported
-    assert done.stdout.split() == ["create", "list", "start", "stop", "describe", "run"]
+    assert done.stdout.split() == ["create", "list", "start", "stop", "describe", "run", "output"]
 
 
 def test_tables_are_whole_where_there_is_no_terminal(oet: Oet) -> None:
@@ -326,7 +302,7 @@ def _running(client: OETClient) -> int:
 def test_a_controller_that_is_restarted_meanwhile(
     own_stack: StackProcess, tmp_path: Path, *, as_json: bool
 ) -> None:
-    oet = Oet(own_stack.env, tmp_path)
+    oet = _oet(own_stack, tmp_path)
     following = oet.start("procedure", "run", oet.uris["endless"], *(["--json"] if as_json else []))
     with OETClient(f"tango://{own_stack.tango_host}/{DEFAULT_DEVICE}") as client:
         _running(client)
