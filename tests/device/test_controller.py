@@ -213,6 +213,18 @@ def test_a_stop_with_abort_runs_the_abort_script_for_the_subarray(controller: Co
     assert [line["text"] for line in output["lines"]] == ["abort 7"]
 
 
+def test_a_stop_says_why_its_subarray_was_not_aborted(controller: Controller) -> None:
+    controller.script("def main(:\n", "abort.py")
+    for kwargs, expected in (({}, "has no subarray_id"), ({"subarray_id": 7}, "SyntaxError")):
+        pid, _ = controller.create(controller.script(), **kwargs)
+        controller.until(pid, "READY")
+        _, stop_id = controller.command("StopProcedure", procedure_id=pid, run_abort=True)
+        code, content = controller.result_of(stop_id)
+        assert (code, content["state"]) == (0, "STOPPED")
+        assert content["abort"]["state"] != "COMPLETE"
+        assert expected in content["abort"]["message"]
+
+
 def test_abort_stops_what_long_running_commands_run(controller: Controller) -> None:
     pid, _ = controller.create(controller.script(), subarray_id=1)
     controller.until(pid, "READY")

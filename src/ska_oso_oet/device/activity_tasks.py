@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.activity.domain import ActivityState
+from ska_oso_oet.device.tracked_command import TrackedCommand
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.domain import ProcedureState
-from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
-from ska_oso_oet.task import TaskTracker
 
 if TYPE_CHECKING:
     from ska_oso_oet.activity.application import ActivityService
@@ -22,48 +19,6 @@ if TYPE_CHECKING:
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 CREATE, INIT, MAIN = "create", "init", "main"
-_OK: Final = (ResultCode.OK, "")
-
-
-@dataclass
-class _Task:
-    """One RunActivity that has not ended; `summary` is what is known of its activity."""
-
-    command: LongRunningCommand
-    subtasks: tuple[str, ...]
-    summary: ActivitySummary | None = None
-
-    def __post_init__(self) -> None:
-        self.tracker = TaskTracker(
-            "RunActivity", len(self.subtasks), completed_callback=self._on_progress, report_progress=True
-        )
-
-    def _on_progress(self, *, progress: int | None = None, result: Any = None, **_others: Any) -> None:
-        """Pass on what the tracker tells: progress, and at the end a result."""
-        if result is not None:
-            content = {} if self.summary is None else _content(self.summary)
-            ended = TaskStatus.ABORTED if result[0] is ResultCode.ABORTED else TaskStatus.COMPLETED
-            self.command.finish(ended, (result[0], json.dumps(content)))
-        elif progress is not None:
-            self.command.progress(progress)
-
-    def done(self, subtask: str) -> None:
-        """Note that a subtask has ended well."""
-        if subtask in self.subtasks:
-            self.tracker.update_task(task_name=subtask, status=TaskStatus.COMPLETED, result=_OK)
-
-    def end(self, summary: ActivitySummary) -> None:
-        """Note that the activity has done what was asked, or will not: end what has not ended."""
-        self.summary = summary
-        for subtask in self.subtasks:
-            if summary.state is ActivityState.FAILED:
-                result = (ResultCode.FAILED, summary.message or "")
-                self.tracker.update_task(task_name=subtask, status=TaskStatus.COMPLETED, result=result)
-            elif summary.state is ActivityState.STOPPED:
-                result = (ResultCode.ABORTED, "stopped")
-                self.tracker.update_task(task_name=subtask, status=TaskStatus.ABORTED, result=result)
-            else:
-                self.done(subtask)
 
 
 class ActivityTasks:
@@ -72,7 +27,7 @@ class ActivityTasks:
     def __init__(self, service: ActivityService) -> None:
         self._service = service
         self._lock = threading.Lock()
-        self._tasks: dict[str, _Task] = {}
+        self._tasks: dict[str, TrackedCommand] = {}
 
     def run(self, device: DeviceHooks, request: ActivityCommand) -> LongStringArray:
         """Begin to run an activity, as a long running command of `device`."""
@@ -95,7 +50,7 @@ class ActivityTasks:
         # Known before the request is made: its outcome may come before the request returns.
         subtasks = (CREATE, INIT) if request.prepare_only else (CREATE, INIT, MAIN)
         with self._lock:
-            self._tasks[command.command_id] = _Task(command, subtasks)
+            self._tasks[command.command_id] = TrackedCommand(command, "RunActivity", subtasks)
 
     def _request(self, command: LongRunningCommand, request: ActivityCommand) -> int:
         try:
@@ -119,14 +74,14 @@ class ActivityTasks:
             with self._lock:
                 task = self._tasks.pop(summary.command_id, None)
             if task is not None:
-                task.end(summary)
+                _end(task, summary)
 
-    def _find(self, command_id: str | None) -> _Task | None:
+    def _find(self, command_id: str | None) -> TrackedCommand | None:
         with self._lock:
             return None if command_id is None else self._tasks.get(command_id)
 
 
-def _follow(task: _Task, procedure: ProcedureSummary) -> None:
+def _follow(task: TrackedCommand, procedure: ProcedureSummary) -> None:
     """Turn the state and progress of an activity's procedure into those of its subtasks."""
     states = [state for state, _ in procedure.history.process_states]
     if ProcedureState.LOADING in states and states[-1] is not ProcedureState.LOADING:
@@ -134,9 +89,19 @@ def _follow(task: _Task, procedure: ProcedureSummary) -> None:
     if ProcedureState.READY in states:
         task.done(INIT)
     if procedure.state is ProcedureState.RUNNING and procedure.progress is not None:
-        task.tracker.update_task(
-            task_name=MAIN, status=TaskStatus.IN_PROGRESS, progress=int(procedure.progress.percent)
-        )
+        task.progress(MAIN, procedure.progress.percent)
+
+
+def _end(task: TrackedCommand, summary: ActivitySummary) -> None:
+    """Note that an activity has done what was asked, or will not: end the subtasks that have not ended."""
+    task.content = _content(summary)
+    for subtask in task.subtasks:
+        if summary.state is ActivityState.FAILED:
+            task.failed(subtask, summary.message or "")
+        elif summary.state is ActivityState.STOPPED:
+            task.aborted(subtask)
+        else:
+            task.done(subtask)
 
 
 def _content(summary: ActivitySummary) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ska_oso_oet.device.event_interface import EventInterface
 from ska_oso_oet.device.interface import json_attribute
 from ska_oso_oet.device.pending import PendingCommands
 from ska_oso_oet.device.procedure_interface import ProcedureInterface
+from ska_oso_oet.device.stop_tasks import StopTasks
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
@@ -81,10 +82,12 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
         settings = ControllerSettings.load(self._properties())
         engine = Engine(settings, self.pump.call, self.pump, self._announce)
         self.activity_tasks = ActivityTasks(engine.activities)
+        self.stop_tasks = StopTasks(engine.procedures)
         engine.bus.subscribe(self.on_any_event)
         engine.bus.subscribe(self.on_procedure_event)
         engine.bus.subscribe(self.pending.on_event)
         engine.bus.subscribe(self.activity_tasks.on_event)
+        engine.bus.subscribe(self.stop_tasks.on_event)
         engine.start()
         self.engine = engine
         self._settings = settings

@@ -15,11 +15,14 @@ from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.ska.base_device import LongStringArray, allowed_when
 
 if TYPE_CHECKING:
+    from ska_oso_oet.device.stop_tasks import StopTasks
     from ska_oso_oet.event.journal import Event
 
 
 class ProcedureInterface(ControllerInterface):
     """Commands and attributes of procedures."""
+
+    stop_tasks: StopTasks
 
     procedures = json_attribute("read_procedures", "Live procedures and the newest finished ones, as JSON")
     procedureChanged = json_attribute("read_procedure_changed", "The procedure that changed last, as JSON")
@@ -73,7 +76,11 @@ class ProcedureInterface(ControllerInterface):
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, run_abort", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def StopProcedure(self, argin: str) -> LongStringArray:
-        """Stop a procedure; ends when its process is gone."""
+        """Stop a procedure; ends when its process is gone and, if asked for, the abort script has ended."""
+        with as_dev_failed("StopProcedure"):
+            request = StopProcessCommand.parse(argin)
+        if request.run_abort:
+            return self.stop_tasks.run(self, request)
         return self.act("StopProcedure", StopProcessCommand, argin, self.running_engine.procedures.stop)
 
     @command(dtype_in="DevLong64", doc_in="procedure id, 0 for the newest", dtype_out=str, doc_out="JSON")
