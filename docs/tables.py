@@ -36,7 +36,7 @@ PLACES: Final = ("SCRIPTS_LOCATION", "XDG_CACHE_HOME")
 """Variables of the reader's own machine that defaults depend on."""
 
 _PROCEDURE_STATES: Final = {
-    "CREATING": "accepted; its process is being made",
+    "CREATING": "accepted; it is being given a process",
     "IDLE": "the process is there, between two of the steps below",
     "PREP_ENV": "its environment is being made (git scripts with `create_env`)",
     "LOADING": "the script is being fetched and its top level is being run",

@@ -28,6 +28,8 @@ FILE: Final = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 BLOCK: Final = re.compile(r"<!-- run(?:: exit code (\d+))? -->\n```console\n(.*?)```", re.DOTALL)
 ITANGO: Final = re.compile(r"<!-- run in itango -->\n```python\n(.*?)```", re.DOTALL)
 MOVING: Final = re.compile(r"(file:\S+ DAY T) [A-Z]+(?=\n\nT )")
+PYTHON: Final = re.compile(r"```python\n(.*?)```", re.DOTALL)
+IMPORT: Final = re.compile(r"^(?:from (?!ska_tango_base)\S+ )?import .*", re.MULTILINE)
 CLOCK: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?")
 
 
@@ -120,6 +122,22 @@ def test_the_example_for_itango(environment: dict[str, str], tmp_path: Path) -> 
         check=False,
     )
     assert (done.returncode, done.stdout.split()) == (0, ["1", "1"]), done.stderr
+
+
+def test_what_python_examples_import_exists() -> None:
+    examples = [block for page in DOCS.rglob("*.md") for block in PYTHON.findall(page.read_text("utf-8"))]
+    for example in examples:
+        compile(example, "an example", "exec")
+    imports = sorted({line for example in examples for line in IMPORT.findall(example)})
+    assert imports
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(imports)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_tables_of_the_device_are_those_of_the_present_code() -> None:
