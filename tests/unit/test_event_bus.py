@@ -1,0 +1,141 @@
+"""The bus: the journal's order, every listener of a topic, and no listener at the cost of another."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ska_oso_oet.event.bus import EventBus, topic_names
+from ska_oso_oet.event.journal import EventJournal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.event.journal import Event
+
+
+class Later:
+    """The thread behind `defer`, by hand."""
+
+    def __init__(self) -> None:
+        self.queue: deque[Callable[[], None]] = deque()
+
+    def run(self) -> None:
+        while self.queue:
+            self.queue.popleft()()
+
+
+class Heard:
+    def __init__(self) -> None:
+        self.topics: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        self.topics.append(event.topic)
+
+
+@pytest.fixture
+def later() -> Later:
+    return Later()
+
+
+@pytest.fixture
+def bus(later: Later) -> EventBus:
+    return EventBus(EventJournal("e", 100, clock=lambda: 0.0), later.queue.append)
+
+
+def test_an_event_is_in_the_journal_before_anyone_hears_it(bus: EventBus, later: Later) -> None:
+    heard = Heard()
+    bus.subscribe(heard)
+    event = bus.publish("procedure.lifecycle.ready", "me", {"result": {}})
+    assert (event.seq, bus.journal.last_seq, heard.topics) == (1, 1, [])
+    later.run()
+    assert heard.topics == ["procedure.lifecycle.ready"]
+
+
+def test_listeners_hear_their_topic_and_what_is_below(bus: EventBus, later: Later) -> None:
+    everything, lifecycle, ready = Heard(), Heard(), Heard()
+    bus.subscribe(everything)
+    bus.subscribe(lifecycle, "procedure.lifecycle")
+    bus.subscribe(ready, "procedure.lifecycle.ready")
+    topics = ["procedure.lifecycle.ready", "procedure.lifecycle.failed", "scan.lifecycle.end.failed"]
+    for topic in topics:
+        bus.publish(topic, "me", {})
+    later.run()
+    assert everything.topics == topics
+    assert lifecycle.topics == topics[:2]
+    assert ready.topics == topics[:1]
+
+
+def test_a_topic_that_a_script_made_up_goes_to_the_nearest_that_is_known(bus: EventBus, later: Later) -> None:
+    everything, announce, procedure = Heard(), Heard(), Heard()
+    bus.subscribe(everything)
+    bus.subscribe(announce, "user.script.announce")
+    bus.subscribe(procedure, "procedure")
+    made_up = ["user.script.announce.loudly.twice", "procedure.mine", "no.such.root", "x", ""]
+    for topic in made_up:
+        bus.publish(topic, "me", {})
+    later.run()
+    assert everything.topics == made_up
+    assert announce.topics == made_up[:1]
+    assert procedure.topics == made_up[1:2]
+
+
+def test_a_listener_that_fails_costs_the_others_nothing(
+    bus: EventBus, later: Later, caplog: pytest.LogCaptureFixture
+) -> None:
+    def bad(event: Event) -> None:
+        raise ValueError(f"of {event.topic}")
+
+    before, after = Heard(), Heard()
+    for listener in (before, bad, after):
+        bus.subscribe(listener)
+    with caplog.at_level(logging.ERROR):
+        bus.publish("procedure.lifecycle.ready", "me", {})
+        bus.publish("procedure.lifecycle.failed", "me", {})
+        later.run()
+    assert before.topics == after.topics == ["procedure.lifecycle.ready", "procedure.lifecycle.failed"]
+    assert "of procedure.lifecycle.failed" in caplog.text
+
+
+def test_a_listener_that_left_hears_no_more(bus: EventBus, later: Later) -> None:
+    heard = Heard()
+    bus.subscribe(heard, "procedure")
+    bus.publish("procedure.lifecycle.ready", "me", {})
+    later.run()
+    bus.unsubscribe(heard, "procedure")
+    bus.publish("procedure.lifecycle.ready", "me", {})
+    later.run()
+    assert heard.topics == ["procedure.lifecycle.ready"]
+
+
+def test_a_listener_may_publish(bus: EventBus, later: Later) -> None:
+    heard = Heard()
+
+    def answer(event: Event) -> None:
+        bus.publish("procedure.lifecycle.failed", "me", {"of": event.seq})
+
+    bus.subscribe(answer, "procedure.lifecycle.ready")
+    bus.subscribe(heard)
+    bus.publish("procedure.lifecycle.ready", "me", {})
+    bus.publish("scan.lifecycle.start", "me", {})
+    later.run()
+    assert heard.topics == ["procedure.lifecycle.ready", "scan.lifecycle.start", "procedure.lifecycle.failed"]
+
+
+def test_the_tree_has_the_reference_topics() -> None:
+    expected = {
+        "request.procedure.create",
+        "request.procedure.start",
+        "request.procedure.stop",
+        "procedure.lifecycle.created",
+        "procedure.lifecycle.statechange",
+        "procedure.lifecycle.stacktrace",
+        "activity.lifecycle.running",
+        "user.script.announce",
+        "sb.lifecycle.allocated",
+        "scan.lifecycle.configure.complete",
+    }
+    assert expected <= topic_names()

@@ -1,0 +1,86 @@
+"""Settings: property before environment before default, and each bad value names itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.procedure.exclusivity import Exclusivity
+from ska_oso_oet.resources import scripts_dir
+from ska_oso_oet.settings import ControllerSettings, property_name
+
+
+def test_the_defaults() -> None:
+    settings = ControllerSettings.load({})
+    assert settings.script_roots == [scripts_dir()]
+    assert settings.embedded_scripts == "refused"
+    assert settings.exclusivity is Exclusivity.SUBARRAY
+    assert (settings.history_length, settings.event_journal_length) == (10, 10_000)
+    assert settings.stop_grace_period == 2.0
+
+
+def test_a_property_wins_over_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OET_HISTORY_LENGTH", "20")
+    monkeypatch.setenv("OET_STOP_GRACE_PERIOD", "0.5")
+    settings = ControllerSettings.load({"history_length": 30})
+    assert (settings.history_length, settings.stop_grace_period) == (30, 0.5)
+
+
+def test_lists_come_from_commas_or_from_a_property_of_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OET_SCRIPT_ROOTS", " /one , /two,")
+    assert ControllerSettings.load({}).script_roots == [Path("/one"), Path("/two")]
+    assert ControllerSettings.load({"script_roots": ["/three"]}).script_roots == [Path("/three")]
+    assert ControllerSettings.load({"git_repositories": "a,b"}).git_repositories == ["a", "b"]
+
+
+def test_the_reference_variable_of_the_scripts_adds_a_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRIPTS_LOCATION", "/observing")
+    assert ControllerSettings.load({}).script_roots == [scripts_dir(), Path("/observing")]
+
+
+BAD: list[tuple[str, Any]] = [
+    ("script_roots", "relative/path"),
+    ("embedded_scripts", "perhaps"),
+    ("abort_script", "http://x"),
+    ("abort_timeout", "0"),
+    ("exclusivity", "none"),
+    ("history_length", "-1"),
+    ("history_length", "many"),
+    ("event_journal_length", "0"),
+    ("stop_grace_period", "-0.1"),
+    ("stop_grace_period", "nan"),
+    ("stop_grace_period", "inf"),
+    ("environment_timeout", "0"),
+    ("max_idle_environments", "-1"),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BAD)
+def test_a_bad_property_names_itself(field: str, value: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"^property {property_name(field)}: .*") as caught:
+        ControllerSettings.load({field: value})
+    assert value in str(caught.value)
+
+
+@pytest.mark.parametrize(("field", "value"), BAD)
+def test_a_bad_variable_names_itself(field: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"OET_{field.upper()}", value)
+    with pytest.raises(InvalidArgument, match=f"^environment variable OET_{field.upper()}: .*"):
+        ControllerSettings.load({})
+
+
+def test_all_bad_values_are_named_at_once() -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        ControllerSettings.load({"history_length": "x", "exclusivity": "y"})
+    assert "property HistoryLength" in str(caught.value)
+    assert "property Exclusivity" in str(caught.value)
+
+
+def test_an_unknown_property_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="NoSuchThing"):
+        ControllerSettings.load({"no_such_thing": 1})
