@@ -28,6 +28,7 @@ class StackProcess:
         self.data_dir = data_dir
         self._stderr = stderr
         self.tango_host = ""
+        self.rest_url = ""
         environment = {key: value for key, value in os.environ.items() if key != "TANGO_HOST"}
         with stderr.open("wb") as file:
             self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=file, env=environment)
@@ -48,7 +49,7 @@ class StackProcess:
             assert selector.select(DEADLINE), f"neither ready nor ended in time:\n{self.stderr}"
         line = self.process.stdout.readline().decode()
         assert line.startswith(READY), f"not ready: {line!r}\n{self.stderr}"
-        self.tango_host = line.removeprefix(READY).strip()
+        self.tango_host, _, self.rest_url = line.removeprefix(READY).strip().partition(" REST=")
 
     def processes(self) -> list[psutil.Process]:
         """Every process of the stack but the first: they carry its mark in their environment."""

@@ -60,15 +60,17 @@ STAND_IN = """\
 DRIVER = """\
     import sys
     from pathlib import Path
-    from ska_oso_oet.embedded import Limits, Server, up
+    from ska_oso_oet.embedded import Limits, Parts, Server, up
 
     port, data_dir, instances, files, limits = sys.argv[1:]
     sys.exit(
         up(
             int(port),
             Path(data_dir),
-            [Server("StandIn", instance) for instance in instances.split()],
-            [Path(file) for file in files.split()],
+            Parts(
+                [Server("StandIn", instance) for instance in instances.split()],
+                [Path(file) for file in files.split()],
+            ),
             eval(limits),
         )
     )

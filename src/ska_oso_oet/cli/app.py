@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - Typer reads it at run time
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -91,6 +92,14 @@ def _print_item(item: StreamItem, *, as_json: bool) -> None:
         diagnostic(notice(item))
 
 
+class Telescope(StrEnum):
+    """Which telescope `oet up` simulates."""
+
+    MID = "mid"
+    LOW = "low"
+    NONE = "none"
+
+
 @app.command()
 def up(
     port: Annotated[
@@ -99,12 +108,31 @@ def up(
     data_dir: Annotated[
         Path | None, typer.Option("--data_dir", "--data-dir", help="Where it keeps its data.")
     ] = None,
+    telescope: Annotated[
+        Telescope, typer.Option("--telescope", help="Simulate the SKA telescope that scripts command.")
+    ] = Telescope.NONE,
+    time_scale: Annotated[
+        float,
+        typer.Option(
+            "--time_scale", "--time-scale", help="How long its changes take; 0.1 is ten times faster."
+        ),
+    ] = 1.0,
+    rest_port: Annotated[
+        int | None,
+        typer.Option(
+            "--rest_port", "--rest-port", min=0, max=65535, help="Of the HTTP API; 0 for a free one."
+        ),
+    ] = None,
 ) -> int:
     """Run a Tango database and the controller on this machine, until Ctrl-C."""
     from ska_oso_oet import embedded  # noqa: PLC0415 - only this command needs it
 
-    given: dict[str, Any] = {} if port is None else {"port": port}
-    return embedded.up(data_dir=data_dir, **given)
+    simulated = None if telescope is Telescope.NONE else embedded.Telescope(telescope.value, time_scale)
+    return embedded.up(
+        embedded.DEFAULT_PORT if port is None else port,
+        data_dir,
+        embedded.Parts(telescope=simulated, rest_port=rest_port),
+    )
 
 
 def main() -> None:

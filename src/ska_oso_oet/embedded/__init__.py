@@ -2,6 +2,17 @@
 
 from ska_oso_oet.embedded.child import StackError
 from ska_oso_oet.embedded.marked import stack_processes
-from ska_oso_oet.embedded.stack import DEFAULT_PORT, SERVERS, Limits, Server, up
+from ska_oso_oet.embedded.parts import Parts, Server, Telescope, rest_is_installed
+from ska_oso_oet.embedded.stack import DEFAULT_PORT, Limits, up
 
-__all__ = ["DEFAULT_PORT", "SERVERS", "Limits", "Server", "StackError", "stack_processes", "up"]
+__all__ = [
+    "DEFAULT_PORT",
+    "Limits",
+    "Parts",
+    "Server",
+    "StackError",
+    "Telescope",
+    "rest_is_installed",
+    "stack_processes",
+    "up",
+]

@@ -10,23 +10,22 @@ import signal
 import socket
 import sys
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from filecmp import cmp
+from math import inf
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from platformdirs import user_data_path
 
-from ska_oso_oet import resources
 from ska_oso_oet.embedded.child import Child, StackError, show
 from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
-from ska_oso_oet.errors import NotFound
+from ska_oso_oet.embedded.parts import HOST, Parts, defaults, rest_is_installed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-HOST = "127.0.0.1"
 DEFAULT_PORT = 10000  # the customary port of a Tango database
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
 
@@ -45,61 +44,28 @@ class Limits:
     """a server that ran for so long has its restarts forgiven"""
 
 
-@dataclass(frozen=True)
-class Server:
-    """A Tango device server of the stack: a console script and the name of the instance to run."""
-
-    program: str
-    instance: str
-
-    @property
-    def name(self) -> str:
-        """The server's name in the Tango database."""
-        return f"{self.program}/{self.instance}"
-
-    def argv(self) -> list[str]:
-        """Name the program and its arguments."""
-        try:
-            program = resources.program(self.program)
-        except NotFound as error:
-            raise StackError(f"{self.name}: {error}") from None
-        # Without an end point every server listens on all of the machine's interfaces.
-        return [program, self.instance, "-ORBendPoint", f"giop:tcp:{HOST}:0"]
-
-
-# Whoever starts the stack is the one who uses it: the controller takes scripts from everywhere on this
-# machine, unless the user's environment says otherwise.
-TRUSTING = {
-    "OET_EMBEDDED_SCRIPTS": "allowed",
-    "OET_GIT_REPOSITORIES": "https://gitlab.com/ska-telescope/,file:///",
-    "OET_SCRIPT_ROOTS": "/",
-}
-SERVERS = (Server("OETController", "01"),)  # in the order in which they start; they stop in reverse
-
 DEFAULT_LIMITS = Limits()
 
 
 def up(
     port: int = DEFAULT_PORT,
     data_dir: Path | None = None,
-    servers: Sequence[Server] = SERVERS,
-    device_files: Sequence[Path] | None = None,
+    parts: Parts | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> int:
     """Run the embedded stack until SIGINT, SIGTERM or SIGHUP; return the exit code for the shell.
 
     `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database, the logs and,
     unless the environment names another store, the Scheduling Blocks; by default it is the platform's
-    directory for a user's data. `device_files` (dsconfig format) are the devices to register; by
-    default those of the installation. Prints one line on stdout, when the devices answer:
-    `ready TANGO_HOST=127.0.0.1:<port>`. Call it in the main thread of a process
-    that has no other threads.
+    directory for a user's data. Prints one line on stdout, when the devices answer:
+    `ready TANGO_HOST=127.0.0.1:<port>`, and ` REST=<url>` after it where `parts` have the HTTP API and it
+    answers there. Call it in the main thread of a process that has no other threads.
     """
     directory = (data_dir or user_data_path("ska-oso-oet")).expanduser().absolute()
-    files = sorted(resources.devices_dir().glob("*.json")) if device_files is None else device_files
     try:
         with _owned(directory):
-            asyncio.run(_Stack(_usable_port(port), directory, servers, files, limits).run())
+            database = _usable_port(port)
+            asyncio.run(_Stack(database, directory, _checked(parts or Parts()), limits).run())
     except (StackError, OSError) as error:
         show(f"oet up: {error}")
         return 1
@@ -107,14 +73,11 @@ def up(
 
 
 class _Stack:
-    def __init__(
-        self, port: int, data_dir: Path, servers: Sequence[Server], files: Sequence[Path], limits: Limits
-    ) -> None:
+    def __init__(self, port: int, data_dir: Path, parts: Parts, limits: Limits) -> None:
         self._port = port
         self._limits = limits
         self._data_dir = data_dir
-        self._servers = servers
-        self._files = files
+        self._parts = parts
         self._children: list[Child] = []
 
     async def run(self) -> None:
@@ -147,7 +110,8 @@ class _Stack:
             raise StackError(
                 f"not ready within {self._limits.start:g} s: {late or 'the registration of the devices'}"
             ) from None
-        print(f"ready TANGO_HOST={HOST}:{self._port}", flush=True)  # noqa: T201 - programs wait for this line
+        rest = await self._rest()
+        print(f"ready TANGO_HOST={HOST}:{self._port}{rest}", flush=True)  # noqa: T201 - programs wait for it
         try:
             async with asyncio.TaskGroup() as group:
                 for child in self._children:
@@ -160,8 +124,23 @@ class _Stack:
         await self._spawn(self._add("database", self._database_argv()))
         for file in to_register:
             await self._register(file)
-        servers = [self._add(server.name, server.argv()) for server in self._servers]
-        await asyncio.gather(*(self._spawn(server) for server in servers))
+        for wave in self._parts.waves:
+            servers = [self._add(server.name, server.argv()) for server in wave]
+            await asyncio.gather(*(self._spawn(server) for server in servers))
+
+    async def _rest(self) -> str:
+        """Say where the HTTP API is; nothing where it does not answer, which is no reason not to go on."""
+        port, url = self._parts.rest_port, self._parts.rest_url
+        if port is None:
+            return ""
+        try:
+            _, writer = await asyncio.open_connection(HOST, port)
+        except OSError as error:
+            log = self._data_dir / "logs" / "OETRestAdapter-01.log"
+            show(f"the HTTP API does not answer at {url}: {error.strerror} (log {log})")
+            return ""
+        writer.close()
+        return f" REST={url}"
 
     async def _register(self, file: Path) -> None:
         """Write the devices of `file` to the database."""
@@ -180,12 +159,11 @@ class _Stack:
 
     def _unregistered(self) -> list[Path]:
         """Find the device files that the database has not seen: what an operator changed stays changed."""
+        files = self._parts.all_device_files(self._data_dir / "devices")
         if not (self._data_dir / "tango.db").exists():
-            return list(self._files)
+            return files
         return [
-            f
-            for f in self._files
-            if not self._record(f).exists() or not cmp(f, self._record(f), shallow=False)
+            f for f in files if not self._record(f).exists() or not cmp(f, self._record(f), shallow=False)
         ]
 
     def _record(self, file: Path) -> Path:
@@ -238,10 +216,9 @@ class _Stack:
     def _environment(self) -> dict[str, str]:
         """Describe this stack to its servers."""
         return {
-            **TRUSTING,
-            # Scheduling Blocks are this stack's own, unless the user's environment names a store.
-            "ODA_DATA_DIR": str(self._data_dir / "oda"),
+            **defaults(self._data_dir),
             **os.environ,
+            **self._parts.environment,
             STACK_MARK: str(self._data_dir),
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
             "TANGO_HOST": f"{HOST}:{self._port}",
@@ -251,10 +228,10 @@ class _Stack:
         }
 
 
-def _usable_port(port: int) -> int:
-    """Check that `port` can be had, or find a free one.
+def _usable_port(port: int, option: str = "--port") -> int:
+    """Check that `port` can be had, or find a free one, which `option` chooses.
 
-    It is found here: omniORB can start again on a port that it was given, not on one that it chose.
+    It is found here: a server that dies shall come back on the port that was told to others.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -262,15 +239,26 @@ def _usable_port(port: int) -> int:
             probe.bind((HOST, port))
         except (OSError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise StackError(f"port {port} cannot be used: {reason}; --port 0 takes a free one") from None
+            raise StackError(f"port {port} cannot be used: {reason}; {option} 0 takes a free one") from None
         return int(probe.getsockname()[1])
+
+
+def _checked(parts: Parts) -> Parts:
+    """Refuse what cannot be, and choose the port of the HTTP API."""
+    if parts.telescope is not None and not 0 < parts.telescope.time_scale < inf:
+        raise StackError(f"--time-scale is a number above 0, not {parts.telescope.time_scale}")
+    if parts.rest_port is None:
+        return parts
+    if not rest_is_installed():
+        raise StackError("the HTTP API needs the extra rest: pip install 'ska-oso-oet[rest]'")
+    return replace(parts, rest_port=_usable_port(parts.rest_port, "--rest-port"))
 
 
 @contextmanager
 def _owned(data_dir: Path) -> Iterator[None]:
     """Make the directory and hold it: two stacks would write to the same database."""
     try:
-        for part in ("logs", "registered"):
+        for part in ("devices", "logs", "registered"):
             (data_dir / part).mkdir(parents=True, exist_ok=True)
         lock = (data_dir / "lock").open("a+", encoding="utf-8")
     except OSError as error:
