@@ -153,14 +153,13 @@ def settings() -> str:
     known = device.TangoClassClass.device_property_list
     rows = (
         (
-            f"`{property_name(name)}`",
-            f"`{ENVIRONMENT_PREFIX}{name.upper()}`",
+            f"`{property_name(name)}`<br>`{ENVIRONMENT_PREFIX}{name.upper()}`",
             _default(field),
             known[property_name(name)][1],
         )
         for name, field in ControllerSettings.model_fields.items()
     )
-    return table(("device property", "environment variable", "default", "meaning"), rows)
+    return table(("device property, environment variable", "default", "meaning"), rows)
 
 
 def contract_properties() -> str:
@@ -224,6 +223,8 @@ def _commands(device: type[SKABaseDevice], names: set[str]) -> str:
 
 def _value(described: Sequence[Any]) -> str:
     kind, doc = described
+    if doc.startswith("STARTED and the command id"):
+        return f"long running: {kind}"
     return "nothing" if str(kind) == "DevVoid" else f"{kind}: {doc}"
 
 

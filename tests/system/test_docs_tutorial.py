@@ -16,7 +16,7 @@ import pytest
 from ska_oso_oet.resources import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.system.stack_process import StackProcess
 
@@ -30,6 +30,7 @@ ITANGO: Final = re.compile(r"<!-- run in itango -->\n```python\n(.*?)```", re.DO
 MOVING: Final = re.compile(r"(file:\S+ DAY T) [A-Z]+(?=\n\nT )")
 PYTHON: Final = re.compile(r"```python\n(.*?)```", re.DOTALL)
 IMPORT: Final = re.compile(r"^(?:from (?!ska_tango_base)\S+ )?import .*", re.MULTILINE)
+PORT: Final = re.compile(r":\d+")
 CLOCK: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?")
 
 
@@ -95,6 +96,15 @@ def test_the_tutorial(environment: dict[str, str], tmp_path: Path) -> None:
             f"$ {step.command}\n{done.stdout}"
         )
         assert (done.returncode, done.stderr) == (step.code, ""), step.command
+
+
+def test_what_oet_up_prints(start_stack: Callable[..., StackProcess], tmp_path: Path) -> None:
+    running = start_stack([program("oet"), "up", "--port", "0", "--data-dir", str(tmp_path / "data")])
+    assert running.process.stdout is not None
+    line = running.process.stdout.readline().decode()
+    for page in (TUTORIAL, DOCS.parent / "README.md"):
+        (shown,) = re.findall(r"^\$ \S+/oet up\n(.*\n)", page.read_text("utf-8"), re.MULTILINE)
+        assert PORT.sub(":N", line) == PORT.sub(":N", shown)
 
 
 def test_the_comparison_sees_a_difference() -> None:
