@@ -1,7 +1,8 @@
 """The leak guard: a test that leaves a process, a thread or a listening socket behind fails.
 
 Fixtures of a wider scope are set up before the guard looks, so what they keep running is theirs. The
-guard allows nothing else but the two helpers that multiprocessing keeps for the life of a process.
+guard allows nothing else but the two helpers that multiprocessing keeps for the life of a process, and the
+spare workers that the engine of such a fixture makes ready.
 Orphans, which no longer have an ancestor among the tests, are found when all tests have ended, by a
 mark in their environment.
 """
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
+from ska_oso_oet.procedure.orders import SPARE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,11 +48,23 @@ def _lasting(process: psutil.Process) -> bool:
         return False
 
 
-def _left_processes(candidates: Iterable[psutil.Process]) -> list[str]:
-    new = [process for process in candidates if not _lasting(process)]
+def _is_spare(process: psutil.Process, before: set[psutil.Process]) -> bool:
+    """Tell whether it is a worker that waits for a procedure, in an engine older than the test."""
+    try:
+        return process.name() == SPARE_NAME and process.parent() in before
+    except psutil.Error:
+        return False
+
+
+def _left_processes(
+    candidates: Iterable[psutil.Process], before: set[psutil.Process] | None = None
+) -> list[str]:
+    older = before or set()
+    new = [process for process in candidates if not _lasting(process) and not _is_spare(process, older)]
     _, alive = psutil.wait_procs(new, timeout=PATIENCE)
     left = []
-    for process in alive:
+    # A spare worker has its name a moment after it was forked.
+    for process in (each for each in alive if not _is_spare(each, older)):
         with process.oneshot():
             left.append(f"process {process.pid} {' '.join(process.cmdline())[:200]} ({process.status()})")
         process.kill()
@@ -69,7 +84,7 @@ def leak_guard() -> Iterator[None]:
     """Compare what runs after the test with what ran before it."""
     processes, threads, sockets = _processes(), _threads(), _listening()
     yield
-    left = _left_processes(_processes() - processes) + _left_threads(threads)
+    left = _left_processes(_processes() - processes, processes) + _left_threads(threads)
     left += [f"listening socket {address}" for address in sorted(_listening() - sockets)]
     assert not left, "the test left behind: " + "; ".join(left)
 

@@ -161,6 +161,17 @@ def test_events_are_numbered_without_a_gap_and_can_be_read_again(controller: Con
     assert [event["topic"] for event in one["events"]] == ["procedure.lifecycle.statechange"]
 
 
+def test_the_newest_event_is_pushed_once_more_after_a_silence(controller: Controller) -> None:
+    pid, _ = controller.create(controller.script(), subarray_id=1)
+    controller.until(pid, "READY")
+    newest = json.loads(controller.proxy.GetEvents('{"since": 0}'))["events"][-1]
+    times = 0
+    while times < 2:
+        times += controller.events.get(timeout=DEADLINE) == newest
+    with pytest.raises(queue.Empty):
+        controller.events.get(timeout=2.0)
+
+
 def test_a_script_that_raises_fails_with_its_own_traceback(controller: Controller) -> None:
     pid, _ = controller.create(controller.script(), subarray_id=1)
     controller.until(pid, "READY")

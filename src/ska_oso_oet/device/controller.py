@@ -75,6 +75,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
         self._health_info: dict[str, list[str]] = {self.get_name(): []}
         self._health: ControllerHealth | None = None
         self._newest_event = self._newest_procedure = self._newest_activity = "{}"
+        self._silence_watched = False
         # Each change is told, even if its text were that of the change before.
         self.declare_events("procedures", "activities", *_NEWEST, detect=False)
         self.declare_events("lastEventSeq", "runningProcedures", "healthInfo")

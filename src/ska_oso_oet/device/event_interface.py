@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from tango.server import attribute, command
 
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from ska_oso_oet.event.journal import Event
 
 
+SILENCE_SECS: Final = 1.0
+
+
 class EventInterface(ControllerInterface):
     """Commands and attributes of events."""
 
@@ -21,12 +25,29 @@ class EventInterface(ControllerInterface):
     lastEventSeq = attribute(dtype="DevLong64", fget="read_last_event_seq", doc="Number of the newest event")
 
     _newest_event = "{}"
+    _newest_seq = 0
+    _silence_watched = False
 
     def on_any_event(self, event: Event) -> None:
         """Push an event, on the pump's thread (a listener of the bus)."""
         self._newest_event = event.json
+        self._newest_seq = event.seq
         self.pump.put("event", event.json)
         self.pump.coalesce("lastEventSeq", self.read_last_event_seq)
+        if not self._silence_watched:
+            self._silence_watched = True
+            self._watch_silence()
+
+    def _watch_silence(self) -> None:
+        self.pump.call_later(SILENCE_SECS, partial(self._on_silence, self._newest_seq))
+
+    def _on_silence(self, newest_then: int) -> None:
+        """Push the newest event once more if nothing has followed it: its loss would show in no later one."""
+        if self._newest_seq != newest_then:
+            self._watch_silence()
+        else:
+            self._silence_watched = False
+            self.pump.put("event", self._newest_event)
 
     def read_event(self) -> str:
         """Answer the newest event, {} before the first."""

@@ -6,6 +6,7 @@ processes, and messages are JSON.
 """
 
 from ska_oso_oet.mptools.context import MainContext
+from ska_oso_oet.mptools.descendants import name_process
 from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge, ProtocolError
 from ska_oso_oet.mptools.proc import ExitStatus, Proc, ProcListener, Rung
 from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
@@ -46,5 +47,6 @@ __all__ = [
     "TimerProcWorker",
     "default_signal_handler",
     "init_signals",
+    "name_process",
     "proc_worker_wrapper",
 ]

@@ -9,12 +9,18 @@ import threading
 from pathlib import Path
 from typing import Final
 
+_PR_SET_NAME: Final = 15
 _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def become_subreaper() -> None:
     """Make orphaned descendants of this process its children, so that they can be found and reaped."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def name_process(name: str) -> None:
+    """Give this process the name that ps and top show; 15 characters of it are kept."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
 def own_children() -> list[int]:

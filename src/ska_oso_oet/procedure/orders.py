@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
+
+SPARE_NAME: Final = "oet-spare"
+"""What ps and top call a worker that has no procedure yet."""
 
 
 class Order(StrEnum):

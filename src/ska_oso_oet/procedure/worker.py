@@ -10,11 +10,18 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from ska_oso_oet.mptools import EventMessage, MPQueue, ProcWorker, QueueClosed, TerminateInterrupt
+from ska_oso_oet.mptools import (
+    EventMessage,
+    MPQueue,
+    ProcWorker,
+    QueueClosed,
+    TerminateInterrupt,
+    name_process,
+)
 from ska_oso_oet.procedure.domain import GitScript, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.loader import ModuleFactory, ScriptUnreadable, load_file
-from ska_oso_oet.procedure.orders import Order, Word
+from ska_oso_oet.procedure.orders import SPARE_NAME, Order, Word
 from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
 from ska_oso_oet.procedure.reports import Raised, Report, Resolved, Returned, StateEntered
 from ska_oso_oet.procedure.script_bus import ScriptBus
@@ -127,7 +134,10 @@ class ScriptWorker(ProcWorker):
         if self._resume is not None:
             order = self._resume.load
         else:
-            order = LoadOrder.parse(self.work_q.get().msg)
+            name_process(SPARE_NAME)
+            message = self.work_q.get()
+            name_process(f"oet-proc-{message.msg_src}")
+            order = LoadOrder.parse(message.msg)
             self.publish_lifecycle(ProcedureState.IDLE)
             if isinstance(order.command.script, GitScript) and order.command.script.create_env:
                 self._enter_environment(order, order.command.script)
