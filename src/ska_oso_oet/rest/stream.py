@@ -267,8 +267,10 @@ class EventHub:
 async def follow(reader: Reader, since: Position | None, replayed: list[Chunk]) -> AsyncIterator[bytes]:
     """Write what comes after `since`: first what was replayed from there, then what the reader gets.
 
-    What was replayed and also heard is written once.
+    What was replayed and also heard is written once. The comment that comes first gets the header through
+    programs that hold it back until something follows.
     """
+    yield b":\n\n"
     here = since
     for chunk in replayed:
         here = chunk.position or here

@@ -1,0 +1,235 @@
+"""The HTTP API on a running stack: the sessions that the reference prints, and a killed controller."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+import tango
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.system.stack_process import StackProcess
+
+DEADLINE = 60.0
+ENDED = {"COMPLETE", "FAILED", "STOPPED"}
+ADAPTER = "mid-oso/oet-rest-adapter/01"
+SERVE = "from ska_oso_oet.main import rest_adapter; rest_adapter()"
+ENDPOINT = ("-ORBendPoint", "giop:tcp:127.0.0.1:0")
+SCRIPT = """
+import time
+
+def init(subarray_id=None, sb_uri=None, dishes=()):
+    pass
+
+def main(scan_duration=0.0):
+    time.sleep(scan_duration)
+"""
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+
+@contextmanager
+def adapter(stack: StackProcess) -> Iterator[tango.DeviceProxy]:
+    """Run the adapter that the stack's database describes, on a free port."""
+    argv = [sys.executable, "-c", SERVE, "01", *ENDPOINT]
+    environment = {**stack.env, "OET_REST_PORT": "0", "OET_STACK": str(stack.data_dir)}
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            assert process.stdout is not None
+            lines = []
+            for line in process.stdout:
+                lines.append(line)
+                if b"Ready to accept" in line:
+                    break
+            assert process.poll() is None, b"".join(lines)
+            drain = threading.Thread(target=process.stdout.read)
+            drain.start()
+            proxy = tango.DeviceProxy(f"tango://{stack.tango_host}/{ADAPTER}")
+            stack.wait_until(lambda: bool(proxy.url), "the start of the HTTP service")
+            root = httpx.URL(proxy.url).join("/readyz")
+            stack.wait_until(lambda: httpx.get(root).status_code == 200, "the link to the controller")
+            yield proxy
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+            drain.join()
+
+
+@pytest.fixture(scope="module")
+def served(stack: StackProcess) -> Iterator[str]:
+    with adapter(stack) as proxy:
+        yield proxy.url
+
+
+@pytest.fixture
+def rest(served: str) -> Iterator[str]:
+    """The URL of the API; what a test has left alive is stopped."""
+    yield served
+    for procedure in httpx.get(f"{served}/procedures").json()["procedures"]:
+        if procedure["state"] not in ENDED:
+            httpx.put(procedure["uri"], json={"state": "STOPPED"}, timeout=DEADLINE)
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    path = tmp_path / "observing_script.py"
+    path.write_text(SCRIPT)
+    return path.as_uri()
+
+
+def curl(*arguments: str) -> tuple[int, dict[str, str], Any]:
+    """Run curl -i as the reference does; answer status, headers and the JSON body."""
+    said = subprocess.run(
+        ["curl", "-sS", "-i", *arguments], capture_output=True, timeout=DEADLINE, check=True
+    )
+    head, _, body = said.stdout.decode().partition("\r\n\r\n")
+    status, *fields = head.split("\r\n")
+    headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
+    return int(status.split()[1]), headers, json.loads(body)
+
+
+JSON = ("-H", "Content-Type: application/json")
+
+
+def wait_for(url: str, *states: str) -> dict[str, Any]:
+    """Wait for a state of a procedure by the events of the stream."""
+    with httpx.stream("GET", url.partition("/procedures")[0] + "/stream", timeout=DEADLINE) as stream:
+        lines = stream.iter_lines()
+        while True:
+            procedure: dict[str, Any] = httpx.get(url).json()["procedure"]
+            if procedure["state"] in states:
+                return procedure
+            next(line for line in lines if "procedure.lifecycle." in line)
+
+
+@needs_curl
+def test_the_sessions_of_the_reference(rest: str, script: str) -> None:
+    init = {"kwargs": {"subarray_id": 1, "sb_uri": "file:///path/to/scheduling_block_123.json"}}
+    body = json.dumps({"script_uri": script, "script_args": {"init": init}})
+    status, headers, answer = curl(*JSON, "-X", "POST", "-d", body, f"{rest}/procedures")
+    procedure = answer["procedure"]
+    uri = procedure["uri"]
+    assert (status, headers["content-type"], headers["location"]) == (201, "application/json", uri)
+    assert uri.startswith(f"{rest}/procedures/")
+    assert procedure["script_args"] == {"init": {"args": [], **init}, "run": {"args": [], "kwargs": {}}}
+    assert procedure["script"] == {"script_type": "filesystem", "script_uri": script}
+    assert procedure["history"]["process_states"][0][0] == "CREATING"
+    assert procedure["history"]["stacktrace"] is None
+    wait_for(uri, "READY")
+
+    status, _, answer = curl(f"{rest}/procedures")
+    assert status == 200
+    assert answer["procedures"][-1]["uri"] == uri
+
+    status, _, answer = curl(uri)
+    assert (status, answer["procedure"]["state"]) == (200, "READY")
+    assert "id" not in answer["procedure"]
+
+    body = json.dumps({"script_args": {"run": {"kwargs": {"scan_duration": 600.0}}}, "state": "RUNNING"})
+    status, _, answer = curl(*JSON, "-X", "PUT", "-d", body, uri)
+    assert status == 200
+    assert answer["procedure"]["script_args"]["run"] == {"args": [], "kwargs": {"scan_duration": 600.0}}
+
+    status, _, answer = curl(*JSON, "-X", "PUT", "-d", '{"state": "STOPPED"}', uri)
+    number = uri.rpartition("/")[2]
+    assert (status, answer) == (200, {"abort_message": f"Successfully stopped script with ID {number}"})
+
+    status, headers, answer = curl(f"{rest}/procedures/4711")
+    assert (status, headers["content-type"]) == (404, "application/json")
+    assert answer == {
+        "error": "404 Not Found",
+        "type": "ResourceNotFound",
+        "Message": "No information available for PID=4711",
+    }
+
+
+@needs_curl
+def test_listening_as_the_reference_does(rest: str, script: str) -> None:
+    with subprocess.Popen(
+        ["curl", "-sS", "-i", "-N", f"{rest}/stream"], stdout=subprocess.PIPE, text=True
+    ) as listening:
+        assert listening.stdout is not None
+        head = []
+        for line in listening.stdout:
+            head.append(line.strip())
+            if not line.strip():
+                break
+        assert "content-type: text/event-stream; charset=utf-8" in head
+        httpx.post(f"{rest}/procedures", json={"script_uri": script})
+        lines = (line for line in listening.stdout if not line.startswith(":"))
+        data = next(line for line in lines if line.strip())
+        identifier, blank = next(lines), next(lines)
+        listening.terminate()
+    assert json.loads(data.removeprefix("data:"))["topic"] == "request.procedure.create"
+    assert identifier.startswith("id:")
+    assert blank == "\n"
+
+
+def test_a_whole_procedure_can_be_put_back(rest: str, script: str) -> None:
+    """Start and stop by changing the state of the document that was read."""
+    uri = httpx.post(f"{rest}/procedures", json={"script_uri": script}).headers["Location"]
+    ready = wait_for(uri, "READY")
+    started = httpx.put(uri, json={**ready, "state": "RUNNING"})
+    assert started.status_code == 200, started.text
+    assert wait_for(uri, "COMPLETE")["exit"]["cause"] == "returned"
+
+
+def test_activities(rest: str) -> None:
+    listed = httpx.get(f"{rest}/activities")
+    assert (listed.status_code, "activities" in listed.json()) == (200, True)
+    asked = {"activity_name": "allocate", "sbd_id": "sbd-nobody-knows", "prepare_only": True}
+    ran = httpx.post(f"{rest}/activities", json=asked)
+    assert ran.status_code == 201, ran.text
+    activity = ran.json()["activity"]
+    assert ran.headers["Location"] == activity["uri"]
+    assert httpx.get(activity["uri"]).json()["activity"]["sbd_id"] == "sbd-nobody-knows"
+    missing = httpx.get(f"{rest}/activities/4711").json()
+    assert missing["Message"] == "No information available for activity ID=4711"
+
+
+def test_a_killed_controller_is_503_and_back_by_itself(own_stack: StackProcess, script: str) -> None:
+    with adapter(own_stack) as proxy, httpx.Client(base_url=proxy.url, timeout=DEADLINE) as client:
+        assert client.post("/procedures", json={"script_uri": script}).status_code == 201
+        with client.stream("GET", "/stream", timeout=DEADLINE) as stream:
+            lines = stream.iter_lines()
+            # Stopped, so that it is away for certain and for as long as this takes.
+            server = own_stack.named("OETController")
+            server.suspend()
+            refused = client.get("/procedures")
+            assert (refused.status_code, refused.json()["type"]) == (503, "OET_ControllerUnreachable")
+            server.kill()
+            next(line for line in lines if line == "event:epoch")
+            own_stack.wait_until(lambda: client.get("/procedures").status_code == 200, "the return")
+            assert client.get("/procedures").json() == {"procedures": []}
+            own_stack.wait_until(lambda: proxy.healthState == 0, "health OK")
+            created = client.post("/procedures", json={"script_uri": script})
+            command_id = created.json()["procedure"]["command_id"]
+            next(line for line in lines if command_id in line)
+
+
+def test_many_idle_streams_are_cheap(rest: str, stack: StackProcess) -> None:
+    """Some hundred clients that only listen: no thread each, and the API answers as before."""
+    count = 200
+    with httpx.Client(limits=httpx.Limits(max_connections=None), timeout=DEADLINE) as client:
+        before = _adapter_threads(stack)
+        streams = [
+            client.send(client.build_request("GET", f"{rest}/stream"), stream=True) for _ in range(count)
+        ]
+        assert {stream.status_code for stream in streams} == {200}
+        assert httpx.get(f"{rest}/procedures").status_code == 200
+        assert _adapter_threads(stack) <= before + 12  # those that make calls, not one each
+        for stream in streams:
+            stream.close()
+
+
+def _adapter_threads(stack: StackProcess) -> int:
+    return int(stack.named("rest_adapter()").num_threads())

@@ -1,0 +1,152 @@
+"""The operator's page in a real browser, before a running stack."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.system.test_rest_session import DEADLINE, ENDED, adapter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.system.stack_process import StackProcess
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+SCRIPT = """
+import time
+
+def init(subarray_id=None):
+    print("ready for subarray", subarray_id)
+
+def main(name="nobody"):
+    print("<b>observing</b>", name, flush=True)
+    time.sleep(600)
+"""
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+
+
+@pytest.fixture(scope="module")
+def served(stack: StackProcess) -> Iterator[str]:
+    with adapter(stack) as proxy:
+        yield proxy.url
+
+
+@pytest.fixture
+def page(served: str) -> Iterator[Page]:
+    """The page, opened; a fault in its program fails the test."""
+    faults: list[str] = []
+    expect.set_options(timeout=DEADLINE * 1000)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on(
+            "requestfailed", lambda request: faults.append(request.url) if served not in request.url else None
+        )
+        page.goto(str(httpx.URL(served).join("/")))
+        expect(page.locator("#link")).to_have_text("live")
+        yield page
+        browser.close()
+    for procedure in httpx.get(f"{served}/procedures").json()["procedures"]:
+        if procedure["state"] not in ENDED:
+            httpx.put(procedure["uri"], json={"state": "STOPPED"}, timeout=DEADLINE)
+    assert not faults
+
+
+def create(page: Page, uri: str, subarray: int) -> None:
+    page.get_by_role("button", name="New procedure").click()
+    dialog = page.get_by_role("dialog", name="New procedure")
+    dialog.get_by_label("Script URI").fill(uri)
+    dialog.get_by_label("Subarray").fill(str(subarray))
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog).to_be_hidden()
+
+
+def test_a_procedure_is_created_started_and_stopped(page: Page, tmp_path: Path) -> None:
+    script = tmp_path / "observe_page.py"
+    script.write_text(SCRIPT)
+    create(page, script.as_uri(), 7)
+    row = page.locator("#procedures tr").first
+    expect(row).to_contain_text("observe_page.py")
+    expect(row.locator(".state")).to_have_text("READY")
+    output = page.get_by_role("log", name="Output")
+    expect(output).to_contain_text("ready for subarray 7")
+
+    page.locator("#detail").get_by_role("button", name="Start").click()
+    dialog = page.get_by_role("dialog", name="Start")
+    dialog.get_by_label("Keyword arguments of main").fill('{"name": "Vela"}')
+    dialog.get_by_role("button", name="Start").click()
+    expect(row.locator(".state")).to_have_text("RUNNING")
+    # What a script prints is shown as text, never taken for markup.
+    expect(output).to_contain_text("<b>observing</b> Vela")
+    bar = page.locator("#chart g.bar.RUNNING")
+    expect(bar).to_have_attribute("aria-label", re.compile("observe_page.py, RUNNING"))
+    expect(page.locator("#chart")).to_contain_text("subarray 7")
+
+    stop = page.locator("#detail").get_by_role("button", name="Stop")
+    stop.click()
+    dialog = page.get_by_role("dialog", name="Stop")
+    dialog.get_by_role("button", name="Keep it running").click()
+    expect(dialog).to_be_hidden()
+    expect(row.locator(".state")).to_have_text("RUNNING")
+    stop.click()
+    dialog.get_by_role("button", name="Stop it").click()
+    expect(row.locator(".state")).to_have_text("STOPPED")
+    expect(page.get_by_role("alert").first).to_contain_text("Successfully stopped script")
+    expect(stop).to_be_disabled()
+    expect(page.locator("#events")).to_contain_text("procedure.lifecycle.stopped")
+
+
+def test_what_others_do_is_seen_live(page: Page, served: str, tmp_path: Path) -> None:
+    script = tmp_path / "elsewhere.py"
+    script.write_text("def main():\n    raise ValueError('dish 4 is away')\n")
+    uri = httpx.post(f"{served}/procedures", json={"script_uri": script.as_uri()}).json()["procedure"]["uri"]
+    row = page.locator("#procedures tr", has_text="elsewhere.py")
+    expect(row.locator(".state")).to_have_text("READY")
+    httpx.put(uri, json={"state": "RUNNING"})
+    expect(row.locator(".state")).to_have_text("FAILED")
+    row.get_by_role("button").press("Enter")
+    expect(page.locator("#about")).to_contain_text("ValueError: dish 4 is away")
+
+
+def test_a_refusal_is_told_where_it_was_asked(page: Page) -> None:
+    page.get_by_role("button", name="New procedure").click()
+    dialog = page.get_by_role("dialog", name="New procedure")
+    dialog.get_by_label("Script URI").fill("file:///x.py")
+    dialog.get_by_label("Keyword arguments of init").fill("{nonsense")
+    dialog.get_by_role("button", name="Create").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("is no JSON")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+
+
+def test_an_activity_is_run(page: Page) -> None:
+    page.get_by_role("button", name="Run activity").click()
+    dialog = page.get_by_role("dialog", name="Run activity")
+    dialog.get_by_label("Scheduling Block definition").fill("sbd-of-the-page")
+    dialog.get_by_label("Activity", exact=True).fill("allocate")
+    dialog.get_by_role("button", name="Run").click()
+    row = page.locator("#activities tr", has_text="sbd-of-the-page")
+    expect(row.locator(".state")).to_have_text("FAILED")
+    expect(row.locator(".why")).to_contain_text("sbd-of-the-page")
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    unnamed = page.evaluate(
+        """() => [...document.querySelectorAll("button, input, select, [role=button]")]
+            .filter((each) => !each.labels?.length)
+            .filter((each) => !each.getAttribute("aria-label") && !each.textContent.trim())
+            .map((each) => each.outerHTML)"""
+    )
+    assert unnamed == []
