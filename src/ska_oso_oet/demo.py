@@ -1,7 +1,8 @@
-"""`make demo`: a system comes up, runs an observing script that commands a Tango device, and goes away."""
+"""`make demo`: a whole observation with a simulated telescope, then one that is stopped in the middle."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,59 +10,152 @@ import sys
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet import resources
 from ska_oso_oet.embedded import stack_processes
 from ska_oso_oet.embedded.child import die_with_parent
+from ska_oso_oet.scripting.scheduling_block import example
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
 
-READY = "ready "
+READY = "ready TANGO_HOST="
+TIME_SCALE = 0.2  # five times as fast as a real telescope
+SCANNING = "subarray.scan.started"  # what a followed observation says when a scan has begun
+LASTING = json.dumps({"main": {"kwargs": {"scan_duration": 600}}})
+STOPPED = 4  # exit code of `oet` that follows something which was stopped
+
+
+class DemoFailed(Exception):
+    """A command of the demo did not end as it should; it has said why."""
 
 
 def main() -> int:
     """Show a session from start to end; return 0 when all of it went well."""
+    failure = ""
     with TemporaryDirectory(prefix="oet-demo-") as directory:
-        data_dir = Path(directory) / "data"
-        with _stack(data_dir) as environment:
-            if environment is None:
-                return 1
-            script = resources.scripts_dir() / "hello_world.py"
-            code = _oet(environment, "procedure", "run", script.as_uri(), "SKA", "--scans=3")
-            code = _oet(environment, "procedure", "list") or code
-        left = [f"{pid} {name}" for pid, name in stack_processes(data_dir).items()]
-    _say(f"processes left behind: {', '.join(left) or 'none'}")
-    return 1 if left else code
-
-
-@contextmanager
-def _stack(data_dir: Path) -> Iterator[dict[str, str] | None]:
-    """Run `oet up`; the value is the environment for its clients, None when it does not start."""
-    argv = [resources.program("oet"), "up", "--port", "0", "--data-dir", str(data_dir)]
-    _say("$ oet up --port 0 --data-dir …   (a Tango database and OETController)")
-    with subprocess.Popen(
-        argv,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509 - no other threads run here
-    ) as process:
+        terminal = Terminal(Path(directory))
         try:
-            line = process.stdout.readline().strip() if process.stdout else ""
-            print(line)
-            yield {**os.environ, "TANGO_HOST": line.partition("=")[2]} if line.startswith(READY) else None
-        finally:
-            _say("stopping the system")
-            process.terminate()
+            with terminal.stack():
+                show(terminal)
+        except DemoFailed as error:
+            failure = str(error)
+        left = [f"{pid} {name}" for pid, name in stack_processes(terminal.data_dir).items()]
+    say(f"processes left behind: {', '.join(left) or 'none'}")
+    if failure:
+        say(f"the demo has failed: {failure}")
+    return 1 if left or failure else 0
 
 
-def _oet(environment: Mapping[str, str], *arguments: str) -> int:
-    _say(f"$ oet {' '.join(arguments)}")
-    return subprocess.run([resources.program("oet"), *arguments], env=environment, check=False).returncode
+def show(terminal: Terminal) -> None:
+    """Observe, twice."""
+    sbd = example("mid")
+    block = sbd["sbd_id"]
+    (terminal.directory / "mid_sb.json").write_text(json.dumps(sbd), encoding="utf-8")
+    terminal.oet("sbd", "add", "mid_sb.json", f"--data-dir={terminal.data_dir}")
+    say("-- an observation: two scans with subarray 1")
+    terminal.oet("procedure", "run", script("startup.py"))
+    terminal.oet("activity", "run", "allocate", block)
+    terminal.oet("activity", "run", "observe", block)
+    terminal.oet("activity", "run", "deallocate", block)
+    terminal.oet("procedure", "run", script("standby.py"))
+    say("-- another observation, which is stopped in the middle of its first scan")
+    terminal.oet("procedure", "run", script("startup.py"), quiet=True)
+    terminal.oet("activity", "run", "allocate", block, quiet=True)
+    with terminal.following("activity", "run", "observe", block, f"--script_args={LASTING}"):
+        terminal.oet("procedure", "stop", "--run_abort=True")
+    say("-- subarray 1 is ABORTED; it is restarted")
+    terminal.oet("procedure", "run", script("abort.py"), "--restart=True")
+    terminal.oet("procedure", "run", script("standby.py"), quiet=True)
+    say("-- what has happened")
+    terminal.oet("activity", "list")
+    terminal.oet("procedure", "list")
 
 
-def _say(text: str) -> None:
+def script(name: str) -> str:
+    """Name an installed observing script."""
+    return (resources.scripts_dir() / name).as_uri()
+
+
+class Terminal:
+    """Starts a system and runs `oet` in `directory`, and shows what they print."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self._environment = dict(os.environ)
+
+    @contextmanager
+    def stack(self) -> Iterator[None]:
+        """Run `oet up`; raises DemoFailed when it does not start."""
+        options = ["--port=0", "--telescope=mid", f"--time-scale={TIME_SCALE}", f"--data-dir={self.data_dir}"]
+        self._prompt(["up", *options])
+        with self._popen(
+            ["up", *options],
+            preexec_fn=die_with_parent(signal.SIGTERM),  # no other threads run here
+        ) as process:
+            try:
+                line = process.stdout.readline().strip() if process.stdout else ""
+                print(line, flush=True)
+                if not line.startswith(READY):
+                    raise DemoFailed("the system does not start")
+                self._environment["TANGO_HOST"] = line.removeprefix(READY).partition(" ")[0]
+                yield
+            finally:
+                say("-- stopping the system")
+                process.terminate()
+
+    def oet(self, *arguments: str, quiet: bool = False) -> None:
+        """Run `oet`; what it prints is not shown if `quiet`, unless it fails."""
+        self._prompt(arguments)
+        done = subprocess.run(
+            [resources.program("oet"), *arguments],
+            cwd=self.directory,
+            env=self._environment,
+            stdout=subprocess.PIPE if quiet else None,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            print(done.stdout or "", flush=True)
+            raise DemoFailed(f"oet {' '.join(arguments[:3])} ended with exit code {done.returncode}")
+
+    @contextmanager
+    def following(self, *arguments: str) -> Iterator[None]:
+        """Run `oet` until it reports a scan; the block stops that; then show how it ended."""
+        self._prompt(arguments)
+        with self._popen(arguments) as process:
+            lines = iter(process.stdout or ())
+            for line in lines:
+                print(line, end="", flush=True)
+                if SCANNING in line:
+                    break
+            else:
+                raise DemoFailed("the observation did not come to its first scan")
+            yield
+            say("-- what the observation says of it")
+            print(*lines, sep="", flush=True)
+        if process.returncode != STOPPED:
+            raise DemoFailed(f"the observation ended with exit code {process.returncode}, not {STOPPED}")
+
+    def _popen(self, arguments: Sequence[str], **options: Any) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [resources.program("oet"), *arguments],
+            cwd=self.directory,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def _prompt(self, arguments: Sequence[str]) -> None:
+        command = " ".join(f"'{part}'" if "{" in part else part for part in arguments)
+        say(f"$ oet {command}".replace(str(self.directory), "…"))
+
+
+def say(text: str) -> None:
+    """Print a line with an empty one before it."""
     print(f"\n{text}", flush=True)
 
 

@@ -205,9 +205,9 @@ def test_a_server_that_does_not_start_is_named_with_its_reason(run_up: Start) ->
 
 
 def test_a_server_that_never_answers_is_named(run_up: Start) -> None:
-    stack = run_up("01 silent", limits="start=3")
+    stack = run_up("01 silent", limits="start=8")
     assert stack.wait_exit() == 1
-    assert "oet up: not ready within 3 s: StandIn/silent (log " in stack.stderr
+    assert "oet up: not ready within 8 s: StandIn/silent (log " in stack.stderr
     assert "StandIn/01" not in stack.stderr
     assert stack.processes() == []
 
