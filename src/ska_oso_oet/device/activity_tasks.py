@@ -86,7 +86,8 @@ def _follow(task: TrackedCommand, procedure: ProcedureSummary) -> None:
     states = [state for state, _ in procedure.history.process_states]
     if ProcedureState.LOADING in states and states[-1] is not ProcedureState.LOADING:
         task.done(CREATE)
-    if ProcedureState.READY in states:
+    if ProcedureState.READY in states and task.subtasks[-1] != INIT:
+        # The last subtask ends with the activity, whose summary is the result.
         task.done(INIT)
     if procedure.state is ProcedureState.RUNNING and procedure.progress is not None:
         task.progress(MAIN, procedure.progress.percent)
