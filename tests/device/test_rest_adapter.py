@@ -228,6 +228,67 @@ def test_refusals(adapter: Adapter) -> None:
         assert client.get("/stream", headers={"Last-Event-ID": "1605017762.46912"}).status_code == 400
 
 
+@pytest.mark.parametrize("host", ["[::", "a b", "x:notaport", "", "a/b?c#d@e", "\\", "[v1.x]:80", "é"])
+def test_a_strange_host_is_no_failure(adapter: Adapter, host: str) -> None:
+    with adapter.client as client:
+        created(client, adapter.script())
+        headers = [(b"Host", host.encode())]
+        response = client.get("/procedures", headers=headers)
+        assert response.status_code < 500, response.text
+
+
+FLOOD = """
+from pubsub import pub
+
+def main(count, size):
+    for number in range(count):
+        pub.sendMessage("test.flood", msg_src="flood", number=number, text="x" * size)
+"""
+
+
+def test_a_reader_that_does_not_read_is_let_go_and_comes_back(adapter: Adapter) -> None:
+    """What it is told is bounded; with the id of what it got last it misses nothing."""
+    count = 3000
+    with adapter.client as client, client.stream("GET", "/stream") as other:
+        events = sent_events(other)
+        uri = created(client, adapter.script(FLOOD)).headers["Location"]
+        until_state(events, "procedure.lifecycle.ready")
+        with client.stream("GET", "/stream") as slow:
+            run = {"state": "RUNNING", "script_args": {"run": {"args": [count, 10_000]}}}
+            assert client.put(uri, json=run).status_code == 200
+            until_state(events, "procedure.lifecycle.complete")
+            got = list(sent_events(slow))
+        assert got[-1]["event"] == "gap"
+        assert "id" not in got[-1]
+        heard = numbers_of(got[:-1])
+        assert 0 < len(heard) < count
+        headers = {"Last-Event-ID": got[-2]["id"]}
+        with client.stream("GET", "/stream", headers=headers) as again:
+            events = sent_events(again)
+            while len(heard) < count:
+                heard += numbers_of([next(events)])
+        assert heard == list(range(count))
+
+
+def numbers_of(events: list[dict[str, str]]) -> list[int]:
+    found = [json.loads(event["data"]) for event in events]
+    return [data["number"] for data in found if data.get("topic") == "test.flood"]
+
+
+def test_web_pages_of_another_origin_only_where_configured(
+    controller: tango.DeviceProxy, start_adapter: Callable[..., Adapter]
+) -> None:
+    asking = {"Origin": "https://taranta.example", "Access-Control-Request-Method": "PUT"}
+    allowed = {"CorsOrigins": ["https://taranta.example"]}
+    for properties, status in ((allowed, 200), ({"CorsOrigins": ["https://other.example"]}, 400), ({}, 405)):
+        adapter = start_adapter(name_of(controller), **properties)
+        with adapter.client as client:
+            answer = client.options("/procedures/1", headers=asking)
+            assert answer.status_code == status
+            origin = answer.headers.get("Access-Control-Allow-Origin")
+            assert origin == ("https://taranta.example" if status == 200 else None)
+
+
 def test_replay(adapter: Adapter) -> None:
     with adapter.client as client:
         with client.stream("GET", "/stream") as stream:

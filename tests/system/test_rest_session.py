@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -214,6 +215,21 @@ def test_a_killed_controller_is_503_and_back_by_itself(own_stack: StackProcess, 
             created = client.post("/procedures", json={"script_uri": script})
             command_id = created.json()["procedure"]["command_id"]
             next(line for line in lines if command_id in line)
+
+
+def test_another_port_by_property_and_init(own_stack: StackProcess) -> None:
+    with adapter(own_stack) as proxy, socket.socket() as probe:
+        before = proxy.url
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        proxy.put_property({"Port": [str(port)]})
+        proxy.Init()
+        own_stack.wait_until(lambda: bool(proxy.url), "the start of the HTTP service")
+        assert proxy.url == f"http://127.0.0.1:{port}/api/v1.0"
+        assert httpx.get(f"{proxy.url}/activities").status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(before)
 
 
 def test_many_idle_streams_are_cheap(rest: str, stack: StackProcess) -> None:

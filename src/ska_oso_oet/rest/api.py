@@ -64,12 +64,15 @@ def _described(*codes: int) -> dict[int | str, dict[str, Any]]:
     return {code: {"model": Failure} for code in codes}
 
 
-def _procedure(request: Request, summary: ProcedureSummary) -> Procedure:
-    return Procedure.of(summary, str(request.url_for("get_procedure", number=summary.id)))
+def _procedures(request: Request) -> Callable[[ProcedureSummary], Procedure]:
+    """Present procedures below the URI of their collection, as this client sees it."""
+    collection = request.url_for("list_procedures")
+    return lambda summary: Procedure.of(summary, f"{collection}/{summary.id}")
 
 
-def _activity(request: Request, summary: ActivitySummary) -> Activity:
-    return Activity.of(summary, str(request.url_for("get_activity", number=summary.id)))
+def _activities(request: Request) -> Callable[[ActivitySummary], Activity]:
+    collection = request.url_for("list_activities")
+    return lambda summary: Activity.of(summary, f"{collection}/{summary.id}")
 
 
 def procedure_routes(backend: Backend) -> APIRouter:
@@ -83,19 +86,19 @@ def procedure_routes(backend: Backend) -> APIRouter:
     async def list_procedures(request: Request) -> Response:
         """List every live procedure and the newest finished ones, oldest first."""
         summaries = await calls.ask(controller.list)
-        return answer(AllProcedures(procedures=[_procedure(request, summary) for summary in summaries]))
+        return answer(AllProcedures(procedures=list(map(_procedures(request), summaries))))
 
     @router.post("", status_code=201, response_model=OneProcedure, responses=_described(400, 409, 413, 502))
     async def create_procedure(request: Request, new: NewProcedure) -> Response:
         """Load a script and call its `init`; the answer is given as soon as the procedure exists."""
         summary = await calls.ask(controller.create, new.command())
-        procedure = _procedure(request, summary)
+        procedure = _procedures(request)(summary)
         return answer(OneProcedure(procedure=procedure), 201, {"Location": procedure.uri})
 
     @router.get("/{number}", response_model=OneProcedure, responses=_described(404))
     async def get_procedure(request: Request, number: Id) -> Response:
         """Describe a procedure."""
-        return answer(OneProcedure(procedure=_procedure(request, await backend.describe(number))))
+        return answer(OneProcedure(procedure=_procedures(request)(await backend.describe(number))))
 
     @router.put(
         "/{number}",
@@ -110,7 +113,7 @@ def procedure_routes(backend: Backend) -> APIRouter:
         """
         if update.state == "RUNNING":
             summary = await backend.start(number, update)
-            return answer(OneProcedure(procedure=_procedure(request, summary)))
+            return answer(OneProcedure(procedure=_procedures(request)(summary)))
         stopped = await backend.stop(number, run_abort=update.abort)
         return answer(AbortMessage(abort_message=_abort_message(number, stopped, aborted=update.abort)))
 
@@ -149,13 +152,13 @@ def activity_routes(backend: Backend) -> APIRouter:
     async def list_activities(request: Request) -> Response:
         """List the activities, oldest first."""
         summaries = await calls.ask(controller.list_activities)
-        return answer(AllActivities(activities=[_activity(request, summary) for summary in summaries]))
+        return answer(AllActivities(activities=list(map(_activities(request), summaries))))
 
     @router.post("", status_code=201, response_model=OneActivity, responses=_described(400, 409, 413))
     async def run_activity(request: Request, new: NewActivity) -> Response:
         """Run an activity of a Scheduling Block; the answer is given as soon as it is accepted."""
         summary = await calls.ask(controller.perform, new)
-        activity = _activity(request, summary)
+        activity = _activities(request)(summary)
         return answer(OneActivity(activity=activity), 201, {"Location": activity.uri})
 
     @router.get("/{number}", response_model=OneActivity, responses=_described(404))
@@ -165,7 +168,7 @@ def activity_routes(backend: Backend) -> APIRouter:
             summary = await calls.ask(controller.describe_activity, number)
         except NotFound:
             raise ActivityNotFound(f"No information available for activity ID={number}") from None
-        return answer(OneActivity(activity=_activity(request, summary)))
+        return answer(OneActivity(activity=_activities(request)(summary)))
 
     return router
 

@@ -156,8 +156,18 @@ def _open(controller: Controller, since: Position | None) -> Events:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise PortTaken(f"port {port} of {host} cannot be used: {reason}") from None
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        # Only for a socket that names its protocol does asyncio turn Nagle's algorithm off (40 ms an answer).
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise PortTaken(f"address {host} cannot be used: {error.strerror}") from None
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise PortTaken(f"port {port} of {host} cannot be used: {error.strerror}") from None
+    return listening

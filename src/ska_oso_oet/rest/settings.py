@@ -40,17 +40,15 @@ class RestSettings(BaseSettings):
     trusted_proxies: Annotated[list[Network], NoDecode] = Field(default_factory=list)
     max_request_bytes: int = Field(1024 * 1024, ge=1)
 
-    @field_validator("cors_origins", "trusted_proxies", mode="before")
+    @field_validator("cors_origins", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return [item.strip() for item in value.split(",") if item.strip()]
-        return value
+    def _origins(cls, value: Any) -> Any:
+        return _listed(value)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _networks(cls, value: Any) -> Any:
-        return [item if item == "*" else ip_network(item) for item in value]
+        return [item if item == "*" else ip_network(item) for item in _listed(value)]
 
     @classmethod
     def load(cls, properties: Mapping[str, Any]) -> RestSettings:
@@ -81,6 +79,11 @@ class RestSettings(BaseSettings):
         if not token:
             raise InvalidArgument(f"property TokenFile: {self.token_file} is empty")
         return token
+
+
+def _listed(value: Any) -> Any:
+    """Split what comes from the environment; a property is a list already."""
+    return [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
 
 
 def _name(field: str, properties: Mapping[str, Any]) -> str:
