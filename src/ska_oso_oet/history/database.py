@@ -1,0 +1,173 @@
+"""The database of the history: an SQLite file or a PostgreSQL database, at the newest schema."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.history.errors import HistoryTooNew, HistoryUnavailable, reason_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMA: Final = "0001"
+"""The newest migration."""
+VERSION_TABLE: Final = "oet_history_version"
+_SQLITE: Final = "sqlite"
+_POSTGRES: Final = "postgresql"
+BUSY_SECS: Final = 1.0
+"""How long a locked SQLite file is waited for."""
+
+# As for the ODA, a connection that hangs is given up by the server and by the client's kernel; sooner, since
+# queries of users wait for it.
+_CONNECT_POSTGRES: Final[dict[str, Any]] = {
+    "connect_timeout": 2,
+    "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 5000,
+    "application_name": "ska-oso-oet history",
+}
+
+
+def parse_url(text: str) -> sa.URL:
+    """Read HistoryUrl: `sqlite:////absolute/path` or `postgresql://…`. Raises InvalidArgument."""
+    try:
+        url = sa.make_url(text)
+    except (ArgumentError, ValueError):
+        url = sa.URL.create("none")
+    if url.drivername == _SQLITE and url.database and Path(url.database).is_absolute():
+        return url
+    if url.drivername in {"postgres", _POSTGRES, "postgresql+psycopg"}:
+        return url.set(drivername="postgresql+psycopg")
+    # The text given is not repeated: it may hold a password.
+    raise InvalidArgument(
+        "HistoryUrl: expected sqlite:////absolute/path/of/a/file or postgresql://user:password@host:port/database"
+    )
+
+
+class HistoryDatabase:
+    """Connections to the history's database; made anew when it was away."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self._url = url
+        self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
+        self._engine = _sqlite(url) if self.is_sqlite else _postgres(url)
+        self.name = (
+            str(url.database)
+            if self.is_sqlite
+            else f"{url.username}@{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
+        )
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for an SQLite file."""
+        return self._url.get_backend_name() == _SQLITE
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """Do all or nothing of what is done with the connection; errors are SQLAlchemy's."""
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError:
+            # A connection made while the file was read-only, or to a server that stopped, stays of no use.
+            self._engine.dispose()
+            raise
+
+    def upgrade(self) -> None:
+        """Bring the tables to the newest schema; raises HistoryTooNew where they are beyond it."""
+        if self.is_sqlite:
+            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+        with self.transaction() as connection:
+            found = _schema_of(connection)
+            if found == SCHEMA:
+                return
+            if found is not None and found > SCHEMA:
+                raise HistoryTooNew(
+                    f"the history {self.name} was written by a newer version of the OET (schema {found}; "
+                    f"this one knows {SCHEMA}): use that version, or another HistoryUrl"
+                )
+            _migrate(connection)
+
+    def unavailable(self, error: Exception, doing: str = "used") -> HistoryUnavailable:
+        """Put a failure of the database into a sentence."""
+        return HistoryUnavailable(
+            f"the history {self.name} cannot be {doing}: {reason_of(error, self._secrets)}"
+        )
+
+    def frozen(self) -> HistoryDatabase:
+        """Return the same database for reading, also where SQLite could not make its files beside it.
+
+        Only where nobody has it open: what others write is not seen.
+        """
+        file = Path(str(self._url.database))
+        if not self.is_sqlite or file.with_name(f"{file.name}-wal").exists():
+            return self
+        query = {"mode": "ro", "immutable": "1", "uri": "true"}
+        return HistoryDatabase(self._url.set(database=file.as_uri().replace("file://", "file:"), query=query))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+
+def _postgres(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_size=2,
+        max_overflow=4,
+        pool_timeout=2,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=_CONNECT_POSTGRES,
+    )
+
+
+def _sqlite(url: sa.URL) -> sa.Engine:
+    engine = sa.create_engine(
+        url,
+        pool_size=2,
+        max_overflow=4,
+        pool_timeout=2,
+        hide_parameters=True,
+        connect_args={"timeout": BUSY_SECS},
+    )
+
+    # The driver's own transactions leave out what changes tables; a migration must be done as a whole.
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+        with suppress(connection.OperationalError):  # read-only: it can be read all the same
+            connection.execute("PRAGMA journal_mode=WAL")
+        # With WAL a commit survives the death of this process; a power cut may cost the newest ones.
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _schema_of(connection: sa.Connection) -> str | None:
+    if not sa.inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return str(connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")))  # noqa: S608 - a constant
+
+
+def _migrate(connection: sa.Connection) -> None:
+    # Imported where it is used: most starts find the newest schema.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, SCHEMA)

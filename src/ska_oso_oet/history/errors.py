@@ -1,0 +1,42 @@
+"""What can be wrong with the history."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from ska_oso_oet.errors import OetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MAX_REASON: Final = 300
+
+
+class HistoryUnavailable(OetError):
+    """The database of the history cannot be used now; the message says why."""
+
+    code = "OET_HistoryUnavailable"
+
+
+class HistoryTooNew(OetError):
+    """The database was written by a newer version of the OET."""
+
+    code = "OET_HistoryTooNew"
+
+
+def is_of_the_store(error: Exception) -> bool:
+    """Tell a failure of the database, which may pass, from one of the data that it was given."""
+    if isinstance(error, DataError | IntegrityError):
+        return False
+    return isinstance(error, SQLAlchemyError | OSError)
+
+
+def reason_of(error: Exception, secrets: Iterable[str] = ()) -> str:
+    """Say in one line what the driver says, without the statement, its parameters and secrets."""
+    text = str(error.orig) if isinstance(error, DBAPIError) else f"{type(error).__name__}: {error}"
+    line = " ".join(text.split())
+    for secret in secrets:
+        line = line.replace(secret, "***")
+    return line[:_MAX_REASON]

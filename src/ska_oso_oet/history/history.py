@@ -1,0 +1,197 @@
+"""History: the durable record of the controller's procedures and activities, from one start to the next."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from ska_oso_oet import __version__
+from ska_oso_oet.errors import ActivityNotFound, ProcedureNotFound
+from ska_oso_oet.history.backlog import Backlog, Request
+from ska_oso_oet.history.database import HistoryDatabase, parse_url
+from ska_oso_oet.history.errors import HistoryTooNew, HistoryUnavailable
+from ska_oso_oet.history.pruning import prune
+from ska_oso_oet.history.reader import HistoryReader, output_answer
+from ska_oso_oet.history.store import HistoryStore, Recovery, Run
+from ska_oso_oet.history.writer import HistoryWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.history.queries import HistoryQuery, Pruned, PruneQuery
+
+_log = logging.getLogger(__name__)
+STOP_SECS: Final = 3.0
+"""How long a stop tries to write what is not written yet."""
+
+
+def same(commit: str) -> str:
+    """Name the environment of a commit by the commit."""
+    return commit
+
+
+class History:
+    """Records what the bus announces, and answers questions about it. Implements HistoryPort.
+
+    `on_recovered` is given what a run before this one had left alive, now FAILED: by `start`, or on a
+    thread of the history's when the database could not be used at the start. `on_health` is given a message
+    when the database cannot be used, and None when it can be again.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        epoch: str,
+        on_recovered: Callable[[Recovery], None],
+        on_health: Callable[[str | None], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        environment_of: Callable[[str], str] = same,
+    ) -> None:
+        self._clock = clock
+        self._run = Run(epoch, clock(), platform.node(), __version__)
+        self._on_recovered = on_recovered
+        self._database = HistoryDatabase(parse_url(url))
+        self._store = HistoryStore(self._database)
+        self._reader = HistoryReader(self._database)
+        self._backlog = Backlog(epoch, environment_of)
+        self._writer = HistoryWriter(self._database, self._store, self._backlog, self._prepare, on_health)
+        # Beyond all that were given, if it cannot be known which those are.
+        self.first_procedure_id = self.first_activity_id = int(self._run.started)
+
+    # ------------------------------------------------------------ life
+
+    def start(self) -> None:
+        """Open the database, recover what was lost, and begin to write.
+
+        A database that cannot be used now is used later. Raises HistoryTooNew for one of a newer version.
+        """
+        problem = None
+        try:
+            recovery = self._open()
+        except HistoryTooNew:
+            self._database.close()
+            raise
+        except (SQLAlchemyError, OSError) as error:
+            problem = str(self._database.unavailable(error))
+            _log.error("%s", problem)
+            self._read_ids()
+        else:
+            self.first_procedure_id = recovery.first_procedure_id
+            self.first_activity_id = recovery.first_activity_id
+        self._writer.start(prepared=problem is None, problem=problem)
+        if problem is None:
+            self._tell(recovery)
+
+    def stop(self) -> bool:
+        """Write what was announced, note that this run has ended, and close; False if something is lost."""
+        clean = self._writer.stop(STOP_SECS)
+        if clean:
+            try:
+                self._store.end_run(self._run.epoch, self._clock())
+            except SQLAlchemyError as error:
+                _log.warning("%s", self._database.unavailable(error, "closed"))
+        else:
+            _log.error("The controller stops and %d changes are lost: %s", len(self._backlog), self.health())
+        self._database.close()
+        return clean
+
+    def _open(self) -> Recovery:
+        self._database.upgrade()
+        return self._store.recover(self._clock(), self._run)
+
+    def _read_ids(self) -> None:
+        """Find the ids to go on with in a database that can only be read."""
+        for database in (self._database, self._database.frozen()):
+            with suppress(SQLAlchemyError):
+                self.first_procedure_id, self.first_activity_id = HistoryStore(database).free_ids()
+            database.close()
+
+    def _prepare(self) -> None:
+        self._tell(self._open())
+
+    def _tell(self, recovery: Recovery) -> None:
+        if recovery.procedures or recovery.activities:
+            self._on_recovered(recovery)
+
+    # ------------------------------------------------------------ what is recorded
+
+    def on_event(self, event: Event) -> None:
+        """Record an event (a listener of the bus)."""
+        self._writer.on_event(event)
+
+    def note_request(self, command_id: str, command: str, requester: str | None) -> None:
+        """Note who gave a command that was accepted."""
+        self._writer.note_request(Request(command_id, command, requester, self._clock()))
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything that was announced is written; False if it is not in time."""
+        return self._writer.flush(timeout)
+
+    def health(self) -> str | None:
+        """Say for an operator what is wrong, None when nothing is."""
+        return self._writer.health()
+
+    # ------------------------------------------------------------ questions
+
+    def describe_procedure(self, number: int) -> str:
+        """Answer the ProcedureSummary of any procedure that there was."""
+        waiting = self._writer.waiting_procedure(number)
+        if waiting is not None:
+            return waiting.to_json()
+        self._require_database()
+        found = self._reader.procedure(number)
+        if found is None:
+            raise ProcedureNotFound(f"there is no procedure {number}")
+        return found
+
+    def describe_activity(self, number: int) -> str:
+        """Answer the ActivitySummary of any activity that there was."""
+        waiting = self._writer.waiting_activity(number)
+        if waiting is not None:
+            return waiting.to_json()
+        self._require_database()
+        found = self._reader.activity(number)
+        if found is None:
+            raise ActivityNotFound(f"there is no activity {number}")
+        return found
+
+    def output(self, number: int, since: int) -> str:
+        """Answer GetOutput for any procedure that there was: its newest lines."""
+        self._require_database()
+        found = self._reader.output(number, since)
+        if found is None:
+            self.describe_procedure(number)  # raises ProcedureNotFound
+            return output_answer(number, since, 0, [])
+        return found
+
+    def list(self, query: HistoryQuery) -> str:
+        """Answer GetHistory."""
+        self._require_database()
+        return self._reader.list(query)
+
+    def _require_database(self) -> None:
+        """Refuse at once while the database is known to be away: a user waits."""
+        problem = self._writer.health()
+        if problem is not None:
+            raise HistoryUnavailable(problem)
+
+    # ------------------------------------------------------------ pruning
+
+    def prune(self, query: PruneQuery, done: Callable[[Pruned | Exception], None]) -> None:
+        """Delete what is old; returns at once, and calls `done` on a thread of the history's."""
+
+        def job() -> None:
+            try:
+                outcome: Pruned | Exception = prune(self._database, query, self._clock())
+            except (SQLAlchemyError, OSError) as error:
+                outcome = self._database.unavailable(error, "pruned")
+            done(outcome)
+
+        self._writer.submit(job)

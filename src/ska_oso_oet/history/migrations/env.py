@@ -1,0 +1,9 @@
+"""Runs the steps on the connection that `schema.upgrade` gives; alembic loads this file."""
+
+from __future__ import annotations
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], version_table="oet_history_version")
+with context.begin_transaction():
+    context.run_migrations()

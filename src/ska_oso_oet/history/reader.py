@@ -1,0 +1,111 @@
+"""HistoryReader: questions to the history, from any thread."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from ska_oso_oet.history.rows import storable
+from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.history.database import HistoryDatabase
+    from ska_oso_oet.history.queries import HistoryQuery
+
+T = TypeVar("T")
+
+
+class HistoryReader:
+    """Answers from the database, as JSON; raises HistoryUnavailable when it does not answer."""
+
+    def __init__(self, database: HistoryDatabase) -> None:
+        self._database = database
+
+    def procedure(self, number: int) -> str | None:
+        """Answer a ProcedureSummary, None where the history has no such procedure."""
+        query = sa.select(PROCEDURES.c.summary).where(PROCEDURES.c.id == number)
+        return self._ask(lambda connection: connection.scalar(query))
+
+    def activity(self, number: int) -> str | None:
+        """Answer an ActivitySummary, None where the history has no such activity."""
+        query = sa.select(ACTIVITIES.c.summary).where(ACTIVITIES.c.id == number)
+        return self._ask(lambda connection: connection.scalar(query))
+
+    def output(self, number: int, since: int) -> str | None:
+        """Answer as GetOutput does, with the newest lines; None for a procedure that wrote nothing."""
+        query = sa.select(OUTPUT.c.last_line, OUTPUT.c.lines).where(OUTPUT.c.procedure_id == number)
+        row = self._ask(lambda connection: connection.execute(query).first())
+        return None if row is None else output_answer(number, since, row.last_line, json.loads(row.lines))
+
+    def events(self, number: int) -> list[dict[str, Any]]:
+        """List the events of a procedure's life, in their order."""
+        columns = [EVENTS.c[name] for name in ("epoch", "seq", "time", "topic", "request_id", "state")]
+        query = sa.select(*columns).where(EVENTS.c.procedure_id == number)
+        # A recovery is told in a later run, which numbers from 1 again.
+        ordered = query.order_by(EVENTS.c.time, EVENTS.c.seq)
+        return self._ask(lambda connection: [dict(row) for row in connection.execute(ordered).mappings()])
+
+    def list(self, query: HistoryQuery) -> str:
+        """Answer a HistoryPage."""
+        where = _conditions(query)
+        matching = (
+            sa.select(
+                PROCEDURES.c.summary, PROCEDURES.c.epoch, PROCEDURES.c.environment, REQUESTS.c.requester
+            )
+            .select_from(PROCEDURES.outerjoin(REQUESTS, PROCEDURES.c.command_id == REQUESTS.c.command_id))
+            .where(*where)
+            .order_by(PROCEDURES.c.id.desc())
+            .limit(query.limit)
+            .offset((query.page - 1) * query.limit)
+        )
+        count = sa.select(sa.func.count()).select_from(PROCEDURES).where(*where)
+        rows, total = self._ask(
+            lambda connection: (connection.execute(matching).all(), connection.scalar(count))
+        )
+        return f'{{"procedures": [{", ".join(_entry(*row) for row in rows)}], "total": {total}}}'
+
+    def _ask(self, question: Callable[[sa.Connection], T]) -> T:
+        try:
+            with self._database.transaction() as connection:
+                return question(connection)
+        except (SQLAlchemyError, OSError) as error:
+            raise self._database.unavailable(error, "read") from None
+
+
+def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
+    columns = PROCEDURES.c
+    conditions: list[sa.ColumnElement[bool]] = []
+    if query.state:
+        conditions.append(columns.state.in_([state.value for state in query.state]))
+    if query.since is not None:
+        conditions.append(columns.created >= query.since)
+    if query.script is not None:
+        conditions.append(columns.script.icontains(storable(query.script), autoescape=True))
+    if query.subarray_id is not None:
+        conditions.append(columns.subarray_id == query.subarray_id)
+    return conditions
+
+
+def _entry(summary: str, epoch: str, environment: str | None, requester: str | None) -> str:
+    """Add to the JSON of a summary, which ends with a brace, what is not part of it."""
+    more = {"requester": requester, "epoch": epoch, "environment": environment}
+    return f"{summary[:-1]}, {json.dumps(more)[1:]}"
+
+
+def output_answer(number: int, since: int, last_line: int, lines: list[dict[str, Any]]) -> str:
+    """Answer GetOutput from the newest lines; `dropped` counts those after `since` that are not kept."""
+    kept = [line for line in lines if line["line"] > since]
+    first = kept[0]["line"] if kept else last_line + 1
+    return json.dumps(
+        {
+            "procedure_id": number,
+            "last_line": last_line,
+            "dropped": max(0, first - since - 1),
+            "lines": kept,
+        }
+    )

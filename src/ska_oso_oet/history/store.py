@@ -1,0 +1,212 @@
+"""HistoryStore: what is written to the history's tables."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.history.errors import is_of_the_store
+from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS, RUNS
+from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState, ProcedureSummary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ska_oso_oet.history.backlog import Rows
+    from ska_oso_oet.history.database import HistoryDatabase
+    from ska_oso_oet.history.rows import Row
+
+_log = logging.getLogger(__name__)
+_CHUNK: Final = 500
+_FINAL_PROCEDURES: Final = [state.value for state in ProcedureState if state.final]
+_FINAL_ACTIVITIES: Final = [state.value for state in ActivityState if state.final]
+UNHEARD: Final = 100
+"""Ids that are left out after a run that did not end well: some may have been given and never stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of the controller: from its start to its end."""
+
+    epoch: str
+    started: float
+    host: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What is found at a start: the first free ids, and what a run before had left alive, now FAILED."""
+
+    first_procedure_id: int
+    first_activity_id: int
+    procedures: list[ProcedureSummary] = field(default_factory=list)
+    activities: list[ActivitySummary] = field(default_factory=list)
+
+
+class HistoryStore:
+    """Writes to the history's tables, from one thread at a time. Errors are SQLAlchemy's."""
+
+    def __init__(self, database: HistoryDatabase) -> None:
+        self._database = database
+
+    def free_ids(self) -> tuple[int, int]:
+        """Find the first ids of procedures and activities that no run has given."""
+        with self._database.transaction() as connection:
+            margin = UNHEARD if connection.scalar(_unended()) else 0
+            return (
+                _highest(connection, RUNS.c.last_procedure_id, PROCEDURES.c.id, margin) + 1,
+                _highest(connection, RUNS.c.last_activity_id, ACTIVITIES.c.id, margin) + 1,
+            )
+
+    def next_procedure_id(self) -> int:
+        """Find the first id of procedures that no run has given."""
+        return self.free_ids()[0]
+
+    def next_activity_id(self) -> int:
+        """Find the first id of activities that no run has given."""
+        return self.free_ids()[1]
+
+    def recover(self, now: float, run: Run) -> Recovery:
+        """Begin a run: what the one before had left alive is recorded FAILED: nobody watches it any more."""
+        procedure_id, activity_id = self.free_ids()
+        with self._database.transaction() as connection:
+            begun = {
+                "epoch": run.epoch,
+                "started": run.started,
+                "host": run.host,
+                "version": run.version,
+                "last_procedure_id": procedure_id - 1,
+                "last_activity_id": activity_id - 1,
+            }
+            _upsert(connection, RUNS, [begun])
+            connection.execute(
+                RUNS.update()
+                .where(RUNS.c.epoch != run.epoch, RUNS.c.ended.is_(None))
+                .values(ended=now, outcome="lost")
+            )
+            procedures = list(_lost_procedures(connection, now, run.epoch))
+            activities = list(_lost_activities(connection, now, run.epoch))
+        return Recovery(procedure_id, activity_id, procedures, activities)
+
+    def write(self, epoch: str, rows: Rows) -> None:
+        """Write rows, all or none; those that are there already are replaced."""
+        with self._database.transaction() as connection:
+            _upsert(connection, REQUESTS, rows.requests)
+            _upsert(connection, PROCEDURES, rows.procedures, keep={"epoch"})
+            _upsert(connection, ACTIVITIES, rows.activities, keep={"epoch"})
+            _upsert(connection, EVENTS, rows.events)
+            _upsert(connection, OUTPUT, rows.output)
+            if rows.procedures or rows.activities:
+                _mark(connection, epoch, rows)
+
+    def write_what_can_be(self, epoch: str, rows: Rows) -> int:
+        """Write each row for itself and return how many the database does not take; they are logged."""
+        refused = 0
+        for single in rows.single():
+            try:
+                self.write(epoch, single)
+            except Exception as error:
+                if is_of_the_store(error):
+                    raise
+                _log.exception("The history cannot keep %.500r", single)
+                refused += 1
+        return refused
+
+    def end_run(self, epoch: str, now: float) -> None:
+        """Note that a run has ended well, and that all of it is stored."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                RUNS.update().where(RUNS.c.epoch == epoch).values(ended=now, outcome="stopped")
+            )
+
+
+def _unended() -> sa.Select[tuple[str]]:
+    return sa.select(RUNS.c.epoch).where(RUNS.c.ended.is_(None)).limit(1)
+
+
+def _highest(connection: sa.Connection, mark: sa.Column[int], number: sa.Column[int], margin: int) -> int:
+    marked = connection.scalar(sa.select(sa.func.max(mark))) or 0
+    given = max(marked, connection.scalar(sa.select(sa.func.max(number))) or 0)
+    return given + margin if given else margin
+
+
+def _mark(connection: sa.Connection, epoch: str, rows: Rows) -> None:
+    """Keep the highest ids where pruning leaves them alone."""
+    for column, given in (
+        (RUNS.c.last_procedure_id, rows.procedures),
+        (RUNS.c.last_activity_id, rows.activities),
+    ):
+        if given:
+            highest = max(row["id"] for row in given)
+            connection.execute(
+                RUNS.update().where(RUNS.c.epoch == epoch, column < highest).values({column: highest})
+            )
+
+
+def _upsert(
+    connection: sa.Connection,
+    table: sa.Table,
+    rows: Sequence[Row],
+    keep: frozenset[str] | set[str] = frozenset(),
+) -> None:
+    """Insert rows; where one is there, replace its columns but those of `keep`."""
+    if not rows:
+        return
+    remaining = iter(rows)
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    insert = dialect.insert(table)
+    keys = [column.name for column in table.primary_key]
+    values = {name: insert.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
+    statement = insert.on_conflict_do_update(index_elements=keys, set_=values)
+    while chunk := list(islice(remaining, _CHUNK)):
+        connection.execute(statement, chunk)
+
+
+def _lost_procedures(connection: sa.Connection, now: float, epoch: str) -> Iterator[ProcedureSummary]:
+    for content in _live(connection, PROCEDURES, _FINAL_PROCEDURES, epoch):
+        message = f"the controller was lost while the procedure was {content['state']}"
+        content["state"] = ProcedureState.FAILED.value
+        content["history"]["process_states"].append([ProcedureState.FAILED.value, now])
+        content["exit"] = ExitRecord(cause="controller lost", message=message).to_dict()
+        _end(connection, PROCEDURES, content, now)
+        try:
+            yield ProcedureSummary.parse(content)
+        except InvalidArgument as error:  # written by another version
+            _log.warning("Procedure %s was lost and is not announced: %s", content["id"], error)
+
+
+def _lost_activities(connection: sa.Connection, now: float, epoch: str) -> Iterator[ActivitySummary]:
+    for content in _live(connection, ACTIVITIES, _FINAL_ACTIVITIES, epoch):
+        content["message"] = f"the controller was lost while the activity was {content['state']}"
+        content["state"] = ActivityState.FAILED.value
+        content["activity_states"].append([ActivityState.FAILED.value, now])
+        _end(connection, ACTIVITIES, content, now)
+        try:
+            yield ActivitySummary.parse(content)
+        except InvalidArgument as error:
+            _log.warning("Activity %s was lost and is not announced: %s", content["id"], error)
+
+
+def _live(
+    connection: sa.Connection, table: sa.Table, final: list[str], epoch: str
+) -> Iterator[dict[str, Any]]:
+    query = sa.select(table.c.summary).where(table.c.state.not_in(final), table.c.epoch != epoch)
+    for text in connection.scalars(query.order_by(table.c.id)).all():
+        yield json.loads(text)
+
+
+def _end(connection: sa.Connection, table: sa.Table, content: dict[str, Any], now: float) -> None:
+    connection.execute(
+        table.update()
+        .where(table.c.id == content["id"])
+        .values(state=content["state"], ended=now, summary=json.dumps(content))
+    )

@@ -1,0 +1,191 @@
+"""HistoryWriter: the one thread that writes the history, a moment behind what is announced."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.history.backlog import Backlog, News, Request
+from ska_oso_oet.history.errors import is_of_the_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ska_oso_oet.activity.domain import ActivitySummary
+    from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.history.database import HistoryDatabase
+    from ska_oso_oet.history.store import HistoryStore
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+
+_log = logging.getLogger(__name__)
+REST_SECS: Final = 0.02
+"""Between two batches: a procedure that is created goes through several states within this time."""
+FIRST_PAUSE_SECS: Final = 0.1
+LAST_PAUSE_SECS: Final = 5.0
+
+
+class HistoryWriter:
+    """Takes what is announced, at no cost to who announces it, and writes it in batches.
+
+    `prepare` is called on its thread before the first batch, until it succeeds. What cannot be written stays
+    in memory and is tried again after pauses that grow from FIRST_PAUSE_SECS to LAST_PAUSE_SECS; `on_health`
+    is called with a message when that begins or changes, and with None when all is written again.
+    """
+
+    def __init__(
+        self,
+        database: HistoryDatabase,
+        store: HistoryStore,
+        backlog: Backlog,
+        prepare: Callable[[], None],
+        on_health: Callable[[str | None], None],
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._backlog = backlog
+        self._prepare = prepare
+        self._on_health = on_health
+        self._prepared = False
+        # The lock under this condition is never held while anything outside this class runs.
+        self._wake = threading.Condition(threading.Lock())
+        self._news = News()
+        self._jobs: deque[Callable[[], None]] = deque()
+        self._deadline: float | None = None
+        self._idle = True
+        self._health: str | None = None
+        self._clean = False
+        self._thread = threading.Thread(target=self._run, name="history", daemon=True)
+
+    # ------------------------------------------------------------ from any thread
+
+    def on_event(self, event: Event) -> None:
+        """Note an event (a listener of the bus)."""
+        with self._wake:
+            if self._news.add(event):
+                self._idle = False
+                self._wake.notify_all()
+
+    def note_request(self, request: Request) -> None:
+        """Note who gave a command."""
+        with self._wake:
+            self._news.requests.append(request)
+            self._idle = False
+            self._wake.notify_all()
+
+    def submit(self, job: Callable[[], None]) -> None:
+        """Have the database used on this thread, between two batches."""
+        with self._wake:
+            self._jobs.append(job)
+            self._idle = False
+            self._wake.notify_all()
+
+    def waiting_procedure(self, number: int) -> ProcedureSummary | None:
+        """Find a procedure among what is not written yet."""
+        with self._wake:
+            return self._news.procedures.get(number) or self._backlog.procedures.get(number)
+
+    def waiting_activity(self, number: int) -> ActivitySummary | None:
+        """Find an activity among what is not written yet."""
+        with self._wake:
+            return self._news.activities.get(number) or self._backlog.activities.get(number)
+
+    def health(self) -> str | None:
+        """Say what is wrong, None when nothing is."""
+        return self._health
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything that was announced is written; False if it is not in time."""
+        with self._wake:
+            return self._wake.wait_for(lambda: self._idle, timeout)
+
+    # ------------------------------------------------------------ from the owner
+
+    def start(self, *, prepared: bool, problem: str | None = None) -> None:
+        """Start the thread; `prepared` when the database is ready, else `problem` says why it is not."""
+        self._prepared = prepared
+        self._idle = prepared
+        if problem is not None:
+            self._report(problem)
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """Write what was announced, end the thread, and say whether all of it is written."""
+        with self._wake:
+            self._deadline = time.monotonic() + timeout
+            self._wake.notify_all()
+        self._thread.join()
+        return self._clean
+
+    # ------------------------------------------------------------ on the thread
+
+    def _run(self) -> None:
+        pause = 0.0
+        while self._has_work(pause):
+            pause = self._pass(pause)
+        self._clean = self._idle
+
+    def _has_work(self, pause: float) -> bool:
+        """Rest, then wait for something to do; False at the end."""
+        with self._wake:
+            self._wake.wait_for(lambda: self._deadline is not None, pause)
+            if self._deadline is not None and pause > REST_SECS:
+                # Tried again until the end, but not in a busy loop.
+                self._wake.wait_for(lambda: False, min(pause, FIRST_PAUSE_SECS))
+            self._wake.wait_for(lambda: not self._idle or self._deadline is not None)
+            if self._deadline is None:
+                return True
+            return not self._idle and (pause <= REST_SECS or time.monotonic() < self._deadline)
+
+    def _pass(self, pause: float) -> float:
+        """Write what there is; returns how long to rest."""
+        with self._wake:
+            news, self._news = self._news, News()
+            jobs = list(self._jobs)
+            # Found here from now on, while it is being written.
+            self._backlog.procedures.update(news.procedures)
+            self._backlog.activities.update(news.activities)
+        try:
+            self._write(news)
+        except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens here
+            if not is_of_the_store(error):
+                _log.exception("The history could not be written")
+            self._report(str(self._database.unavailable(error, "written")))
+            return min(max(2 * pause, FIRST_PAUSE_SECS), LAST_PAUSE_SECS)
+        for job in jobs:
+            job()
+        self._done(jobs)
+        return REST_SECS
+
+    def _write(self, news: News) -> None:
+        self._backlog.take(news)
+        if not self._prepared:
+            self._prepare()
+            self._prepared = True
+        if len(self._backlog):
+            rows = self._backlog.rows()
+            try:
+                self._store.write(self._backlog.epoch, rows)
+            except Exception as error:
+                if is_of_the_store(error):
+                    raise
+                _log.exception("A batch of the history was refused; it is written row by row")
+                self._store.write_what_can_be(self._backlog.epoch, rows)
+
+    def _done(self, jobs: list[Callable[[], None]]) -> None:
+        self._report(None)
+        with self._wake:
+            self._backlog.clear()
+            for _ in jobs:
+                self._jobs.popleft()
+            self._idle = self._news.is_empty() and not self._jobs
+            self._wake.notify_all()
+
+    def _report(self, problem: str | None) -> None:
+        if problem is not None:
+            problem = f"{problem}; {len(self._backlog)} changes wait in memory until it can be"
+        if problem != self._health:
+            self._health = problem
+            self._on_health(problem)

@@ -1,0 +1,388 @@
+"""The history in a real SQLite file and a real PostgreSQL: what is recorded, asked, recovered and pruned."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ska_oso_oet.activity.domain import ActivityState
+from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, ProcedureNotFound
+from ska_oso_oet.history.backlog import Rows
+from ska_oso_oet.history.database import SCHEMA
+from ska_oso_oet.history.errors import HistoryTooNew
+from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
+from ska_oso_oet.history.recovery import announce
+from ska_oso_oet.history.rows import procedure_row
+from ska_oso_oet.procedure.domain import (
+    EmbeddedStringScript,
+    FileSystemScript,
+    GitArgs,
+    GitScript,
+    ProcedureState,
+    ProcedureSummary,
+)
+from tests.engine.history_rig import Rig
+from tests.engine.postgres_server import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+S = ProcedureState
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[PostgresServer]:
+    running = PostgresServer()
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request: pytest.FixtureRequest, server: PostgresServer, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/new/history.db"
+        return
+    with server.database("history") as url:
+        yield url
+
+
+@pytest.fixture
+def start(url: str) -> Iterator[Callable[..., Rig]]:
+    """Start controllers on one database; each ends before the next begins, and all at the end."""
+    rigs: list[Rig] = []
+    epochs = (f"run-{number}" for number in itertools.count(1))
+
+    def begin(**options: Any) -> Rig:
+        rigs.append(Rig(url, next(epochs), **options))
+        return rigs[-1]
+
+    yield begin
+    for rig in rigs:
+        rig.close()
+
+
+def page(rig: Rig, **query: Any) -> HistoryPage:
+    return HistoryPage.parse(rig.history.list(HistoryQuery.parse(query)))
+
+
+def ids(rig: Rig, **query: Any) -> list[int]:
+    return [procedure.id for procedure in page(rig, **query).procedures]
+
+
+def prune(rig: Rig, **query: Any) -> Pruned | Exception:
+    outcomes: list[Pruned | Exception] = []
+    rig.history.prune(PruneQuery.parse(query), outcomes.append)
+    rig.flush()
+    return outcomes[0]
+
+
+# ---------------------------------------------------------------- what is recorded
+
+
+def test_a_procedure_is_recorded_with_all_that_is_known_of_it(start: Callable[..., Rig]) -> None:
+    rig = start(environment_of=lambda commit: f"{commit}-py311")
+    script = GitScript(
+        script_uri="git:///a.py", git_args=GitArgs(git_repo="https://user:pw@host/r.git"), create_env=True
+    )
+    rig.history.note_request("command-1", "CreateProcedure", "alma@desk.example")
+    record = rig.create(script=script, command_id="command-1")
+    record.procedure.at_commit("c0ffee")
+    rig.write_output(record, "one", "two")
+    rig.enter(record, S.RUNNING, S.COMPLETE)
+    rig.flush()
+
+    (entry,) = page(rig).procedures
+    assert (entry.requester, entry.epoch, entry.environment) == ("alma@desk.example", "run-1", "c0ffee-py311")
+    assert isinstance(entry.script, GitScript)
+    assert entry.script.git_args.git_commit == "c0ffee"
+    assert "pw" not in entry.to_json()
+    described = rig.history.describe_procedure(record.procedure.id)
+    assert described == record.procedure.summary().to_json()
+    output = json.loads(rig.history.output(record.procedure.id, 1))
+    assert [line["text"] for line in output["lines"]] == ["two"]
+    assert (output["last_line"], output["dropped"]) == (2, 0)
+
+
+def test_every_event_of_a_life_is_recorded_with_its_number(start: Callable[..., Rig]) -> None:
+    rig = start()
+    record = rig.run(command_id="command-1")
+    rig.bus.publish("user.script.announce", "1", {"msg": "not part of it"})
+    rig.flush()
+    events = rig.history._reader.events(record.procedure.id)
+    states = [event["state"] for event in events if event["state"]]
+    assert states == [state.value for state, _ in record.procedure.states]
+    assert [event["topic"] for event in events if event["state"] is None] == [
+        "procedure.lifecycle.created",
+        "procedure.lifecycle.started",
+        "procedure.lifecycle.ready",
+        "procedure.lifecycle.started",
+        "procedure.lifecycle.complete",
+    ]
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    assert {(event["epoch"], event["request_id"]) for event in events} == {("run-1", "command-1")}
+
+
+def test_an_activity_is_recorded(start: Callable[..., Rig]) -> None:
+    rig = start()
+    activity = rig.request_activity(procedure_id=7, command_id="command-1")
+    rig.tell_activity(activity, ActivityState.PREPARED)
+    rig.flush()
+    assert rig.history.describe_activity(activity.id) == activity.summary().to_json()
+    with pytest.raises(ActivityNotFound):
+        rig.history.describe_activity(activity.id + 1)
+
+
+def test_what_no_database_can_store_is_kept_in_the_summary(start: Callable[..., Rig]) -> None:
+    rig = start()
+    huge = rig.run(subarray_id=10**30)
+    named = rig.run(script=EmbeddedStringScript(script_source="", script_name="a\0b \ud800"[:3]))
+    rig.history.note_request("nul", "CreateProcedure", "a\0b")
+    rig.write_output(named, "NUL \0 and \x1b[0m")
+    rig.flush()
+    assert ids(rig) == [named.procedure.id, huge.procedure.id]
+    assert json.loads(rig.history.describe_procedure(huge.procedure.id))["subarray_id"] == 10**30
+    assert "NUL \\u0000" in rig.history.output(named.procedure.id, 0)
+    assert rig.history.health() is None
+
+
+def test_a_row_that_is_refused_costs_no_other(
+    start: Callable[..., Rig], caplog: pytest.LogCaptureFixture
+) -> None:
+    rig = start()
+    before = rig.run()
+    bad = rig.run()
+    bad.procedure.states[0] = (S.CREATING, "no number")  # type: ignore[assignment]  # as a bug might
+    rig.announcer.state(bad)
+    after = rig.run()
+    bad.procedure.id = 2**70
+    rig.announcer.state(bad)
+    rig.flush()
+    assert {before.procedure.id, after.procedure.id} <= set(ids(rig))
+    assert "cannot keep" in caplog.text
+
+
+def test_only_the_newest_output_is_kept(start: Callable[..., Rig]) -> None:
+    rig = start()
+    record = rig.create()
+    for first in range(1, 1000, 100):
+        rig.write_output(record, *(f"line {first + n}" for n in range(100)), first=first)
+        rig.flush()
+    rig.enter(record, S.RUNNING, S.COMPLETE)
+    rig.flush()
+    output = json.loads(rig.history.output(record.procedure.id, 0))
+    assert [line["line"] for line in output["lines"]] == list(range(801, 1001))
+    assert (output["last_line"], output["dropped"]) == (1000, 800)
+
+
+def test_what_is_not_there_is_said_to_be_unknown(start: Callable[..., Rig]) -> None:
+    rig = start()
+    silent = rig.run()
+    rig.flush()
+    assert json.loads(rig.history.output(silent.procedure.id, 0))["lines"] == []
+    with pytest.raises(ProcedureNotFound):
+        rig.history.describe_procedure(99)
+    with pytest.raises(ProcedureNotFound):
+        rig.history.output(99, 0)
+
+
+# ---------------------------------------------------------------- questions
+
+
+def test_lists_are_filtered_and_paged(start: Callable[..., Rig]) -> None:
+    moments = itertools.count(1000)
+    rig = start(clock=lambda: float(next(moments)))
+    other = FileSystemScript(script_uri="file:///scripts/100%_Allocate.py")
+    first = rig.run().procedure
+    second = rig.run(script=other, subarray_id=2).procedure
+    third = rig.create(subarray_id=None).procedure
+    rig.flush()
+    assert ids(rig) == [third.id, second.id, first.id]
+    assert ids(rig, state="READY") == [third.id]
+    assert ids(rig, state=["READY", "COMPLETE"], limit=2) == [third.id, second.id]
+    assert ids(rig, subarray_id=2) == [second.id]
+    assert ids(rig, script="allocate") == [second.id]
+    assert ids(rig, script="0%_a") == [second.id]
+    assert ids(rig, script="%") == [second.id]
+    assert ids(rig, since=second.created_at) == [third.id, second.id]
+    assert ids(rig, limit=1, page=3) == [first.id]
+    assert page(rig, limit=1, page=4) == HistoryPage(procedures=[], total=3)
+    assert page(rig, limit=1, page=2).total == 3
+    assert page(rig, script="\0", subarray_id=2**62).total == 0
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        '{"state": "DONE"}',
+        '{"limit": 0}',
+        '{"limit": 1001}',
+        '{"page": 0}',
+        '{"subarray_id": 99999999999999999999}',
+        "{}x",
+    ],
+)
+def test_a_bad_query_is_refused(bad: str) -> None:
+    with pytest.raises(InvalidArgument):
+        HistoryQuery.parse(bad)
+
+
+def test_ten_thousand_procedures_are_listed_at_once(start: Callable[..., Rig]) -> None:
+    rig = start()
+    record = rig.run()
+    rows = Rows(
+        procedures=[
+            procedure_row(record.procedure.summary().model_copy(update={"id": number}), "run-1", str)
+            | {"subarray_id": number % 16}
+            for number in range(1, 10_001)
+        ]
+    )
+    rig.flush()
+    rig.history._store.write("run-1", rows)
+    for query in ({}, {"state": "FAILED"}, {"subarray_id": 3}, {"script": "observe"}, {"page": 200}):
+        began = time.monotonic()
+        answer = rig.history.list(HistoryQuery.parse({"limit": 50, **query}))
+        took = time.monotonic() - began
+        assert took < 1.0, query
+        assert json.loads(answer)["total"] in {0, 625, 10_000}
+
+
+# ---------------------------------------------------------------- from one run to the next
+
+
+def test_ids_go_on(start: Callable[..., Rig]) -> None:
+    rig = start()
+    assert (rig.history.first_procedure_id, rig.history.first_activity_id) == (1, 1)
+    rig.run()
+    rig.run()
+    rig.request_activity()
+    assert rig.stop()
+    rig = start()
+    assert (rig.history.first_procedure_id, rig.history.first_activity_id) == (3, 2)
+    rig.kill()
+    rig = start()
+    assert rig.history.first_procedure_id > 3
+
+
+def test_ids_go_on_when_everything_was_pruned(start: Callable[..., Rig]) -> None:
+    rig = start()
+    rig.run()
+    rig.run()
+    rig.flush()
+    assert prune(rig, keep=0) == Pruned(procedures=2, activities=0)
+    assert rig.stop()
+    assert start().history.first_procedure_id == 3
+
+
+def test_a_clean_stop_loses_nothing_and_leaves_nothing_to_recover(start: Callable[..., Rig]) -> None:
+    rig = start()
+    expected = [rig.run().procedure.id for _ in range(100)]
+    assert rig.stop()
+    rig = start()
+    assert sorted(ids(rig, limit=1000)) == expected
+    assert not rig.recovered
+    assert len(rig.history._reader.events(expected[-1])) == 13
+
+
+def test_what_was_live_is_failed_at_the_next_start(start: Callable[..., Rig]) -> None:
+    rig = start()
+    ended = rig.run()
+    live = rig.create(command_id="command-1")
+    rig.enter(live, S.RUNNING)
+    waiting = rig.request_activity(procedure_id=live.procedure.id)
+    rig.flush()
+    rig.kill()
+
+    rig = start()
+    (recovery,) = rig.recovered
+    (summary,) = recovery.procedures
+    assert summary.id == live.procedure.id
+    assert summary.state is S.FAILED
+    assert summary.exit is not None
+    assert summary.exit.cause == "controller lost"
+    assert "RUNNING" in (summary.exit.message or "")
+    assert summary.history.process_states[:-1] == live.procedure.states
+    (activity,) = recovery.activities
+    assert (activity.id, activity.state) == (waiting.id, ActivityState.FAILED)
+    assert ProcedureSummary.parse(rig.history.describe_procedure(summary.id)) == summary
+    assert ids(rig, state="COMPLETE") == [ended.procedure.id]
+    assert page(rig, state="FAILED").procedures[0].epoch == "run-1"
+    assert rig.history.first_procedure_id > live.procedure.id
+
+    announce(recovery, rig.bus.publish)
+    rig.flush()
+    events = rig.history._reader.events(summary.id)
+    assert [(e["epoch"], e["topic"], e["state"]) for e in events[-2:]] == [
+        ("run-2", "procedure.lifecycle.statechange", "FAILED"),
+        ("run-2", "procedure.lifecycle.failed", None),
+    ]
+    assert page(rig, state="FAILED").procedures[0].epoch == "run-1"
+    rig.kill()
+    assert not start().recovered
+
+
+# ---------------------------------------------------------------- pruning
+
+
+def test_pruning_by_age_and_number(start: Callable[..., Rig]) -> None:
+    now = [0.0]
+    rig = start(clock=lambda: now[0])
+    live = rig.create()
+    for moment in range(10):
+        now[0] = float(moment)
+        rig.write_output(rig.run(), "text")
+    now[0] = 10.0
+    rig.flush()
+    assert prune(rig, older_than=5, keep=8) == Pruned(procedures=2, activities=0)
+    assert ids(rig) == [11, 10, 9, 8, 7, 6, 5, 4, live.procedure.id]
+    assert prune(rig, older_than=5) == Pruned(procedures=3, activities=0)
+    assert prune(rig, keep=1) == Pruned(procedures=4, activities=0)
+    assert ids(rig) == [11, live.procedure.id]
+    assert rig.history._reader.events(10) == []
+    assert rig.history._reader.output(10, 0) is None
+    assert len(rig.history._reader.events(11)) == 13
+
+
+def test_pruning_thousands_keeps_requests_that_are_named(start: Callable[..., Rig]) -> None:
+    now = [0.0]
+    rig = start(clock=lambda: now[0])
+    for number in range(600):
+        now[0] = float(number)
+        rig.history.note_request(f"c{number}", "CreateProcedure", f"user {number}")
+        rig.run(command_id=f"c{number}")
+    rig.flush()
+    assert prune(rig, keep=2) == Pruned(procedures=598, activities=0)
+    assert [entry.requester for entry in page(rig).procedures] == ["user 599", "user 598"]
+
+
+def test_pruning_needs_a_limit() -> None:
+    with pytest.raises(InvalidArgument, match="older_than"):
+        PruneQuery.parse("{}")
+
+
+# ---------------------------------------------------------------- schema
+
+
+def test_a_newer_database_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "history.db"
+    Rig(f"sqlite:///{file}").stop()
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("SELECT version_num FROM oet_history_version").fetchall() == [(SCHEMA,)]
+        connection.execute("UPDATE oet_history_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(HistoryTooNew, match="9999"):
+        Rig(f"sqlite:///{file}")
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "history.db", "sqlite:///relative.db", "sqlite://", "mysql://u:secret@h/d"]
+)
+def test_a_bad_url_is_refused_without_its_password(bad: str) -> None:
+    with pytest.raises(InvalidArgument, match="HistoryUrl") as caught:
+        Rig(bad)
+    assert "secret" not in str(caught.value)
