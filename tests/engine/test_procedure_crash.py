@@ -290,7 +290,7 @@ def test_a_script_that_lowers_its_limits_to_nothing(bench: Bench) -> None:
 
 
 def test_a_dead_fork_server_is_replaced_and_its_workers_go_on(new_bench: Callable[..., Bench]) -> None:
-    bench = new_bench()
+    bench = new_bench(spares=0)
     source = "def init(subarray_id): pass\n" + WAITING
     stopped, killed, returning = (bench.running(source, subarray_id=number) for number in (1, 2, 3))
     returning = bench.ready(
@@ -353,3 +353,26 @@ def test_procedures_beyond_the_descriptors_of_the_controller_fail_and_say_so(
     }
     bench.stop_all()
     assert bench.run(NOOP).state is S.COMPLETE
+
+
+def test_a_fork_server_that_hangs_keeps_nothing_from_stopping(new_bench: Callable[..., Bench]) -> None:
+    bench = new_bench(spares=0)
+    running = bench.running("def init(subarray_id): pass\n" + WAITING, subarray_id=1)
+    hung = bench.fork_server
+    os.kill(hung, signal.SIGSTOP)
+    unforked = bench.create("def main(): pass")
+    assert bench.stop(running).state is S.STOPPED
+    summary = bench.stop(unforked)
+    assert summary.state in {S.STOPPED, S.FAILED}
+    # It was killed for that, and another one works.
+    assert are_gone([hung], 10.0)
+    assert bench.run("def main(): pass").state is S.COMPLETE
+
+
+def test_an_engine_whose_fork_server_hangs_can_be_stopped(new_bench: Callable[..., Bench]) -> None:
+    bench = new_bench()
+    bench.running("def init(subarray_id): pass\n" + WAITING, subarray_id=1)
+    here = bench.fork_server
+    os.kill(here, signal.SIGSTOP)
+    bench.engine.stop()
+    assert are_gone([here], 10.0)

@@ -379,9 +379,6 @@ def test_a_subarray_is_held_until_the_stop_is_confirmed(bench: Bench) -> None:
     bench.start(second)
 
 
-@pytest.mark.xfail(
-    reason="a start is checked by the subarray of its creation, and holds the one that it names"
-)
 def test_the_subarray_that_a_start_names_counts(bench: Bench) -> None:
     source = "def main(**kwargs):\n    tell('here')\n    forever()"
     holder, second = bench.ready(source), bench.ready(source)

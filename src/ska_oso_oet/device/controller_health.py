@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.device.engine import Engine
     from ska_oso_oet.mptools import EventMessage, ExitStatus, MainContext, Proc
-    from ska_oso_oet.mptools.proc import Stream
+    from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.ska.event_pump import EventPump
 
 FORK_SERVER: Final = "fork server"

@@ -109,7 +109,7 @@ class MainContext:
         worker is up. Raises TypeError or ValueError for arguments that cannot be passed.
         """
         target = worker_class if isinstance(worker_class, str) else _path_of(worker_class)
-        proc = ChildProc(name, next(self._numbers), self._loop, listener)
+        proc = ChildProc(name, next(self._numbers), self._loop, listener, self._kill_fork_server)
         content = {
             "fork": proc.number,
             "target": target,
@@ -185,6 +185,12 @@ class MainContext:
         if (proc := self._procs.get(number)) is not None:
             proc.on_gone(code, signum, error)
 
+    def _kill_fork_server(self) -> None:
+        """End a fork server that does not fork: what it was asked for fails, and a new one is started."""
+        if self._fork_server is not None:
+            _log.error("the fork server does not answer, and is killed")
+            self._fork_server.kill()
+
     async def _start_fork_server(self) -> None:
         self._new_fork_server()
 
@@ -218,10 +224,16 @@ class MainContext:
         elif "failed" in answer:
             self._end(answer["failed"], error=f"the process could not be made: {answer['why']}")
 
-    def _on_lost(self, lived: float) -> None:
-        """Go on without the fork server: its workers are watched directly, and a new one is started."""
+    def _on_lost(self, lived: float, unsent: list[tuple[int, bytes]]) -> None:
+        """Go on without the fork server: its workers are watched directly, and a new one is started.
+
+        What it was never asked for, the new one is.
+        """
         self._fork_server = None
         _log.error("the fork server died after %.1f s; a new one is started", lived)
+        self._waiting += [
+            (self._procs[number], request) for number, request in unsent if number in self._procs
+        ]
         waiting = {proc.number for proc, _ in self._waiting}
         for proc in list(self._procs.values()):
             if proc.number not in waiting:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import socket
 import subprocess
 import sys
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 MAX_REQUEST: Final = 65536
 """Bytes of the largest request or answer."""
 
+CLOSE_SECS: Final = 5.0
+"""How long a fork server may take to end its workers; it gives them a grace of its own."""
+_log = logging.getLogger(__name__)
+
 
 class ForkServerClient:
     """Starts a fork server, sends requests, takes answers and notices its death.
@@ -30,7 +35,7 @@ class ForkServerClient:
         loop: asyncio.AbstractEventLoop,
         preload: list[str],
         on_answer: Callable[[dict[str, Any], list[int]], None],
-        on_lost: Callable[[float], None],
+        on_lost: Callable[[float, list[tuple[int, bytes]]], None],
     ) -> None:
         self._loop = loop
         self._on_answer = on_answer
@@ -67,7 +72,17 @@ class ForkServerClient:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        self._process.wait()
+        try:
+            self._process.wait(CLOSE_SECS)
+        except subprocess.TimeoutExpired:
+            _log.error("the fork server does not end, and is killed")
+            self.kill()
+            self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the fork server; `on_lost` is called once that is noticed."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
 
     def _on_writable(self) -> None:
         while self._waiting:
@@ -94,7 +109,7 @@ class ForkServerClient:
         if packet:
             self._on_answer(json.loads(packet), fds)
             return
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()  # a fork server that closed its socket is of no use
+        self.kill()  # a fork server that closed its socket is of no use
         self.close()
-        self._on_lost(monotonic() - self._born)
+        unsent = [(number, packet) for number, packet, _ in self._waiting]
+        self._on_lost(monotonic() - self._born, unsent)

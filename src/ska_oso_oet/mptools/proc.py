@@ -6,22 +6,22 @@ import contextlib
 import logging
 import os
 import signal
-import socket
 from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ska_oso_oet.mptools.message import EventMessage, MessageDecoder, ProtocolError
-from ska_oso_oet.mptools.stream import Reader, Writer
+from ska_oso_oet.mptools.pipes import WorkerPipes
 from ska_oso_oet.mptools.worker import STARTED
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
+    from ska_oso_oet.mptools.pipes import Stream
+
 _log = logging.getLogger(__name__)
-_OUTPUT_CHUNK = 65536
 
 
 class Rung(StrEnum):
@@ -45,9 +45,6 @@ class ExitStatus:
     error: str | None = None
 
 
-Stream = Literal["stdout", "stderr"]
-
-
 class ProcListener(Protocol):
     """Told what happens to a process, on the engine's thread; none of it may block."""
 
@@ -65,14 +62,22 @@ class Proc:
     """A child process that runs one ProcWorker, as its parent sees it.
 
     Made by MainContext.Proc. `send`, `terminate`, `full_stop`, `pause_reading` and `resume_reading` may be
-    called from any thread; what they ask for is done on the engine's thread.
+    called from any thread; what they ask for is done on the engine's thread. `on_unforked` is called when
+    the process should be gone and was not even forked.
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
     RETRY_SECS = 0.1
+    TELL_SECS = 1.0
+    """How long a process may have ended before the fork server, which knows how it did, has told so."""
 
     def __init__(
-        self, name: str, number: int, loop: asyncio.AbstractEventLoop, listener: ProcListener
+        self,
+        name: str,
+        number: int,
+        loop: asyncio.AbstractEventLoop,
+        listener: ProcListener,
+        on_unforked: Callable[[], None],
     ) -> None:
         self.name = name
         self.number = number
@@ -81,6 +86,7 @@ class Proc:
         self.exited: Future[ExitStatus] = Future()
         self._loop = loop
         self._listener = listener
+        self._on_unforked = on_unforked
         self._decoder = MessageDecoder()
         self._pidfd: int | None = None
         self._rung: Rung | None = None
@@ -89,12 +95,10 @@ class Proc:
         self._overdue = False
         self._escalation: asyncio.TimerHandle | None = None
         self._repetition: asyncio.TimerHandle | None = None
-        self._channel: int | None = None
-        self._child_fds: list[int] = []
-        self._writer: Writer | None = None
+        self._untold: asyncio.TimerHandle | None = None
+        self._orphaned = False
         self._early = bytearray()
-        self._inbox: Reader | None = None
-        self._outputs: list[Reader] = []
+        self._pipes: WorkerPipes | None = None
 
     @property
     def alive(self) -> bool:
@@ -104,7 +108,7 @@ class Proc:
     @property
     def backlog(self) -> int:
         """Bytes that were sent to the worker and that it has not taken yet."""
-        return 0 if self._writer is None else self._writer.pending
+        return 0 if self._pipes is None else self._pipes.pending
 
     # ------------------------------------------------------------ from any thread
 
@@ -143,40 +147,26 @@ class Proc:
     def open(self) -> list[int]:
         """Make the channel and the output pipes; returns what the child gets: channel, stdout, stderr.
 
-        Raises OSError when this process has no descriptors left.
+        They are kept for another try. Raises OSError when this process has no descriptors left.
         """
-        fds: list[int] = []
-        try:
-            fds += [end.detach() for end in socket.socketpair()]
-            fds += [*os.pipe(), *os.pipe(), os.dup(fds[0])]
-        except OSError:
-            for fd in fds:
-                os.close(fd)
-            raise
-        self._channel, child_channel, out, child_out, err, child_err, inbox = fds
-        self._child_fds = [child_channel, child_out, child_err]
-        self._writer = Writer(self._loop, self._channel)
-        self._writer.write(bytes(self._early))
-        self._inbox = Reader(self._loop, inbox, self._on_data)
-        self._outputs = [self._output_reader(out, "stdout"), self._output_reader(err, "stderr")]
-        return self._child_fds
-
-    def _output_reader(self, fd: int, stream: Stream) -> Reader:
-        return Reader(
-            self._loop, fd, lambda data: self._tell(self._listener.on_output, stream, data), _OUTPUT_CHUNK
+        if self._pipes is not None:
+            return self._pipes.child_fds
+        self._pipes = WorkerPipes(
+            self._loop,
+            self._on_data,
+            lambda stream, data: self._tell(self._listener.on_output, stream, data),
         )
-
-    def _release_child_fds(self) -> None:
-        """Close this process's copies of them, once the child has them."""
-        for fd in self._child_fds:
-            os.close(fd)
-        self._child_fds = []
+        self._pipes.write(bytes(self._early))
+        return self._pipes.child_fds
 
     def on_forked(self, pid: int, pidfd: int | None) -> None:
         """Know the process that the fork server made; without a pidfd when there was no descriptor left."""
         self.pid = pid
         self._pidfd = pidfd
-        self._release_child_fds()
+        if self._pipes is not None:
+            self._pipes.release_child_fds()
+        if pidfd is not None:
+            self._loop.add_reader(pidfd, self._on_pidfd)
         if self._fault is not None:
             self._kill()
         elif self._overdue:
@@ -188,10 +178,11 @@ class Proc:
         """Know that the process is gone: take what it had sent, then tell the listener."""
         if not self.alive:
             return
-        for timer in (self._escalation, self._repetition):
+        for timer in (self._escalation, self._repetition, self._untold):
             if timer is not None:
                 timer.cancel()
-        self._close()
+        if self._pipes is not None:
+            self._pipes.finish()
         self._forget_pidfd()
         status = ExitStatus(code, signum, self._rung, error or self._fault)
         self._tell(self._listener.on_exit, status)
@@ -199,37 +190,31 @@ class Proc:
         if not self.started.done():
             self.started.set_result(False)
 
-    def _close(self) -> None:
-        """Take what the process had sent, and give the descriptors back."""
-        self._release_child_fds()
-        if self._inbox is not None:
-            self._inbox.finish()
-        for reader in self._outputs:
-            reader.finish()
-        if self._writer is not None:
-            self._writer.close()
-        if self._channel is not None:
-            os.close(self._channel)
-            self._channel = None
-
     def watch_without_fork_server(self) -> None:
-        """Wait for the end by the pidfd, as the fork server, which would have told of it, is dead."""
-        if self._pidfd is None:
+        """Go by the pidfd alone, as the fork server, which would have told of the end, is dead."""
+        self._orphaned = True
+        if self.pid is None or self._pidfd is None:
             self._kill()
             self.on_gone(error="the fork server died while it made the process")
-        else:
-            self._loop.add_reader(self._pidfd, self._on_pidfd)
+        elif self._untold is not None:
+            self._end_untold(self.pid)
 
     def _on_pidfd(self) -> None:
-        assert self.pid is not None  # noqa: S101 - a pidfd comes with its pid
+        """Know that the process has ended; the fork server is about to tell, unless it hangs or is dead."""
+        if self._pidfd is not None and self.pid is not None:
+            self._loop.remove_reader(self._pidfd)
+            patience = 0.0 if self._orphaned else self.TELL_SECS
+            self._untold = self._loop.call_later(patience, self._end_untold, self.pid)
+
+    def _end_untold(self, pid: int) -> None:
         self._kill_group()
-        self._forget_pidfd()
         code = signum = None
         # Orphans of the fork server are children of this process, if it is a subreaper.
         with contextlib.suppress(ChildProcessError):
-            _, status = os.waitpid(self.pid, os.WNOHANG)
-            exit_code = os.waitstatus_to_exitcode(status)
-            code, signum = (exit_code, None) if exit_code >= 0 else (None, -exit_code)
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                exit_code = os.waitstatus_to_exitcode(status)
+                code, signum = (exit_code, None) if exit_code >= 0 else (None, -exit_code)
         self.on_gone(code, signum)
 
     def _forget_pidfd(self) -> None:
@@ -247,13 +232,13 @@ class Proc:
         except ProtocolError as error:
             _log.error("worker %s wrote into its channel what is no message, and is killed", self.name)
             self._fault = f"it wrote into the channel of the engine: {error}"
-            if self._inbox is not None:
-                self._inbox.close()
+            if self._pipes is not None:
+                self._pipes.inbox.close()
             self._kill()
 
     def _send(self, frame: bytes) -> None:
-        if self._writer is not None:
-            self._writer.write(frame)
+        if self._pipes is not None:
+            self._pipes.write(frame)
         else:
             self._early += frame  # for when there is a fork server
 
@@ -265,12 +250,12 @@ class Proc:
             _log.exception("a listener of worker %s failed", self.name)
 
     def _pause(self) -> None:
-        if not self._stopping and self._inbox is not None:
-            self._inbox.pause()
+        if not self._stopping and self._pipes is not None:
+            self._pipes.inbox.pause()
 
     def _resume(self) -> None:
-        if self._inbox is not None:
-            self._inbox.resume()
+        if self._pipes is not None:
+            self._pipes.inbox.resume()
 
     def _stop(self, wait_time: float) -> None:
         """Begin to climb, or bring an escalation that is due later forward."""
@@ -302,6 +287,8 @@ class Proc:
         if self.pid is not None:
             self._rung = Rung.SIGKILL
             self._kill()
+        else:
+            self._on_unforked()
 
     def _kill(self) -> None:
         if self._signal(signal.SIGKILL):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected, SubarrayBusy
@@ -19,6 +20,7 @@ from ska_oso_oet.procedure.domain import (
     ProcedureSummary,
     Progress,
 )
+from ska_oso_oet.procedure.endings import printable
 from ska_oso_oet.procedure.exclusivity import holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.mptools import ExitStatus
-    from ska_oso_oet.mptools.proc import Stream
+    from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.procedure.reports import Ending
 
 __all__ = [
@@ -90,11 +92,12 @@ class ScriptExecutionService:
             procedure = record.procedure
             if procedure.state is not _S.READY or record.stops:
                 raise NotReady(record.why_not_ready())
-            self._require_subarray(procedure)
+            arguments = procedure.script_args
             if cmd.script_args.main is not None:
-                procedure.script_args = procedure.script_args.model_copy(
-                    update={"main": cmd.script_args.main}
-                )
+                arguments = arguments.model_copy(update={"main": cmd.script_args.main})
+            # The subarray that counts is the one that main is going to be told.
+            self._require_subarray(replace(procedure, script_args=arguments, states=[]))
+            procedure.script_args = arguments
             record.start_command = command_id
             self._announcer.request("start", cmd, command_id)
             self._run_main(record)
@@ -303,12 +306,12 @@ class ScriptExecutionService:
 
 
 def _held_by(holder: Procedure) -> str:
-    of = "everything" if holder.subarray_id is None else f"subarray {holder.subarray_id}"
+    of = "subarray " + ", ".join(map(str, holder.subarrays)) if holder.subarrays else "everything"
     return f"procedure {holder.id}, which is {holder.state}, holds {of}"
 
 
 def _progress_in(data: dict[str, Any]) -> Progress | None:
     try:
-        return Progress(percent=data["progress"], message=str(data.get("message", "")))
+        return Progress(percent=data["progress"], message=printable(str(data.get("message", ""))))
     except (KeyError, ValueError):
         return None

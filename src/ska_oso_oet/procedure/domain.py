@@ -217,13 +217,15 @@ class Procedure:
         self.states.append((self.state, self.created_at))
 
     @property
+    def subarrays(self) -> list[int]:
+        """Every subarray that is named among the arguments: those of `init` first."""
+        named = [call.kwargs.get("subarray_id") for call in (self.script_args.init, self.script_args.main)]
+        return [value for value in named if isinstance(value, int) and not isinstance(value, bool)]
+
+    @property
     def subarray_id(self) -> int | None:
-        """The subarray among the arguments, those of `init` first; None when none is named."""
-        for call in (self.script_args.init, self.script_args.main):
-            value = call.kwargs.get("subarray_id")
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
-        return None
+        """The subarray that the procedure is for; None when none is named."""
+        return next(iter(self.subarrays), None)
 
     def at_commit(self, commit: str) -> None:
         """Note which commit a script from git was found to be, whatever branch or tag was asked for."""

@@ -31,6 +31,6 @@ def holder_for(
 def _conflict(one: Procedure, other: Procedure, exclusivity: Exclusivity) -> bool:
     if one.id == other.id:
         return False
-    if exclusivity is Exclusivity.GLOBAL or one.subarray_id is None or other.subarray_id is None:
+    if exclusivity is Exclusivity.GLOBAL or not one.subarrays or not other.subarrays:
         return True
-    return one.subarray_id == other.subarray_id
+    return not set(one.subarrays).isdisjoint(other.subarrays)

@@ -80,7 +80,8 @@ class OutputBuffer:
 
     def finish(self, now: float) -> None:
         """Take what was written without an end of line, once nothing more can come."""
-        for stream, rest in self._partial.items():
+        for stream, partial in self._partial.items():
+            rest = partial + self._decoders[stream].decode(b"", final=True)
             if rest:
                 self._extend(stream, [rest], now)
                 self._partial[stream] = ""
@@ -93,7 +94,7 @@ class OutputBuffer:
                 self._count += 1
                 part = text[start : start + MAX_LINE].rstrip("\r")
                 self._lines.append(Line(self._count, now, stream, part, level))
-                self._size += min(MAX_LINE, len(text) - start)
+                self._size += len(part)
         while len(self._lines) > MAX_LINES or self._size > MAX_CHARACTERS:
             self._size -= len(self._lines.popleft().text)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.mptools import MainContext
-    from ska_oso_oet.mptools.proc import Stream
+    from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 
@@ -194,7 +194,7 @@ class ScriptWorkerPool:
         elif message.msg_type == Word.PUBSUB:
             self._on_pubsub(worker, pid, message.msg)
         elif message.msg_type == Word.INTEREST:
-            worker.interest = list(message.msg)
+            worker.interest = [topic for topic in message.msg if isinstance(topic, str)]
         elif message.msg_type == Word.LOG:
             self.listener.on_log(pid, message.msg["level"], message.msg["text"])
 
