@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 DEADLINE = 60.0
 ENDED = {"COMPLETE", "FAILED", "STOPPED"}
-ADAPTER = "mid-oso/oet-rest-adapter/01"
+ADAPTER = "test/oet-rest-adapter/1"
+INSTANCE = "test"
 SERVE = "from ska_oso_oet.main import rest_adapter; rest_adapter()"
 ENDPOINT = ("-ORBendPoint", "giop:tcp:127.0.0.1:0")
 SCRIPT = """
@@ -40,8 +41,9 @@ needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is no
 
 @contextmanager
 def adapter(stack: StackProcess) -> Iterator[tango.DeviceProxy]:
-    """Run the adapter that the stack's database describes, on a free port."""
-    argv = [sys.executable, "-c", SERVE, "01", *ENDPOINT]
+    """Run an adapter of the test's own, on a free port."""
+    register(stack)
+    argv = [sys.executable, "-c", SERVE, INSTANCE, *ENDPOINT]
     environment = {**stack.env, "OET_REST_PORT": "0", "OET_STACK": str(stack.data_dir)}
     with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
@@ -63,6 +65,15 @@ def adapter(stack: StackProcess) -> Iterator[tango.DeviceProxy]:
             process.terminate()
             process.wait(DEADLINE)
             drain.join()
+
+
+def register(stack: StackProcess) -> None:
+    host, _, port = stack.tango_host.partition(":")
+    database = tango.Database(host, int(port))
+    device = tango.DbDevInfo()
+    device.server, device._class, device.name = f"OETRestAdapter/{INSTANCE}", "OETRestAdapter", ADAPTER
+    database.add_device(device)
+    database.put_device_attribute_property(ADAPTER, {"adminMode": {"__value": ["0"]}})
 
 
 @pytest.fixture(scope="module")
