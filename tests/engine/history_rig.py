@@ -50,7 +50,9 @@ class Rig:
         self.history = History(url, epoch, self.recovered.append, self.health.put, clock=clock, **options)
         self.bus.subscribe(self.history.on_event)
         self.announcer = Announcer(self.bus)
-        self.history.start()
+        recovery = self.history.start()
+        if recovery is not None:
+            self.recovered.append(recovery)
         self.procedure_ids = itertools.count(self.history.first_procedure_id)
         self.activity_ids = itertools.count(self.history.first_activity_id)
         self.stopped = False

@@ -39,9 +39,9 @@ def same(commit: str) -> str:
 class History:
     """Records what the bus announces, and answers questions about it. Implements HistoryPort.
 
-    `on_recovered` is given what a run before this one had left alive, now FAILED: by `start`, or on a
-    thread of the history's when the database could not be used at the start. `on_health` is given a message
-    when the database cannot be used, and None when it can be again.
+    Where the database cannot be used at the start, `on_recovered` is given on a thread of the history's what
+    else `start` returns. `on_health` is given a message when the database cannot be used, and None when it
+    can be again.
     """
 
     def __init__(
@@ -67,12 +67,13 @@ class History:
 
     # ------------------------------------------------------------ life
 
-    def start(self) -> None:
+    def start(self) -> Recovery | None:
         """Open the database, recover what was lost, and begin to write.
 
-        A database that cannot be used now is used later. Raises HistoryTooNew for one of a newer version.
+        Returns what a run before this one had left alive, now FAILED: it is for the caller to announce. A
+        database that cannot be used now is used later. Raises HistoryTooNew for one of a newer version.
         """
-        problem = None
+        problem = recovery = None
         try:
             recovery = self._open()
         except HistoryTooNew:
@@ -86,8 +87,7 @@ class History:
             self.first_procedure_id = recovery.first_procedure_id
             self.first_activity_id = recovery.first_activity_id
         self._writer.start(prepared=problem is None, problem=problem)
-        if problem is None:
-            self._tell(recovery)
+        return recovery
 
     def stop(self) -> bool:
         """Write what was announced, note that this run has ended, and close; False if something is lost."""
@@ -114,11 +114,7 @@ class History:
             database.close()
 
     def _prepare(self) -> None:
-        self._tell(self._open())
-
-    def _tell(self, recovery: Recovery) -> None:
-        if recovery.procedures or recovery.activities:
-            self._on_recovered(recovery)
+        self._on_recovered(self._open())
 
     # ------------------------------------------------------------ what is recorded
 
