@@ -8,6 +8,7 @@ import socket
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import psutil
 import pytest
 import tango
 
@@ -399,6 +400,25 @@ def test_nothing_is_left_of_an_adapter(adapter: Adapter, device_server: DeviceSe
         httpx.get(url)
     with adapter.client as client, client.stream("GET", "/stream"):
         assert device_server.of(adapter.proxy).stop() == 0
+
+
+def test_no_life_leaves_threads_or_descriptors(adapter: Adapter, device_server: DeviceServers) -> None:
+    process = psutil.Process(device_server.of(adapter.proxy).process.pid)
+    counts = []
+    for _ in range(4):
+        with adapter.client as client, client.stream("GET", "/stream"):
+            adapter.until("streamclients", 1)
+            assert client.get("/procedures").status_code == 200
+        adapter.until("streamclients", 0)
+        adapter.proxy.Off()
+        adapter.until("url", "")
+        adapter.until("state", OFF)
+        counts.append((process.num_threads(), process.num_fds()))
+        adapter.proxy.On()
+        adapter.until("healthstate", OK)
+    # The first life makes what Tango keeps for good.
+    assert counts[-1][0] <= counts[1][0], counts
+    assert counts[-1][1] <= counts[1][1] + 2, counts
 
 
 def test_a_token(

@@ -33,6 +33,7 @@ def main(name="nobody"):
     time.sleep(600)
 """
 
+expect.set_options(timeout=DEADLINE * 1000)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 
 
@@ -46,7 +47,6 @@ def served(stack: StackProcess) -> Iterator[str]:
 def page(served: str) -> Iterator[Page]:
     """The page, opened; a fault in its program fails the test."""
     faults: list[str] = []
-    expect.set_options(timeout=DEADLINE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         page = browser.new_page()
@@ -140,6 +140,26 @@ def test_an_activity_is_run(page: Page) -> None:
     row = page.locator("#activities tr", has_text="sbd-of-the-page")
     expect(row.locator(".state")).to_have_text("FAILED")
     expect(row.locator(".why")).to_contain_text("sbd-of-the-page")
+
+
+def test_a_restart_of_the_controller_is_seen(own_stack: StackProcess, tmp_path: Path) -> None:
+    """Numbers begin again: what an earlier procedure 1 wrote is not shown as that of the new one."""
+    script = tmp_path / "numbered.py"
+    script.write_text("def init():\n    print('first life')\ndef main(): pass\n")
+    with adapter(own_stack) as proxy, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page()
+        page.goto(str(httpx.URL(proxy.url).join("/")))
+        httpx.post(f"{proxy.url}/procedures", json={"script_uri": script.as_uri()})
+        expect(page.get_by_role("log", name="Output")).to_have_text("first life\n")
+        own_stack.named("OETController").kill()
+        expect(page.locator("#procedures")).to_contain_text("None yet")
+        expect(page.locator("#link")).to_have_text("live")
+        script.write_text(script.read_text().replace("first", "second"))
+        created = httpx.post(f"{proxy.url}/procedures", json={"script_uri": script.as_uri()})
+        assert created.json()["procedure"]["uri"].endswith("/1")
+        expect(page.get_by_role("log", name="Output")).to_have_text("second life\n")
+        browser.close()
 
 
 def test_every_control_has_a_name(page: Page) -> None:

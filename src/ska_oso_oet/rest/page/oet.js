@@ -9,7 +9,7 @@ const EVENTS = 200;
 const LINES = 2000;
 
 const $ = (selector, root = document) => root.querySelector(selector);
-const state = { procedures: [], activities: [], chosen: null, lastLine: 0, shown: null };
+const state = { procedures: [], activities: [], chosen: null, since: undefined, lastLine: 0, shown: null };
 
 function h(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -71,14 +71,14 @@ async function refresh() {
 }
 
 async function readOutput() {
-  const id = state.chosen;
+  const since = state.since;
   const box = $("#output");
-  if (id === null) return;
+  if (!since) return;
   try {
-    const output = await request("GET", `/procedures/${id}/output?since=${state.lastLine}`);
-    if (id === state.chosen) addLines(output.lines, output.dropped);
+    const output = await request("GET", `/procedures/${state.chosen}/output?since=${state.lastLine}`);
+    if (since === state.since) addLines(output.lines, output.dropped);
   } catch (error) {
-    if (id === state.chosen && !box.childElementCount) box.textContent = error.message;
+    if (since === state.since && !box.childElementCount) box.textContent = error.message;
   }
 }
 
@@ -98,13 +98,18 @@ function addLines(lines, dropped = 0) {
 // ---------------------------------------------------------------- showing
 
 function choose(id) {
-  if (state.chosen !== id) {
-    state.chosen = id;
-    state.lastLine = 0;
-    $("#output").replaceChildren();
-    readOutput();
-  }
+  state.chosen = id;
   show();
+}
+
+// After a restart of the controller a number means another procedure: its moment of creation tells them apart.
+function follow(procedure) {
+  const since = procedure && `${procedure.id} ${procedure.history.process_states[0][1]}`;
+  if (since === state.since) return;
+  state.since = since;
+  state.lastLine = 0;
+  $("#output").replaceChildren();
+  readOutput();
 }
 
 const badge = (name) => h("span", { class: `state ${name}` }, name);
@@ -140,7 +145,9 @@ function show() {
   fill($("#procedures"), state.procedures.toReversed().map(procedureRow), 5, "None yet. “New procedure” loads a script.");
   fill($("#activities"), state.activities.toReversed().map(activityRow), 6, "None yet. “Run activity” runs one of a Scheduling Block.");
   timeline();
-  about(state.procedures.find((each) => each.id === state.chosen));
+  const chosen = state.procedures.find((each) => each.id === state.chosen);
+  about(chosen);
+  follow(chosen);
 }
 
 function timeline() {
@@ -317,7 +324,6 @@ function onEvent(name, data) {
     else {
       link("live", "live");
       refresh();
-      if (name === "epoch") state.lastLine = 0;
       readOutput();
     }
   } else if (data.topic === "procedure.output") {
