@@ -9,6 +9,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ska_oso_oet.resources import program, scripts_dir
 
 if TYPE_CHECKING:
@@ -87,11 +89,28 @@ def test_a_stop_ends_what_scripts_have_set_free(own_stack: StackProcess, tmp_pat
     assert own_stack.processes() == []
 
 
-def test_the_demo_shows_a_session_and_leaves_no_process_behind() -> None:
+@pytest.mark.timeout(240)
+def test_the_demo_shows_two_observations_and_leaves_no_process_behind() -> None:
     environment = {key: value for key, value in os.environ.items() if key != "TANGO_HOST"}
     argv = [sys.executable, "-m", "ska_oso_oet.demo"]
-    shown = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    shown = subprocess.run(argv, env=environment, capture_output=True, text=True, timeout=220, check=False)
     assert shown.returncode == 0, shown.stdout + shown.stderr
-    states = [line.split()[-1] for line in shown.stdout.splitlines() if " state " in line]
-    assert states[-3:] == ["READY", "RUNNING", "COMPLETE"]
-    assert "processes left behind: none" in shown.stdout
+    for expected in (
+        "the telescope is ON",
+        "subarray 1 has its resources",
+        "progress 100 % scan 2 of 2",
+        "subarray 1 is EMPTY",
+        "the telescope is in STANDBY",
+        "Abort script: procedure 9, COMPLETE",
+        "subarray 1 is ABORTED: nothing to abort",
+        "processes left behind: none",
+    ):
+        assert expected in shown.stdout
+    activities = [line.split() for line in shown.stdout.rpartition("$ oet activity list")[2].splitlines()]
+    assert [(line[1], line[-1]) for line in activities if "sbd-mid-example" in line] == [
+        ("allocate", "COMPLETE"),
+        ("observe", "COMPLETE"),
+        ("deallocate", "COMPLETE"),
+        ("allocate", "COMPLETE"),
+        ("observe", "STOPPED"),
+    ]
