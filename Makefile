@@ -14,14 +14,14 @@ find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit system lint style types imports format docs build clean
+.PHONY: help setup demo test unit system bench lint style types imports format docs build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
 setup: $(VENV)/.all ## everything for development into .venv
 
-demo: $(VENV)/.base ## start a system, run an observing script on it, stop it
+demo: $(VENV)/.base ## observe with a simulated telescope, and stop an observation in mid-scan
 	@$(BIN)/python -m ska_oso_oet.demo
 
 test: $(VENV)/.all ## all tests (PYTEST_ARGS="-k name -x" to choose)
@@ -32,6 +32,10 @@ unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
 
 system: $(VENV)/.all ## the tests on a real Tango database
 	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)
+
+bench: $(VENV)/.all ## how long operators wait, and what the engine stands; on a machine that does nothing else
+	@$(BIN)/python benchmarks/latency.py
+	@$(BIN)/python benchmarks/load.py
 
 lint: style types imports ## style, types and the direction of imports
 
