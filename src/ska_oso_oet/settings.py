@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from platformdirs import user_cache_path
+from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -57,6 +57,8 @@ class ControllerSettings(BaseSettings):
 
     monitored_devices: _Names = Field(default_factory=list)
     critical_components: _Names = Field(default_factory=lambda: ["fork server", "event pump"])
+    history_url: str | None = None
+
     oda_backend: str | None = None
     oda_data_dir: Path | None = None
     oda_url: str | None = None
@@ -99,6 +101,11 @@ class ControllerSettings(BaseSettings):
                 for fault in error.errors(include_url=False)
             ]
             raise InvalidArgument("; ".join(faults)) from None
+
+
+def default_history_url(device_name: str) -> str:
+    """Name the database of a controller's history where none is configured: a file of its user's."""
+    return f"sqlite:///{user_data_path('ska-oso-oet')}/{device_name}/history.db"
 
 
 def property_name(field: str) -> str:

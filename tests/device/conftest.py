@@ -118,7 +118,11 @@ class DeviceServers:
             *("-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"),
         ]
         url = f"tango://127.0.0.1:{port}/{device}#dbase=no"
-        server = Server(command, {**os.environ, **(env or {})}, folder)
+        server = Server(
+            command,
+            {**os.environ, "OET_HISTORY_URL": f"sqlite:///{folder}/history.db", **(env or {})},
+            folder,
+        )
         self.servers[device] = server
         server.wait_ready()
         return tango.DeviceProxy(url)

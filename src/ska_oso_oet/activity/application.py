@@ -79,6 +79,10 @@ class ActivityService:
         self._mailbox = ThreadPoolExecutor(1, thread_name_prefix="activities")
         self._oda_pool = ThreadPoolExecutor(_ODA_THREADS, thread_name_prefix="oda")
 
+    def number_from(self, first: int) -> None:
+        """Give activities ids from `first` on; before the first is made."""
+        self._ids = itertools.count(first)
+
     def prepare_run_activity(
         self, command: ActivityCommand, request_id: str | None = None
     ) -> ActivitySummary:

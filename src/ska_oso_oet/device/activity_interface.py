@@ -59,7 +59,10 @@ class ActivityInterface(ControllerInterface):
     def DescribeActivity(self, activity_id: int) -> str:
         """Describe an activity."""
         with as_dev_failed("DescribeActivity"):
-            found = self.running_engine.activities.summarise([activity_id] if activity_id else None)
+            try:
+                found = self.running_engine.activities.summarise([activity_id] if activity_id else None)
+            except ActivityNotFound:
+                return self.running_engine.history.describe_activity(activity_id)
             if not found:
                 raise ActivityNotFound("there is no activity")
             return found[-1].to_json()

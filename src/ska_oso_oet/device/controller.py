@@ -14,15 +14,17 @@ from ska_oso_oet.device.controller_health import ControllerHealth
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.engine import Engine
 from ska_oso_oet.device.event_interface import EventInterface
+from ska_oso_oet.device.history_interface import HistoryInterface
 from ska_oso_oet.device.interface import json_attribute
 from ska_oso_oet.device.pending import PendingCommands
 from ska_oso_oet.device.procedure_interface import ProcedureInterface
 from ska_oso_oet.device.stop_tasks import StopTasks
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
+from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.output import OutputQuery
-from ska_oso_oet.settings import ControllerSettings, property_name
+from ska_oso_oet.settings import ControllerSettings, default_history_url, property_name
 from ska_oso_oet.ska.control_model import HealthState
 from ska_oso_oet.ska.lrc_record import Limits
 
@@ -37,11 +39,13 @@ _SCHEMAS: Final[dict[str, type[Model]]] = {
     "RunActivity": ActivityCommand,
     "GetEvents": EventsQuery,
     "GetOutput": OutputQuery,
+    "GetHistory": HistoryQuery,
+    "PruneHistory": PruneQuery,
 }
 _NEWEST: Final = ("event", "procedureChanged", "activityChanged")
 
 
-class OETController(ProcedureInterface, ActivityInterface, EventInterface):
+class OETController(ProcedureInterface, ActivityInterface, EventInterface, HistoryInterface):
     """Runs observing scripts on demand and tells what happens to them."""
 
     LIMITS: ClassVar[Limits] = Limits(max_queued=32, max_executing=32)
@@ -58,6 +62,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
     EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
     MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")
     EnvironmentTimeout = device_property(dtype=float, doc="Seconds that building an environment may take")
+    HistoryUrl = device_property(dtype=str, doc="Where the history is: sqlite:///… or postgresql://…")
     OdaBackend = device_property(dtype=str, doc="filesystem or postgres: where Scheduling Blocks are")
     OdaDataDir = device_property(dtype=str, doc="Directory of the Scheduling Blocks of the file system")
     OdaUrl = device_property(dtype=str, doc="URL of the Scheduling Blocks' PostgreSQL database")
@@ -81,7 +86,8 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
         self.declare_events("lastEventSeq", "runningProcedures", "healthInfo")
         self.pending = PendingCommands()
         settings = ControllerSettings.load(self._properties())
-        engine = Engine(settings, self.pump.call, self.pump, self._announce)
+        url = settings.history_url or default_history_url(self.get_name())
+        engine = Engine(settings, self.pump.call, self.pump, self._announce, url)
         self.activity_tasks = ActivityTasks(engine.activities)
         self.stop_tasks = StopTasks(engine.procedures)
         engine.bus.subscribe(self.on_any_event)
@@ -92,6 +98,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface):
         engine.start()
         self.engine = engine
         self._settings = settings
+        engine.tell_recovery()
 
     def delete_component(self) -> None:
         """Stop what runs, and the engine."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 FORK_SERVER: Final = "fork server"
 EVENT_PUMP: Final = "event pump"
 ODA: Final = "ODA"
+HISTORY: Final = "history"
 
 Verdict = tuple[HealthState, str | None]
 _WORKER: Final = "ska_oso_oet.mptools.worker:ProcWorker"
@@ -70,6 +71,7 @@ class ControllerHealth:
         for probe in (
             Probe(Component(FORK_SERVER), lambda: check_fork_server(engine.context), _PERIOD_SECS),
             Probe(Component(EVENT_PUMP), lambda: _check_pump(pump), _PERIOD_SECS),
+            Probe(Component(HISTORY), lambda: _check_history(engine), _PERIOD_SECS),
             oda,
         ):
             self._supervisor.expect(probe.component)
@@ -122,6 +124,11 @@ def _check_pump(pump: EventPump) -> Verdict:
         return HealthState.OK, None
     health = HealthState.DEGRADED if lag < _STUCK_SECS else HealthState.FAILED
     return health, f"events are told {lag:.0f} s late; {pump.backlog} are waiting"
+
+
+def _check_history(engine: Engine) -> Verdict:
+    problem = engine.history.health()
+    return (HealthState.OK, None) if problem is None else (HealthState.DEGRADED, problem)
 
 
 def _check_oda(engine: Engine) -> Verdict:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -12,6 +14,8 @@ from typing import TYPE_CHECKING
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
+from ska_oso_oet.history.history import History
+from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.oda.store import OdaSettings, open_oda
 from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
@@ -25,8 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.activity.domain import ActivitySummary
+    from ska_oso_oet.history.store import Recovery
     from ska_oso_oet.procedure.pool import Flow
     from ska_oso_oet.settings import ControllerSettings
+
+_log = logging.getLogger(__name__)
 
 
 class Engine:
@@ -42,10 +49,16 @@ class Engine:
         defer: Callable[[Callable[[], None]], None],
         flow: Flow,
         on_activity: Callable[[ActivitySummary], None],
+        history_url: str,
     ) -> None:
+        self._defer = defer
+        self._on_activity = on_activity
+        self._recovery: Recovery | None = None
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
         self.bus = EventBus(self.journal, defer)
+        self.history = History(history_url, epoch, self._tell, lambda _: None)
+        self.bus.subscribe(self.history.on_event)
         policy = ScriptPolicy(
             settings.script_roots,
             AllowedRepositories(settings.git_repositories),
@@ -62,7 +75,7 @@ class Engine:
         )
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
         self.context = MainContext(PRELOAD)
-        places = Places(
+        self._places = places = Places(
             directory=settings.environments_dir,
             repositories=settings.git_repositories,
             max_idle_environments=settings.max_idle_environments,
@@ -99,8 +112,31 @@ class Engine:
 
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
+        self._recovery = self.history.start()
+        self.procedures.number_from(self.history.first_procedure_id)
+        self.activities.number_from(self.history.first_activity_id)
         self.context.start()
         self._pool.fill()
+        # Off the path of any command; what is cut short is completed by the next.
+        threading.Thread(target=self._trim, name="oet-trim", daemon=True).start()
+
+    def tell_recovery(self) -> None:
+        """Announce what the run before this one had left alive, once everyone listens."""
+        if self._recovery is not None:
+            self._tell(self._recovery)
+
+    def _tell(self, recovery: Recovery) -> None:
+        announce(recovery, self.bus.publish)
+        for activity in recovery.activities:
+            self._on_activity(activity)
+
+    def _trim(self) -> None:
+        """Delete what killed processes left of clones and environments."""
+        try:
+            self._places.clones().trim()
+            self._places.environments().trim()
+        except (OSError, ImportError) as error:  # GitPython needs the program git
+            _log.warning("Clones and environments were not tidied up: %s", error)
 
     def stop(self) -> None:
         """Stop every procedure by the stop ladder, and the threads; what happened has been told by then."""
@@ -109,3 +145,8 @@ class Engine:
         self.activities.close()
         self.oda.close()
         self._sb_dir.cleanup()
+        # The last to go: after everything that is told until here.
+        self._defer(self._stop_history)
+
+    def _stop_history(self) -> None:
+        self.history.stop()

@@ -9,15 +9,18 @@ from tango import AttrWriteType, DevState
 from tango.server import attribute
 
 from ska_oso_oet.device.dev_failed import as_dev_failed
+from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.errors import NotReady
 from ska_oso_oet.models import Model
 from ska_oso_oet.ska.base_device import LongStringArray, SKABaseDevice
+from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.device.engine import Engine
     from ska_oso_oet.device.pending import PendingCommands
+    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 M = TypeVar("M", bound=Model)
 LONG_STRING: Final[Any] = "DevVarLongStringArray"
@@ -48,6 +51,15 @@ class ControllerInterface(SKABaseDevice):
     def command_allowed(self, name: str) -> bool:
         """Allow what acts while the device is ON."""
         return self.get_state() is DevState.ON if name in ACTING else super().command_allowed(name)
+
+    def long_running(
+        self, name: str, work: Callable[[LongRunningCommand], None], **how: Any
+    ) -> LongStringArray:
+        """Begin a long running command, and have the history note who gave it."""
+        codes, texts = super().long_running(name, work, **how)
+        if self.engine is not None and codes[0] == ResultCode.STARTED:
+            self.engine.history.note_request(texts[0], name, requester_of(self))
+        return codes, texts
 
     def act(
         self,

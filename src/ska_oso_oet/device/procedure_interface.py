@@ -8,6 +8,7 @@ from tango.server import attribute, command
 
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface, json_attribute
+from ska_oso_oet.errors import ProcedureNotFound
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureState
@@ -88,12 +89,21 @@ class ProcedureInterface(ControllerInterface):
         """Describe a procedure."""
         with as_dev_failed("DescribeProcedure"):
             service = self.running_engine.procedures
-            found = service.summarise([procedure_id])[0] if procedure_id else service.newest()
-            return found.to_json()
+            if not procedure_id:
+                return service.newest().to_json()
+            try:
+                return service.summarise([procedure_id])[0].to_json()
+            except ProcedureNotFound:
+                return self.running_engine.history.describe_procedure(procedure_id)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, since", dtype_out=str, doc_out="JSON")
     def GetOutput(self, argin: str) -> str:
         """Answer what a procedure has written."""
         with as_dev_failed("GetOutput"):
             query = OutputQuery.parse(argin)
-            return self.running_engine.procedures.output(query.procedure_id, query.since)
+            try:
+                return self.running_engine.procedures.output(query.procedure_id, query.since)
+            except ProcedureNotFound:
+                if query.procedure_id is None:
+                    raise
+                return self.running_engine.history.output(query.procedure_id, query.since)

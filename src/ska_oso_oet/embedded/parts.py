@@ -141,6 +141,7 @@ def defaults(data_dir: Path) -> Mapping[str, str]:
     return {
         **TRUSTING,
         "ODA_DATA_DIR": str(data_dir / "oda"),  # Scheduling Blocks are this stack's own
+        "OET_HISTORY_URL": f"sqlite:///{data_dir}/history.db",
         "OET_SCAN_ID_FILE": str(data_dir / "scan-ids"),  # unique among all its procedures
     }
 

@@ -71,6 +71,10 @@ class ScriptExecutionService:
         """Take the pool, which in turn was given this service to listen."""
         self._pool = pool
 
+    def number_from(self, first: int) -> None:
+        """Give procedures ids from `first` on; before the first is made."""
+        self._ids = itertools.count(first)
+
     # ------------------------------------------------------------ commands
 
     def prepare(self, cmd: PrepareProcessCommand, command_id: str | None = None) -> ProcedureSummary:

@@ -1,0 +1,43 @@
+"""The history on the controller's Tango interface."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tango.server import command
+
+from ska_oso_oet.device.dev_failed import as_dev_failed
+from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface
+from ska_oso_oet.history.queries import HistoryQuery, Pruned, PruneQuery
+from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
+
+if TYPE_CHECKING:
+    from ska_oso_oet.ska.device_hooks import LongStringArray
+    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+
+
+class HistoryInterface(ControllerInterface):
+    """Commands of the history."""
+
+    @command(dtype_in=str, doc_in="JSON: state, since, script, …", dtype_out=str, doc_out="JSON")
+    def GetHistory(self, argin: str) -> str:
+        """List procedures of this and earlier runs, newest first."""
+        with as_dev_failed("GetHistory"):
+            return self.running_engine.history.list(HistoryQuery.parse(argin))
+
+    @command(dtype_in=str, doc_in="JSON: older_than, keep", dtype_out=LONG_STRING, doc_out=ID_DOC)
+    def PruneHistory(self, argin: str) -> LongStringArray:
+        """Delete old procedures and activities from the history; ends when they are gone."""
+        with as_dev_failed("PruneHistory"):
+            query = PruneQuery.parse(argin)
+
+        def work(running: LongRunningCommand) -> None:
+            def done(outcome: Pruned | Exception) -> None:
+                code = ResultCode.FAILED if isinstance(outcome, Exception) else ResultCode.OK
+                text = str(outcome) if isinstance(outcome, Exception) else outcome.to_json()
+                running.finish(TaskStatus.COMPLETED, (code, text))
+
+            running.in_progress()
+            self.running_engine.history.prune(query, done)
+
+        return self.long_running("PruneHistory", work)
