@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
 from ska_oso_oet.event.bus import EventBus
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.settings import ControllerSettings
 
 _log = logging.getLogger(__name__)
+_TRIM_SECS: Final = 1.0
+"""How long a stop waits for files that are being deleted."""
 
 
 class Engine:
@@ -54,6 +56,7 @@ class Engine:
         self._defer = defer
         self._on_activity = on_activity
         self._recovery: Recovery | None = None
+        self._trimming = threading.Thread(target=self._trim, name="oet-trim", daemon=True)
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
         self.bus = EventBus(self.journal, defer)
@@ -118,7 +121,7 @@ class Engine:
         self.context.start()
         self._pool.fill()
         # Off the path of any command; what is cut short is completed by the next.
-        threading.Thread(target=self._trim, name="oet-trim", daemon=True).start()
+        self._trimming.start()
 
     def tell_recovery(self) -> None:
         """Announce what the run before this one had left alive, once everyone listens."""
@@ -145,6 +148,7 @@ class Engine:
         self.activities.close()
         self.oda.close()
         self._sb_dir.cleanup()
+        self._trimming.join(_TRIM_SECS)
         # The last to go: after everything that is told until here.
         self._defer(self._stop_history)
 
