@@ -56,7 +56,7 @@ def get(url: str) -> Any:
 
 @needs_rest
 def test_the_ready_line_says_where_the_http_api_is(oet_up: Start) -> None:
-    stack = oet_up("--rest-port=0")
+    stack = oet_up()
     stack.wait_ready()
     assert stack.rest_url.startswith("http://127.0.0.1:")
     assert stack.rest_url.endswith("/api/v1.0")

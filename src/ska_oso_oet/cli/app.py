@@ -120,14 +120,16 @@ def up(
     rest_port: Annotated[
         int | None,
         typer.Option(
-            "--rest_port", "--rest-port", min=0, max=65535, help="Of the HTTP API; 0 for a free one."
+            "--rest_port", "--rest-port", min=0, max=65535, help="Of the HTTP API; by default a free one."
         ),
     ] = None,
 ) -> int:
-    """Run a Tango database and the controller on this machine, until Ctrl-C."""
+    """Run a Tango database, the controller and, if it is installed, the HTTP API, until Ctrl-C."""
     from ska_oso_oet import embedded  # noqa: PLC0415 - only this command needs it
 
     simulated = None if telescope is Telescope.NONE else embedded.Telescope(telescope.value, time_scale)
+    if rest_port is None and embedded.rest_is_installed():
+        rest_port = 0
     return embedded.up(
         embedded.DEFAULT_PORT if port is None else port,
         data_dir,
