@@ -23,6 +23,7 @@ ADAPTER = "ska_oso_oet.device.rest_adapter", "OETRestAdapter"
 DEADLINE = 30.0
 ON, OFF, FAULT = tango.DevState.ON, tango.DevState.OFF, tango.DevState.FAULT
 OK, DEGRADED, FAILED = 0, 1, 2
+WATCHED = ("State", "healthState", "url", "streamClients", "requestCount", "controllerState")
 
 SCRIPT = """
 import time
@@ -43,12 +44,17 @@ class Adapter:
         self.proxy = proxy
         self.folder = folder
         self.told: queue.Queue[tuple[str, Any]] = queue.Queue()
-        for name in ("State", "healthState", "url", "streamClients", "requestCount", "controllerState"):
+        for name in WATCHED:
             proxy.subscribe_event(name, tango.EventType.CHANGE_EVENT, self._on_event)
 
     def _on_event(self, event: tango.EventData) -> None:
         if not event.err:
             self.told.put((event.attr_value.name.lower(), event.attr_value.value))
+
+    def catch_up(self) -> None:
+        """Tell what has changed between the first value of a subscription and its first event."""
+        for name in WATCHED:
+            self.told.put((name.lower(), self.proxy.read_attribute(name).value))
 
     def until(self, name: str, value: object) -> None:
         """Wait until an attribute has told a value."""
@@ -91,6 +97,7 @@ def start_adapter(
         proxy = device_server(*ADAPTER, given)
         adapter = Adapter(proxy, tmp_path)
         event_channel(proxy)
+        adapter.catch_up()
         return adapter
 
     return start
@@ -229,13 +236,12 @@ def test_refusals(adapter: Adapter) -> None:
         assert client.get("/stream", headers={"Last-Event-ID": "1605017762.46912"}).status_code == 400
 
 
-@pytest.mark.parametrize("host", ["[::", "a b", "x:notaport", "", "a/b?c#d@e", "\\", "[v1.x]:80", "é"])
-def test_a_strange_host_is_no_failure(adapter: Adapter, host: str) -> None:
+def test_a_strange_host_is_no_failure(adapter: Adapter) -> None:
     with adapter.client as client:
         created(client, adapter.script())
-        headers = [(b"Host", host.encode())]
-        response = client.get("/procedures", headers=headers)
-        assert response.status_code < 500, response.text
+        for host in ("[::", "a b", "x:notaport", "", "a/b?c#d@e", "\\", "[v1.x]:80", "é"):
+            response = client.get("/procedures", headers=[(b"Host", host.encode())])
+            assert response.status_code < 500, response.text
 
 
 FLOOD = """

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
 from fastapi.exceptions import HTTPException
-from fastapi.responses import Response  # noqa: TC002 - FastAPI reads annotations
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
 from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError, ProcedureNotFound
+from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.rest.backend import StreamResponse
 from ska_oso_oet.rest.errors import AbortFailed
 from ska_oso_oet.rest.resources import (
@@ -26,15 +29,15 @@ from ska_oso_oet.rest.resources import (
     Output,
     Procedure,
     ProcedureUpdate,
-    answer,
 )
 from ska_oso_oet.rest.stream import Position
+from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Mapping
 
     from ska_oso_oet.activity.domain import ActivitySummary
-    from ska_oso_oet.client import Stopped
+    from ska_oso_oet.client_waiting import CommandResult
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.backend import Backend
 
@@ -58,6 +61,14 @@ class _Route(APIRoute):
             return await handler(_Request(request.scope, request.receive))
 
         return handle
+
+
+def answer(
+    body: Model | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Make a response; it is validated already, so it is only written."""
+    text = body.to_json() if isinstance(body, Model) else json.dumps(body)
+    return Response(text, status, dict(headers or {}), "application/json")
 
 
 def _described(*codes: int) -> dict[int | str, dict[str, Any]]:
@@ -114,8 +125,8 @@ def procedure_routes(backend: Backend) -> APIRouter:
         if update.state == "RUNNING":
             summary = await backend.start(number, update)
             return answer(OneProcedure(procedure=_procedures(request)(summary)))
-        stopped = await backend.stop(number, run_abort=update.abort)
-        return answer(AbortMessage(abort_message=_abort_message(number, stopped, aborted=update.abort)))
+        result = await backend.stop(number, run_abort=update.abort)
+        return answer(AbortMessage(abort_message=_abort_message(number, result, aborted=update.abort)))
 
     @router.get("/{number}/output", response_model=Output, responses=_described(404))
     async def get_output(number: Id, since: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0) -> Response:
@@ -128,17 +139,18 @@ def procedure_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def _abort_message(number: int, stopped: Stopped, *, aborted: bool) -> str:
+def _abort_message(number: int, result: CommandResult, *, aborted: bool) -> str:
     message = f"Successfully stopped script with ID {number}"
-    if stopped.done:
+    if result.code is not ResultCode.OK:
+        raise OetError(f"the stop of procedure {number} ended otherwise: {result.text}")
+    if not aborted:
+        return message
+    abort = result.detail.get("abort") or {}
+    if abort.get("state") == ProcedureState.COMPLETE:
         # The blank at its end is part of the text that clients of the original know.
-        return f"{message} and aborted subarray activity " if aborted else message
-    if stopped.abort is None:
-        raise OetError(f"the stop of procedure {number} ended otherwise: {stopped.result.text}")
-    why = stopped.abort.get("message") or f"the abort script is {stopped.abort.get('state')}"
-    raise AbortFailed(
-        f"Successfully stopped script with ID {number}, but its subarray was not aborted: {why}"
-    )
+        return f"{message} and aborted subarray activity "
+    why = abort.get("message") or f"the abort script is {abort.get('state')}"
+    raise AbortFailed(f"{message}, but its subarray was not aborted: {why}")
 
 
 def activity_routes(backend: Backend) -> APIRouter:

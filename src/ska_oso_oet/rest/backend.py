@@ -10,9 +10,15 @@ from typing import TYPE_CHECKING, Final
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 
-from ska_oso_oet.client import Stopped
 from ska_oso_oet.client_inbox import QUIET_TIME
-from ska_oso_oet.errors import NotFound, ProcedureNotFound, Rejected, WaitTimeout
+from ska_oso_oet.errors import (
+    ControllerUnreachable,
+    NotFound,
+    OetError,
+    ProcedureNotFound,
+    Rejected,
+    WaitTimeout,
+)
 from ska_oso_oet.procedure.commands import StopProcessCommand
 from ska_oso_oet.rest.stream import Chunk, Position, encode, follow
 
@@ -74,7 +80,7 @@ class Backend:
             raise
         return await self.describe(procedure_id)
 
-    async def stop(self, procedure_id: int, *, run_abort: bool) -> Stopped:
+    async def stop(self, procedure_id: int, *, run_abort: bool) -> CommandResult:
         """Stop a procedure and wait until it is gone, and its subarray aborted if that was asked for."""
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         try:
@@ -82,8 +88,13 @@ class Backend:
         except Rejected:
             await self.describe(procedure_id)
             raise
-        result = await self._result(command_id)
-        return Stopped(await self.describe(procedure_id), result)
+        unknown = "the stop was requested, and its end is not known"
+        try:
+            return await self._result(command_id)
+        except ControllerUnreachable as error:
+            raise ControllerUnreachable(f"{unknown}: {error}") from None
+        except NotFound as error:
+            raise OetError(f"{unknown}: {error}") from None
 
     async def _result(self, command_id: str) -> CommandResult:
         """Wait for the end of a command: ask when there is news, and now and then when there is none."""

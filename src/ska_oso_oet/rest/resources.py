@@ -6,10 +6,8 @@ the arguments of a script's `main` are called `run`.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from fastapi.responses import Response
 from pydantic import (
     AliasChoices,
     ConfigDict,
@@ -34,9 +32,6 @@ from ska_oso_oet.procedure.domain import (
     ProcedureSummary,
     Progress,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _CREATE: Final[dict[str, Any]] = {
     "script_uri": "file:///path/to/observing_script.py",
@@ -211,14 +206,6 @@ class Failure(Model):
     error: str
     type: str
     Message: str
-
-
-def answer(
-    body: Model | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Make a response; it is validated already, so it is only written."""
-    text = body.to_json() if isinstance(body, Model) else json.dumps(body)
-    return Response(text, status, dict(headers or {}), "application/json")
 
 
 # -------------------------------------------------------------------- what is asked for
