@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.settings import ControllerSettings
 
 _log = logging.getLogger(__name__)
+_TRIM_DELAY_SECS: Final = 5.0
+"""From the start to the deletion of what killed processes left: first of all, scripts can be started."""
 _TRIM_SECS: Final = 1.0
 """How long a stop waits for files that are being deleted."""
 
@@ -56,7 +58,8 @@ class Engine:
         self._defer = defer
         self._on_activity = on_activity
         self._recovery: Recovery | None = None
-        self._trimming = threading.Thread(target=self._trim, name="oet-trim", daemon=True)
+        self._trimming = threading.Timer(_TRIM_DELAY_SECS, self._trim)
+        self._trimming.daemon = True
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
         self.bus = EventBus(self.journal, defer)
@@ -135,6 +138,8 @@ class Engine:
 
     def _trim(self) -> None:
         """Delete what killed processes left of clones and environments."""
+        if not self._places.directory.is_dir():
+            return
         try:
             self._places.clones().trim()
             self._places.environments().trim()
@@ -148,6 +153,7 @@ class Engine:
         self.activities.close()
         self.oda.close()
         self._sb_dir.cleanup()
+        self._trimming.cancel()
         self._trimming.join(_TRIM_SECS)
         # The last to go: after everything that is told until here.
         self._defer(self._stop_history)
