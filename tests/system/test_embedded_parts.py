@@ -62,6 +62,9 @@ def test_the_ready_line_says_where_the_http_api_is(oet_up: Start) -> None:
     assert stack.rest_url.endswith("/api/v1.0")
     stack.wait_until(lambda: ready(stack), "the link to the controller")
     assert get(f"{stack.rest_url}/procedures") == {"procedures": []}
+    first = stack.named("OETRestAdapter")
+    first.kill()
+    stack.wait_until(lambda: not first.is_running() and ready(stack), "its return to the same port")
     assert stack.stop() == 0
     assert stack.rest_of_stdout() == ""
     assert stack.processes() == []

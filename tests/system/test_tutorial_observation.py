@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from ska_oso_oet.resources import program, scripts_dir
-from tests.system.test_docs_tutorial import DOCS, essence, steps
+from tests.system.test_docs_tutorial import DOCS, PORT, essence, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +44,8 @@ def environment(start_stack: Callable[..., StackProcess], tmp_path: Path) -> dic
     options = ["--port=0", "--telescope=mid", "--time-scale=0.2", f"--data-dir={data_dir}"]
     stack = start_stack([program("oet"), "up", *options], data_dir)
     stack.wait_ready()
+    ready = PORT.sub(":N", f"ready TANGO_HOST={stack.tango_host} REST={stack.rest_url}\n")
+    assert f"$ .venv/bin/oet up --telescope mid\n{ready}" in PORT.sub(":N", PAGE.read_text("utf-8"))
     return {
         **stack.env,
         "PATH": f"{Path(program('oet')).parent}{os.pathsep}{os.environ['PATH']}",
