@@ -22,7 +22,8 @@ from ska_oso_oet.procedure.orders import SPARE_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-PATIENCE = 3.0  # seconds for what is already ending
+# Seconds for what is already ending: as long as a loaded machine may need.
+PATIENCE = float(os.environ.get("OET_TEST_PATIENCE", "15"))
 MARK = "OET_TEST_RUN"
 LASTING = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
 
@@ -60,15 +61,24 @@ def _left_processes(
     candidates: Iterable[psutil.Process], before: set[psutil.Process] | None = None
 ) -> list[str]:
     older = before or set()
-    new = [process for process in candidates if not _lasting(process) and not _is_spare(process, older)]
-    _, alive = psutil.wait_procs(new, timeout=PATIENCE)
-    left = []
-    # A spare worker has its name a moment after it was forked.
-    for process in (each for each in alive if not _is_spare(each, older)):
+    deadline = time.monotonic() + PATIENCE
+    alive = [process for process in candidates if not _lasting(process)]
+    # A spare worker has its name a moment after it was forked, so this is asked again and again.
+    while alive := [process for process in alive if not _is_spare(process, older)]:
+        if time.monotonic() > deadline:
+            break
+        _, alive = psutil.wait_procs(alive, timeout=0.1)
+    return [_killed(process) for process in alive]
+
+
+def _killed(process: psutil.Process) -> str:
+    try:
         with process.oneshot():
-            left.append(f"process {process.pid} {' '.join(process.cmdline())[:200]} ({process.status()})")
+            told = f"process {process.pid} {' '.join(process.cmdline())[:200]} ({process.status()})"
         process.kill()
-    return left
+    except psutil.NoSuchProcess:
+        return f"process {process.pid}, which ended when the guard had lost its patience"
+    return told
 
 
 def _left_threads(before: set[threading.Thread]) -> list[str]:

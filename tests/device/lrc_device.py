@@ -18,23 +18,36 @@ from tango.server import Device, attribute, command, run
 class LrcDevice(Device):
     """Work takes a JSON list of updates, which it sends as events before it returns."""
 
+    received = 0  # commands, of all devices of the server
+
     def init_device(self) -> None:
         super().init_device()
         self._number = 0
         self._value = 0
         self._protocol = int(self.get_name().split("/")[-1])
+        self._beats = 0
+        self._readings = 0
         self._status: dict[str, str] = {}
+        self._result = ["", ""]
         self._finished: list[str] = []
         self._aborts = 0
-        self._commands = 0
-        for name in ("value", "_lrcEvent", "longRunningCommandStatus"):
+        for name in ("value", "beats", "_lrcEvent", "longRunningCommandStatus"):
             self.set_change_event(name, True, False)
         for name in ("longRunningCommandProgress", "longRunningCommandResult"):
             self.set_change_event(name, True, False)
 
     @attribute(dtype=int)
     def value(self) -> int:
+        self._readings += 1
         return self._value
+
+    @attribute(dtype=int)
+    def readings(self) -> int:
+        return self._readings
+
+    @attribute(dtype=int)
+    def beats(self) -> int:
+        return self._beats
 
     @attribute(dtype=int)
     def silent(self) -> int:
@@ -62,7 +75,7 @@ class LrcDevice(Device):
 
     @attribute(dtype=(str,), max_dim_x=2)
     def longRunningCommandResult(self) -> list[str]:
-        return ["", ""]
+        return self._result
 
     @attribute(dtype=int)
     def aborts(self) -> int:
@@ -70,13 +83,19 @@ class LrcDevice(Device):
 
     @attribute(dtype=int)
     def commands(self) -> int:
-        return self._commands
+        return LrcDevice.received
 
     @command(dtype_in=(int,))
     def Push(self, values: list[int]) -> None:
         for value in values:
             self._value = int(value)
             self.push_change_event("value", self._value)
+
+    @command(dtype_out=int)
+    def Beat(self) -> int:
+        self._beats += 1
+        self.push_change_event("beats", self._beats)
+        return self._beats
 
     @command(dtype_in=int)
     def PushLater(self, value: int) -> None:
@@ -96,6 +115,7 @@ class LrcDevice(Device):
 
     @command(dtype_in=float)
     def Sleep(self, seconds: float) -> None:
+        LrcDevice.received += 1
         time.sleep(seconds)
 
     @command(dtype_in=str, dtype_out=str)
@@ -112,7 +132,7 @@ class LrcDevice(Device):
 
     @command(dtype_in=str, dtype_out="DevVarLongStringArray")
     def Work(self, updates: str) -> Any:
-        self._commands += 1
+        LrcDevice.received += 1
         if updates == "reject":
             return [[5], ["too busy"]]
         self._number += 1
@@ -132,7 +152,7 @@ class LrcDevice(Device):
         """End the newest command; let an event that says nothing be the only sign of it."""
         command_id = f"1795167427.5_{self._number}_Work"
         self._status[command_id] = "COMPLETED"
-        self._finished.append(json.dumps({"uid": command_id, "status": "COMPLETED", "result": [0, "found"]}))
+        self._keep(command_id, [0, "found"])
         self.push_change_event("_lrcEvent", [])
 
     @command
@@ -163,16 +183,26 @@ class LrcDevice(Device):
         )
         if "status" in update:
             self._status[command_id] = names[update["status"]]
+        if "result" in update:
+            self._keep(command_id, update["result"])
         if self._protocol > 1:
             self.push_change_event("_lrcEvent", [command_id, json.dumps(update)])
             return
         if "result" in update:
-            self.push_change_event("longRunningCommandResult", [command_id, json.dumps(update["result"])])
+            self.push_change_event("longRunningCommandResult", self._result)
         if "progress" in update:
             self.push_change_event("longRunningCommandProgress", [command_id, str(update["progress"])])
         if "status" in update:
             pairs = [text for pair in self._status.items() for text in pair]
             self.push_change_event("longRunningCommandStatus", pairs)
+
+    def _keep(self, command_id: str, result: Any) -> None:
+        """Keep a result where it can be read, for each protocol in a place of its own."""
+        if self._protocol > 1:
+            record = {"uid": command_id, "status": self._status[command_id], "result": result}
+            self._finished.append(json.dumps(record))
+        else:
+            self._result = [command_id, json.dumps(result)]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import tango
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DEADLINE = 30.0
 SERVER = Path(__file__).with_name("lrc_device.py")
 
 
@@ -46,8 +48,31 @@ def set_to(device: str, *values: int) -> None:
     tango.DeviceProxy(device).Push(list(values))
 
 
+def wait_for_events(device: str) -> None:
+    """Wait until the subscriptions that this process has made so far carry events.
+
+    A subscription returns before its events arrive. Subscriptions take effect in their order, so when a
+    later one carries events, all of them do.
+    """
+    proxy = tango.DeviceProxy(device)
+    arrived = threading.Event()
+    first: list[int] = []
+
+    def take(event: tango.EventData) -> None:
+        if first and not event.err and event.attr_value.value >= first[0]:
+            arrived.set()
+
+    subscription = proxy.subscribe_event("beats", tango.EventType.CHANGE_EVENT, take)
+    first.append(proxy.Beat())
+    deadline = time.monotonic() + DEADLINE
+    while not arrived.wait(0.05):
+        proxy.Beat()  # what was sent before the channel was open is lost
+        assert time.monotonic() < deadline, "no event arrives"
+    proxy.unsubscribe_event(subscription)
+
+
 def until(condition: Any) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE
     while not condition():
-        time.sleep(0.05)  # the device tells nobody
         assert time.monotonic() < deadline
+        time.sleep(0.05)  # the device tells nobody

@@ -16,7 +16,7 @@ from ska_oso_oet.tango import (
     TangoDeviceProxyFactory,
     TangoExecutor,
 )
-from tests.device.lrc_server import free_port, serving, set_to
+from tests.device.lrc_server import DEADLINE, free_port, serving, set_to, wait_for_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ class Recorder:
 
     def wait_for_last(self, value: int) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: self.values[-1:] == [value], 10), self.values
+            assert self.changed.wait_for(lambda: self.values[-1:] == [value], DEADLINE), self.values
 
 
 def test_execute_returns_the_response(executor: TangoExecutor, device: str) -> None:
@@ -88,26 +88,29 @@ def test_no_thread_outlives_its_call(executor: TangoExecutor, device: str) -> No
     executor.execute(Command(device, "Echo", "hello"))
     for thread in threading.enumerate():
         if thread.name.startswith("tango call"):
-            thread.join(5)
+            thread.join(DEADLINE)
             assert not thread.is_alive()
 
 
 def test_read_event_gives_each_change_in_order(executor: TangoExecutor, device: str) -> None:
     attribute = Attribute(device, "value")
     set_to(device, 1)
+    wait_for_events(device)  # what earlier tests caused has arrived
     identifier = executor.subscribe_event(attribute)
+    wait_for_events(device)
     set_to(device, 2, 3)
     seen: list[int] = []
     while seen[-1:] != [3]:
-        seen.append(executor.read_event(attribute, timeout=10).attr_value.value)
+        seen.append(executor.read_event(attribute, timeout=DEADLINE).attr_value.value)
     executor.unsubscribe_event(attribute, identifier)
     assert seen == [1, 2, 3]
 
 
 def test_read_event_ends_after_its_timeout(executor: TangoExecutor, device: str) -> None:
     attribute = Attribute(device, "value")
+    wait_for_events(device)  # what earlier tests caused has arrived
     identifier = executor.subscribe_event(attribute)
-    executor.read_event(attribute, timeout=10)
+    executor.read_event(attribute, timeout=DEADLINE)
     with pytest.raises(WaitTimeout, match=r"value sent no event within 0\.05 s"):
         executor.read_event(attribute, timeout=0.05)
     executor.unsubscribe_event(attribute, identifier)
@@ -150,7 +153,8 @@ def test_observers_share_one_subscription(device: str) -> None:
     for start in starts:
         start.start()
     for start in starts:
-        start.join(10)
+        start.join(DEADLINE)
+    wait_for_events(device)
     set_to(device, 2)
     first.wait_for_last(2)
     second.wait_for_last(2)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from configparser import ConfigParser
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from ska_oso_oet.tango import (
     Attribute,
     TangoExecutor,
 )
-from tests.device.lrc_server import free_port, serving, set_to, until
+from tests.device.lrc_server import DEADLINE, free_port, serving, set_to, until, wait_for_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,21 +43,25 @@ def polling() -> Features:
 @pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
 def test_wait_for_a_value_that_is_there(features: Features | None, device: str) -> None:
     set_to(device, 5)
-    assert TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 5, 10) == 5
+    assert (
+        TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 5, DEADLINE) == 5
+    )
 
 
 @pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
 def test_wait_for_a_value_to_come(features: Features | None, device: str) -> None:
     set_to(device, 0)
     tango.DeviceProxy(device).PushLater(9)
-    assert TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 9, 10) == 9
+    assert (
+        TangoExecutor(features=features).wait_for(Attribute(device, "value"), lambda v: v == 9, DEADLINE) == 9
+    )
 
 
 def test_a_value_that_no_event_told_of_is_found(executor: TangoExecutor, device: str) -> None:
     set_to(device, 0)
     with executor.watch(Attribute(device, "value")) as changes:
         tango.DeviceProxy(device).SetQuietly(3)
-        assert changes.wait_for(lambda v: v == 3, 30) == 3
+        assert changes.wait_for(lambda v: v == 3, DEADLINE) == 3
 
 
 @pytest.mark.parametrize("features", [None, polling()], ids=["events", "polling"])
@@ -74,10 +77,11 @@ def test_polling_sees_what_passes_while_another_is_waited_for(device: str) -> No
     with executor.watch(Attribute(device, "value")) as changes:
         for value in (1, 0):
             tango.DeviceProxy(device).PushLater(value)
-            executor.wait_for(Attribute(device, "silent"), value.__eq__, 10)
-            time.sleep(0.5)  # longer than between two readings, which nothing tells of
-        assert changes.wait_for(lambda v: v == 1, 10) == 1
-        assert changes.wait_for(lambda v: v == 0, 10) == 0
+            executor.wait_for(Attribute(device, "silent"), value.__eq__, DEADLINE)
+            read = readings(device)
+            until(lambda: readings(device) >= read + 2)  # noqa: B023 - called at once
+        assert changes.wait_for(lambda v: v == 1, DEADLINE) == 1
+        assert changes.wait_for(lambda v: v == 0, DEADLINE) == 0
 
 
 def test_the_end_of_a_watch_ends_the_readings(device: str) -> None:
@@ -85,24 +89,25 @@ def test_the_end_of_a_watch_ends_the_readings(device: str) -> None:
     with TangoExecutor(features=polling()).watch(Attribute(device, "value")):
         polls = [thread for thread in threading.enumerate() if thread.name.startswith("poll")]
     assert len(polls) == 1
-    polls[0].join(10)
+    polls[0].join(DEADLINE)
     assert not polls[0].is_alive()
 
 
 def test_polling_needs_no_events(device: str) -> None:
     set_to(device, 6)
     executor = TangoExecutor(features=polling())
-    assert executor.wait_for(Attribute(device, "silent"), lambda v: v == 6, 10) == 6
+    assert executor.wait_for(Attribute(device, "silent"), lambda v: v == 6, DEADLINE) == 6
 
 
 def test_a_watch_sees_values_that_passed_before_it_was_asked(executor: TangoExecutor, device: str) -> None:
     set_to(device, 0)
     with executor.watch(Attribute(device, "value")) as changes:
+        wait_for_events(device)
         set_to(device, 1, 2, 0)
         assert changes.initial == 0
-        assert changes.wait_for(lambda v: v == 1, 10) == 1
-        assert changes.wait_for(lambda v: v == 2, 10) == 2
-        assert changes.wait_for(lambda v: v == 0, 10) == 0
+        assert changes.wait_for(lambda v: v == 1, DEADLINE) == 1
+        assert changes.wait_for(lambda v: v == 2, DEADLINE) == 2
+        assert changes.wait_for(lambda v: v == 0, DEADLINE) == 0
 
 
 def test_a_late_event_is_not_a_new_value(executor: TangoExecutor, device: str) -> None:
@@ -125,7 +130,11 @@ def test_a_device_restarted_meanwhile_is_waited_for(executor: TangoExecutor) -> 
             changes = watching.enter_context(executor.watch(attribute))
         with serving(port):
             until(lambda: pushed(attribute.device, 8))
-            assert changes.wait_for(lambda v: v == 8, 40) == 8
+            assert changes.wait_for(lambda v: v == 8, DEADLINE) == 8
+
+
+def readings(device: str) -> int:
+    return int(tango.DeviceProxy(device).readings)
 
 
 def pushed(device: str, value: int) -> bool:

@@ -22,7 +22,7 @@ from ska_oso_oet.scripting.watch import Deadline, Patience
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ska_oso_oet.scripting.requests import Command
     from ska_oso_oet.scripting.subscriptions import SubscriptionManager
@@ -167,13 +167,18 @@ class LongRunningCommandExecutor:
         return self._with_result(known) if known.ended else known
 
     def _with_result(self, known: LongRunningCommand) -> LongRunningCommand:
-        """Take the result from the list of finished commands, which a device of protocol 1 may lack."""
+        """Take the result from the list of finished commands; protocol 1 has only that of the newest."""
+        records = {record["uid"]: record for record in map(json.loads, self._read("lrcFinished"))}
+        if known.command_id in records:
+            return replace(known, result=records[known.command_id].get("result"))
+        return apply_event(known, "longrunningcommandresult", list(self._read("longRunningCommandResult")))
+
+    def _read(self, attribute: str) -> Sequence[str]:
+        """Read strings; none from a device that lacks the attribute."""
         try:
-            finished = call(self._proxy.read_attribute, "lrcFinished").value or ()
+            return call(self._proxy.read_attribute, attribute).value or ()
         except tango.DevFailed:
-            return known
-        records = {record["uid"]: record for record in map(json.loads, finished)}
-        return replace(known, result=records.get(known.command_id, {}).get("result"))
+            return ()
 
     def _abort(self) -> None:
         """Stop the command on the device, once it has received it, as its script is being stopped."""
