@@ -71,6 +71,7 @@ def controller(folder: Path, **environment: str) -> Iterator[tuple[tango.DeviceP
         "OET_SCRIPT_ROOTS": str(folder),
         "OET_ENVIRONMENTS_DIR": str(folder / "environments"),
         "ODA_DATA_DIR": str(folder / "oda"),
+        "OET_HISTORY_URL": f"sqlite:///{folder / 'history.db'}",
         **environment,
     }
     with server([program], "mid-oso/oet-controller/01", settings) as (proxy, pid):

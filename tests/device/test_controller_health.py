@@ -77,22 +77,24 @@ def test_a_fork_server_that_hangs_or_dies_is_told_and_so_is_its_recovery(
     os.kill(fork_server, signal.SIGKILL)
     script = tmp_path / "script.py"
     script.write_text("def main():\n    pass\n")
-    changed: queue.Queue[str] = queue.Queue()
+    changed: queue.Queue[dict[str, object]] = queue.Queue()
     proxy.subscribe_event(
         "procedureChanged",
         tango.EventType.CHANGE_EVENT,
-        lambda event: None if event.err else changed.put(event.attr_value.value),
+        lambda event: None if event.err else changed.put(json.loads(event.attr_value.value)),
     )
-    request = {"script": {"script_type": "filesystem", "script_uri": script.as_uri()}}
-    while True:
-        proxy.CreateProcedure(json.dumps(request))
-        created = json.loads(proxy.DescribeProcedure(0))["id"]
-        state = ""
-        while state not in {"READY", "FAILED"}:
-            procedure = json.loads(changed.get(timeout=DEADLINE)).get("procedure", {})
-            state = procedure.get("state", "") if procedure.get("id") == created else ""
-        if state == "READY":
-            break
+    request = json.dumps({"script": {"script_type": "filesystem", "script_uri": script.as_uri()}})
+    # More than there are spare workers, so that some have to be forked anew.
+    waiting = set()
+    for _ in range(5):
+        proxy.CreateProcedure(request)
+        waiting.add(json.loads(proxy.DescribeProcedure(0))["id"])
+    while waiting:
+        procedure = changed.get(timeout=DEADLINE).get("procedure", {"state": None})
+        assert isinstance(procedure, dict)
+        assert procedure["state"] != "FAILED", procedure
+        if procedure["state"] == "READY":
+            waiting.discard(procedure["id"])
     assert fork_server_of(device_server, proxy) != fork_server
 
 

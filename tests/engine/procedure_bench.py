@@ -62,7 +62,10 @@ class Bench:
         self.folder = folder
         self.pump = EventPump(nothing_pushed, retry_on=OSError)
         given = {"script_roots": "/", "embedded_scripts": "allowed", "environments_dir": folder, **settings}
-        self.engine = Engine(ControllerSettings.load(given), self.pump.call, self.pump, lambda _: None)
+        history = f"sqlite:///{folder / 'history.db'}"
+        self.engine = Engine(
+            ControllerSettings.load(given), self.pump.call, self.pump, lambda _: None, history
+        )
         if spares is not None:
             self.engine._pool.SPARES = spares
         self.procedures = self.engine.procedures

@@ -111,6 +111,8 @@ def check_fork_server(context: MainContext) -> Verdict:
         status = proc.exited.result(_WORKER_SECS)
     except FutureTimeoutError:
         proc.full_stop(0.0)
+        if not context.ready:
+            return HealthState.UNKNOWN, "the fork server is starting up"
         return HealthState.FAILED, f"scripts cannot be started: no worker was ready in {_WORKER_SECS} s"
     if status.error is not None or status.code != 0:
         why = status.error or f"a worker ended with code {status.code}, signal {status.signal}"

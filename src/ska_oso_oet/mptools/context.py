@@ -109,7 +109,7 @@ class MainContext:
         worker is up. Raises TypeError or ValueError for arguments that cannot be passed.
         """
         target = worker_class if isinstance(worker_class, str) else _path_of(worker_class)
-        proc = ChildProc(name, next(self._numbers), self._loop, listener, self._kill_fork_server)
+        proc = ChildProc(name, next(self._numbers), self._loop, listener, self._kill_hung_fork_server)
         content = {
             "fork": proc.number,
             "target": target,
@@ -151,6 +151,12 @@ class MainContext:
         return left
 
     @property
+    def ready(self) -> bool:
+        """True when there is a fork server that has started up."""
+        server = self._fork_server
+        return server is not None and server.ready
+
+    @property
     def fork_server_pid(self) -> int | None:
         """Process id of the fork server, None while there is none."""
         server = self._fork_server
@@ -185,9 +191,9 @@ class MainContext:
         if (proc := self._procs.get(number)) is not None:
             proc.on_gone(code, signum, error)
 
-    def _kill_fork_server(self) -> None:
+    def _kill_hung_fork_server(self) -> None:
         """End a fork server that does not fork: what it was asked for fails, and a new one is started."""
-        if self._fork_server is not None:
+        if self._fork_server is not None and self._fork_server.hangs:
             _log.error("the fork server does not answer, and is killed")
             self._fork_server.kill()
 

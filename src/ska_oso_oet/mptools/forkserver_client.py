@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MAX_REQUEST: Final = 65536
 """Bytes of the largest request or answer."""
 
+HUNG_SECS: Final = 5.0
+"""How long a fork server may take to fork on a loaded machine; it then counts as hung."""
 CLOSE_SECS: Final = 5.0
 """How long a fork server may take to end its workers; it gives them a grace of its own."""
 _log = logging.getLogger(__name__)
@@ -42,6 +44,8 @@ class ForkServerClient:
         self._on_lost = on_lost
         self._born = monotonic()
         self._waiting: deque[tuple[int, bytes, list[int]]] = deque()
+        self._unanswered: dict[int, float] = {}
+        self.ready = False
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         with theirs:
@@ -63,6 +67,7 @@ class ForkServerClient:
 
     def request(self, number: int, packet: bytes, fds: list[int]) -> None:
         """Ask for the worker of process `number`."""
+        self._unanswered[number] = monotonic()
         self._waiting.append((number, packet, fds))
         if len(self._waiting) == 1:
             self._on_writable()
@@ -78,6 +83,18 @@ class ForkServerClient:
             _log.error("the fork server does not end, and is killed")
             self.kill()
             self._process.wait()
+
+    @property
+    def hangs(self) -> bool:
+        """True when it has worked, and has now left a request without an answer for HUNG_SECS."""
+        oldest = min(self._unanswered.values(), default=monotonic())
+        return self.ready and monotonic() - oldest > HUNG_SECS
+
+    def _take(self, answer: dict[str, Any], fds: list[int]) -> None:
+        if "ready" in answer:
+            self.ready = True
+        self._unanswered.pop(answer.get("forked", answer.get("failed", 0)), None)
+        self._on_answer(answer, fds)
 
     def kill(self) -> None:
         """Kill the fork server; `on_lost` is called once that is noticed."""
@@ -95,7 +112,7 @@ class ForkServerClient:
             except ConnectionError:
                 return  # it died; the reader notices
             except OSError as error:
-                self._on_answer({"failed": number, "why": str(error)}, [])
+                self._take({"failed": number, "why": str(error)}, [])
             self._waiting.popleft()
         self._loop.remove_writer(self._socket)
 
@@ -107,7 +124,7 @@ class ForkServerClient:
         except OSError:
             packet = b""
         if packet:
-            self._on_answer(json.loads(packet), fds)
+            self._take(json.loads(packet), fds)
             return
         self.kill()  # a fork server that closed its socket is of no use
         self.close()

@@ -62,8 +62,8 @@ class Proc:
     """A child process that runs one ProcWorker, as its parent sees it.
 
     Made by MainContext.Proc. `send`, `terminate`, `full_stop`, `pause_reading` and `resume_reading` may be
-    called from any thread; what they ask for is done on the engine's thread. `on_unforked` is called when
-    the process should be gone and was not even forked.
+    called from any thread; what they ask for is done on the engine's thread. `on_unforked` is called from
+    time to time when the process should be gone and was not even forked.
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
@@ -288,7 +288,9 @@ class Proc:
             self._rung = Rung.SIGKILL
             self._kill()
         else:
+            # Asked for until it is forked, or the fork server is found to hang.
             self._on_unforked()
+            self._escalation = self._loop.call_later(self.TELL_SECS, self._escalate)
 
     def _kill(self) -> None:
         if self._signal(signal.SIGKILL):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import OetError
+from ska_oso_oet.procedure.loader import MODULE_NAME
 from ska_oso_oet.procedure.reports import Left, Raised
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _OURS: Final = tuple(str(Path(__file__).with_name(name)) for name in ("worker.py
 
 def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
     """Describe what a script raised, by its own frames: those of the engine tell a user nothing."""
-    if isinstance(error, OetError):
+    if isinstance(error, OetError) and not _in_script(error.__traceback__):
         return Raised(message=printable(str(error)), interrupted=interrupted)
     lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
     stacktrace = printable("".join(lines)[-MAX_STACKTRACE:])
@@ -39,6 +40,13 @@ def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
 def printable(text: str) -> str:
     r"""Show what UTF-8 cannot encode, as a file name may contain it, as `\udcff`."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _in_script(frames: TracebackType | None) -> bool:
+    """Tell whether the script's own code was being run, rather than the engine's, for the script."""
+    while frames is not None and frames.tb_frame.f_globals.get("__name__") != MODULE_NAME:
+        frames = frames.tb_next
+    return frames is not None
 
 
 def _users_part(frames: TracebackType | None) -> TracebackType | None:
