@@ -57,6 +57,7 @@ EXEMPT_BEHAVIOUR = {
 DEVICES = [
     pytest.param((HERE / "ska_test_device.py", "SkaTestDevice", Limits()), id="SkaTestDevice"),
     pytest.param(("ska_oso_oet.device.controller", "OETController", Limits(32, 32)), id="OETController"),
+    pytest.param(("ska_oso_oet.device.rest_adapter", "OETRestAdapter", Limits()), id="OETRestAdapter"),
 ]
 
 
@@ -100,7 +101,7 @@ class Events:
 @pytest.fixture(params=DEVICES)
 def running(request: pytest.FixtureRequest, device_server: DeviceServers) -> tuple[tango.DeviceProxy, Limits]:
     source, class_name, limits = request.param
-    return device_server(source, class_name), limits
+    return device_server(source, class_name, env={"OET_REST_PORT": "0"}), limits
 
 
 @pytest.fixture
@@ -341,7 +342,11 @@ NOT_ALLOWED = {
 }
 
 
-def test_commands_are_allowed_where_the_contract_allows_them(device: tango.DeviceProxy) -> None:
+def test_commands_are_allowed_where_the_contract_allows_them(
+    device: tango.DeviceProxy, event_channel: Callable[[tango.DeviceProxy], None]
+) -> None:
+    states = Events(device, "State")
+    event_channel(device)
     def refused(state: DevState) -> None:
         assert device.state() == state
         for name in NOT_ALLOWED[state]:
@@ -359,6 +364,9 @@ def test_commands_are_allowed_where_the_contract_allows_them(device: tango.Devic
     assert device.CheckLongRunningCommandStatus("") == "NOT_FOUND"
     device.adminMode = 0
     device.Off()
+    # A device may need a moment to bring its component there.
+    states.until(lambda _, state: state == DevState.OFF)
+    states.close()
     refused(DevState.OFF)
     assert answer(device.Off()) == (5, "Device is already in OFF state.")
 
