@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from tests.system.oet_program import DEADLINE, Oet
@@ -306,11 +307,30 @@ def test_a_controller_that_is_restarted_meanwhile(
     following = oet.start("procedure", "run", oet.uris["endless"], *(["--json"] if as_json else []))
     with OETClient(f"tango://{own_stack.tango_host}/{DEFAULT_DEVICE}") as client:
         _running(client)
+    requests = _Requests(own_stack, following.pid)
+    own_stack.wait_until(requests.tell_that_start_was_answered, "the answer to the start")
     own_stack.named("OETController").kill()
     stdout, stderr = following.communicate(timeout=DEADLINE)
-    assert following.returncode == 3
-    message = json.loads(stdout)["error"]["message"] if as_json else stderr
-    assert "the controller was restarted" in message
+    assert following.returncode == 1
+    ended = json.loads(stdout)["procedure"]["exit"]["message"] if as_json else stdout
+    assert "the controller was lost while the procedure was RUNNING" in ended
     assert "Traceback" not in stdout + stderr
     code, document = oet.json("procedure", "run", oet.uris["good"])
     assert (code, document["procedure"]["state"]) == (0, "COMPLETE")
+
+
+class _Requests:
+    """What a controller notes of the requests of one client, in their order; it forgets them soon."""
+
+    def __init__(self, stack: StackProcess, pid: int) -> None:
+        self._controller = tango.DeviceProxy(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}")
+        self._client = f"PID {pid})"
+        self._noted: dict[str, None] = {}
+
+    def tell_that_start_was_answered(self) -> bool:
+        """Who starts a procedure asks for it twice to know how it stands, and from then on to follow it."""
+        newest_first = self._controller.black_box(50)
+        self._noted |= dict.fromkeys(text for text in reversed(newest_first) if self._client in text)
+        asked = [text for text in self._noted if "StartProcedure" in text or "DescribeProcedure" in text]
+        started = next((index for index, text in enumerate(asked) if "Start" in text), len(asked))
+        return len(asked) - started > 3
