@@ -16,13 +16,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.client_calls import ActivityCalls, HistoryCalls
 from ska_oso_oet.client_events import EventStream
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.client_link import TangoLink
 from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
-from ska_oso_oet.client_waiting import ACTIVITIES, PROCEDURES, wait_for_command
-from ska_oso_oet.errors import ActivityNotFound, ProcedureNotFound, Rejected
+from ska_oso_oet.client_waiting import PROCEDURES, wait_for_command
+from ska_oso_oet.errors import ProcedureNotFound
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
@@ -30,11 +29,10 @@ from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from typing import Unpack
 
-    from ska_oso_oet.client_requests import ActivityOptions
+    from ska_oso_oet.client_events import Events
+    from ska_oso_oet.client_inbox import Connection
     from ska_oso_oet.client_waiting import CommandResult
-    from ska_oso_oet.models import Model
 
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
 
@@ -61,7 +59,7 @@ class Stopped(NamedTuple):
         return self.result.code == ResultCode.OK and aborted
 
 
-class OETClient:
+class OETClient(ActivityCalls, HistoryCalls):
     """A typed client of one OETController; a context manager.
 
     It connects at its first use, and by itself again after the controller was restarted. Any thread may
@@ -69,16 +67,18 @@ class OETClient:
     """
 
     def __init__(self, device: str = DEFAULT_DEVICE, call_timeout: float = CALL_TIMEOUT) -> None:
-        self._link = TangoLink(device, call_timeout)
+        from ska_oso_oet.client_link import TangoLink  # noqa: PLC0415 - HttpClient does without Tango
+
+        self._link: Connection = TangoLink(device, call_timeout)
 
     @property
     def device(self) -> str:
-        """The Tango name of the controller."""
+        """The name of the controller as it was given."""
         return self._link.device
 
     @property
     def uri(self) -> str:
-        """The full Tango name of the controller."""
+        """The full name of the controller."""
         return self._link.uri
 
     def __enter__(self) -> Self:
@@ -198,51 +198,6 @@ class OETClient:
 
     def events(
         self, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
-    ) -> EventStream:
+    ) -> Events:
         """Listen to the bus: every event exactly once and in order; see EventStream."""
         return EventStream(self._link, topics, since, epoch)
-
-    # ---------------------------------------------------------------- activities
-    def run_activity(
-        self, activity_name: str, sbd_id: str, **options: Unpack[ActivityOptions]
-    ) -> ActivitySummary:
-        """Run an activity of a Scheduling Block; returns when the request is accepted.
-
-        `options` may be sbd_version (the newest by default), prepare_only, create_env and script_args:
-        keyword arguments by function, `{"init": {"kwargs": {…}}, "main": {"kwargs": {…}}}`. Whether the
-        Scheduling Block has such an activity is found out later: if not, the activity is FAILED.
-        """
-        request = ActivityCommand.parse({"activity_name": activity_name, "sbd_id": sbd_id, **options})
-        command_id = self._submit("RunActivity", request)
-        for activity in self.list_activities():
-            if activity.command_id == command_id:
-                return activity
-        raise ActivityNotFound(f"the activity of command {command_id} has already left the history")
-
-    def wait_activity(
-        self,
-        activity_id: int,
-        states: Collection[ActivityState] = (),
-        timeout: float | Deadline | None = None,
-    ) -> ActivitySummary:
-        """Wait until an activity has entered one of `states`, or has ended; raises as `wait` does."""
-        return ACTIVITIES.wait(self._link, activity_id, states, Deadline.of(timeout))
-
-    def list_activities(self) -> Sequence[ActivitySummary]:
-        """List every live activity and the newest finished ones, oldest first."""
-        document = json.loads(self._link.read("activities"))
-        return sorted(map(ACTIVITIES.read, document["activities"]), key=lambda item: item.id)
-
-    def describe_activity(self, activity_id: int = 0) -> ActivitySummary:
-        """Describe an activity; 0 is the newest one."""
-        return ACTIVITIES.describe(self._link, activity_id)
-
-    def refresh_activity(self, known: ActivitySummary) -> ActivitySummary:
-        """Describe an activity again; ActivityNotFound also when its number means another one by now."""
-        return ACTIVITIES.refresh(self._link, known)
-
-    def _submit(self, command: str, argument: Model) -> str:
-        [[code], [answer]] = self._link.command(command, argument.to_json())
-        if int(code) not in {ResultCode.STARTED, ResultCode.QUEUED}:
-            raise Rejected(str(answer))
-        return str(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -75,8 +76,37 @@ class Reconnected:
 StreamItem = Event | Gap | NewEpoch | Disconnected | Reconnected
 
 
-class EventStream:
-    """The events of the bus, each exactly once and in order; iterate over it, and close it.
+class Events(ABC):
+    """The events of the bus, each exactly once and in order; iterate over it, and close it."""
+
+    epoch: str
+    seq: int
+
+    @abstractmethod
+    def get(self, timeout: float | None = None) -> StreamItem | None:
+        """Wait for the next item, for ever or `timeout` seconds; None when there was none or it is closed."""
+
+    @abstractmethod
+    def drain(self) -> Iterator[StreamItem]:
+        """Everything that the controller has published until now and that was not yet read."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the stream; an iteration ends."""
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        while (item := self.get()) is not None:
+            yield item
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class EventStream(Events):
+    """The events of the bus from a Tango device.
 
     `topics` selects branches of the topic tree: `procedure` stands for `procedure.lifecycle.created` too.
     Without `since` the stream begins now. With it, it begins after that sequence number (of `epoch`,
@@ -127,21 +157,11 @@ class EventStream:
         while self._pending:
             yield self._pending.popleft()
 
-    def __iter__(self) -> Iterator[StreamItem]:
-        while (item := self.get()) is not None:
-            yield item
-
     def close(self) -> None:
         """Unsubscribe; an iteration ends."""
         if not self._closed:
             self._closed = True
             self._inbox.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _hear(self, text: str | None) -> None:
         if self._closed:

@@ -1,7 +1,8 @@
 """Change events of the controller, handed over to the thread that wants them.
 
-Nothing here knows Tango: `Link` is what is needed of a connection. Tango delivers an event on a thread
-of its own, which only puts it into a queue; the device is asked from the caller's thread.
+Nothing here knows Tango or HTTP: `Link` is what is needed of a connection. An event is delivered on a
+thread of the connection's own, which only puts it into a queue; the controller is asked from the caller's
+thread.
 
 Events can be lost (a full buffer, a broken connection), and Tango tells so only when a later event
 arrives. So nobody relies on an event: after `QUIET_TIME` without one, and after every error, the
@@ -46,6 +47,21 @@ class Link(Protocol):
 
     def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
         """Hand each change of `attribute` to `deliver`, None for an error event; the result ends it."""
+
+
+class Connection(Link, Protocol):
+    """A link that has a name and an end."""
+
+    @property
+    def device(self) -> str:
+        """What it is connected to, as it was given."""
+
+    @property
+    def uri(self) -> str:
+        """The full name."""
+
+    def close(self) -> None:
+        """End all subscriptions; the next use connects again."""
 
 
 class Deadline:

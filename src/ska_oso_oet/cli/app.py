@@ -18,7 +18,16 @@ from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.event_lines import notice
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.output import answer, diagnostic
-from ska_oso_oet.cli.session import Json, RootDevice, Session, Timeout, discard, print_error, with_session
+from ska_oso_oet.cli.session import (
+    Device,
+    Json,
+    ServerUrl,
+    Session,
+    Timeout,
+    discard,
+    print_error,
+    with_session,
+)
 from ska_oso_oet.client_events import Event
 
 if TYPE_CHECKING:
@@ -47,14 +56,15 @@ def common(
     ctx: typer.Context,
     *,
     as_json: Json = False,
-    device: RootDevice = None,
+    device: Device = None,
+    server_url: ServerUrl = None,
     timeout: Timeout = None,
     version: Annotated[  # noqa: ARG001 - acts when it is parsed
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Control the Observation Execution Tool; TANGO_HOST names the Tango database."""
-    ctx.obj = {"json": as_json, "device": device, "timeout": timeout}
+    ctx.obj = {"json": as_json, "device": device, "server_url": server_url, "timeout": timeout}
 
 
 @app.command()

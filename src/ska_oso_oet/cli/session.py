@@ -8,7 +8,8 @@ import json
 import os
 import sys
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -17,7 +18,7 @@ from ska_oso_oet.cli import exit_codes
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.output import answer, diagnostic
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.errors import OetError
+from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,22 +37,64 @@ Timeout = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        "--device", help="The controller [default: mid-oso/oet-controller/01].", rich_help_panel="Common"
+        "--device",
+        help="The controller [env var: OET_DEVICE; default: mid-oso/oet-controller/01].",
+        rich_help_panel="Common",
     ),
 ]
-RootDevice = Annotated[
+ServerUrl = Annotated[
     str | None,
     typer.Option(
-        "--device", envvar="OET_DEVICE", help="The controller [default: mid-oso/oet-controller/01]."
+        "--server-url",
+        "--server_url",
+        metavar="URL",
+        help="Use the HTTP API at this URL, and not Tango [env var: OET_REST_URI].",
+        rich_help_panel="Common",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the controller is, as options say; what none says, the environment does."""
+
+    device: str | None = None
+    server_url: str | None = None
+
+    def connect(self, call_timeout: float) -> OETClient:
+        """Make the client: over HTTP if a URL is given, else over Tango, which is imported only then."""
+        if self.device and self.server_url:
+            raise InvalidArgument("--device is for Tango and --server-url for HTTP: only one can be used")
+        url = self.server_url or (None if self.device else os.environ.get("OET_REST_URI"))
+        if url:
+            from ska_oso_oet.client_http import HttpClient  # noqa: PLC0415 - only when it is used
+
+            return HttpClient(url, call_timeout, _token())
+        from ska_oso_oet.client import DEFAULT_DEVICE, OETClient  # noqa: PLC0415 - takes 0.2 s
+
+        try:
+            return OETClient(self.device or os.environ.get("OET_DEVICE") or DEFAULT_DEVICE, call_timeout)
+        except ModuleNotFoundError as error:
+            raise ControllerUnreachable(
+                f"Tango cannot be used, as {error.name} is not installed: name an HTTP API with --server-url "
+                "or OET_REST_URI"
+            ) from None
+
+
+def _token() -> str | None:
+    """Read the bearer token, from the file that OET_REST_TOKEN_FILE names for the server too."""
+    path = os.environ.get("OET_REST_TOKEN_FILE")
+    try:
+        return Path(path).read_text("ascii").strip() if path else None
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"OET_REST_TOKEN_FILE: {path}: {error}") from None
 
 
 class Session:
     """What a command needs: the client, the deadline and the way out."""
 
     def __init__(
-        self, device: str | None, timeout: float | None, options: tuple[str, ...] = (), *, as_json: bool
+        self, address: Address, timeout: float | None, options: tuple[str, ...] = (), *, as_json: bool
     ) -> None:
         self.json = as_json
         self.options = options
@@ -61,18 +104,16 @@ class Session:
         """The procedure that this run is about, once it is known."""
         self.activity_id: int | None = None
         """The activity that this run is about, if it is about one."""
-        self._device = device
+        self._address = address
         self._timeout = timeout
         self.deadline = Deadline(timeout)
         self._resources = ExitStack()
 
     @functools.cached_property
     def client(self) -> OETClient:
-        """The connection; Tango is imported here, and only here."""
-        from ska_oso_oet.client import DEFAULT_DEVICE, OETClient  # noqa: PLC0415 - takes 0.2 s
-
+        """The connection, over Tango or HTTP."""
         call_timeout = CALL_TIMEOUT if self._timeout is None else min(max(self._timeout, 0.1), CALL_TIMEOUT)
-        return self.owns(OETClient(self._device or DEFAULT_DEVICE, call_timeout))
+        return self.owns(self._address.connect(call_timeout))
 
     def owns(self, resource: AbstractContextManager[Resource]) -> Resource:
         """Close a resource at the end of the session."""
@@ -113,9 +154,13 @@ def print_error(
 
 def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
     """Give a command its Session, and the options that every command has."""
-    return _with_options(
-        function, {"as_json": (Json, False), "device": (Device, None), "timeout": (Timeout, None)}
-    )
+    options = {
+        "as_json": (Json, False),
+        "device": (Device, None),
+        "server_url": (ServerUrl, None),
+        "timeout": (Timeout, None),
+    }
+    return _with_options(function, options)
 
 
 def without_controller(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
@@ -132,12 +177,13 @@ def _with_options(
         *,
         as_json: bool,
         device: str | None = None,
+        server_url: str | None = None,
         timeout: float | None = None,
         **options: Any,
     ) -> ExitCode:
         common = ctx.obj or {}
         session = Session(
-            device or common.get("device"),
+            Address(device or common.get("device"), server_url or common.get("server_url")),
             common.get("timeout") if timeout is None else timeout,
             tuple(name for parameter in ctx.command.params for name in parameter.opts),
             as_json=as_json or common.get("json", False),

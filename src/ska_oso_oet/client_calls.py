@@ -1,0 +1,105 @@
+"""What OETClient is made of: requests over a link, those about activities and those about the history."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.client_inbox import Deadline
+from ska_oso_oet.client_waiting import ACTIVITIES, wait_for_command
+from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, OetError, Rejected
+from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
+from ska_oso_oet.ska.control_model import ResultCode
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+    from typing import Unpack
+
+    from ska_oso_oet.client_inbox import Connection
+    from ska_oso_oet.client_requests import ActivityOptions
+    from ska_oso_oet.models import Model
+
+
+class Calls:
+    """Requests to one controller."""
+
+    _link: Connection
+
+    def _submit(self, command: str, argument: Model) -> str:
+        [[code], [answer]] = self._link.command(command, argument.to_json())
+        if int(code) not in {ResultCode.STARTED, ResultCode.QUEUED}:
+            raise Rejected(str(answer))
+        return str(answer)
+
+
+class ActivityCalls(Calls):
+    """Running and watching the activities of Scheduling Blocks."""
+
+    def run_activity(
+        self, activity_name: str, sbd_id: str, **options: Unpack[ActivityOptions]
+    ) -> ActivitySummary:
+        """Run an activity of a Scheduling Block; returns when the request is accepted.
+
+        `options` may be sbd_version (the newest by default), prepare_only, create_env and script_args:
+        keyword arguments by function, `{"init": {"kwargs": {…}}, "main": {"kwargs": {…}}}`. Whether the
+        Scheduling Block has such an activity is found out later: if not, the activity is FAILED.
+        """
+        request = ActivityCommand.parse({"activity_name": activity_name, "sbd_id": sbd_id, **options})
+        command_id = self._submit("RunActivity", request)
+        for activity in self.list_activities():
+            if activity.command_id == command_id:
+                return activity
+        raise ActivityNotFound(f"the activity of command {command_id} has already left the history")
+
+    def wait_activity(
+        self,
+        activity_id: int,
+        states: Collection[ActivityState] = (),
+        timeout: float | Deadline | None = None,
+    ) -> ActivitySummary:
+        """Wait until an activity has entered one of `states`, or has ended; raises as `wait` does."""
+        return ACTIVITIES.wait(self._link, activity_id, states, Deadline.of(timeout))
+
+    def list_activities(self) -> Sequence[ActivitySummary]:
+        """List every live activity and the newest finished ones, oldest first."""
+        document = json.loads(self._link.read("activities"))
+        return sorted(map(ACTIVITIES.read, document["activities"]), key=lambda item: item.id)
+
+    def describe_activity(self, activity_id: int = 0) -> ActivitySummary:
+        """Describe an activity; 0 is the newest one."""
+        return ACTIVITIES.describe(self._link, activity_id)
+
+    def refresh_activity(self, known: ActivitySummary) -> ActivitySummary:
+        """Describe an activity again; ActivityNotFound also when its number means another one by now."""
+        return ACTIVITIES.refresh(self._link, known)
+
+
+class HistoryCalls(Calls):
+    """Looking at and pruning the history."""
+
+    def history(self, query: HistoryQuery | None = None) -> HistoryPage:
+        """List procedures of this and earlier runs of the controller, newest first, a page at a time."""
+        answer = self._link.command("GetHistory", (query or HistoryQuery()).to_json())
+        try:
+            return HistoryPage.parse(answer)
+        except InvalidArgument as error:
+            raise OetError(f"the controller speaks another version of this interface: {error}") from None
+
+    def prune_history(
+        self,
+        *,
+        older_than: float | None = None,
+        keep: int | None = None,
+        timeout: float | Deadline | None = None,
+    ) -> Pruned:
+        """Delete what has ended from the history, and wait until it is gone.
+
+        What ended less than `older_than` seconds ago stays, and so do the newest `keep` procedures and
+        activities; one of them must be given.
+        """
+        query = PruneQuery.parse({"older_than": older_than, "keep": keep})
+        result = wait_for_command(self._link, self._submit("PruneHistory", query), Deadline.of(timeout))
+        if result.code != ResultCode.OK:
+            raise OetError(f"the history was not pruned: {result.text}")
+        return Pruned.parse(result.text)
