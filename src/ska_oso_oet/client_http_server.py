@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
+from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_inbox import CALL_TIMEOUT
 from ska_oso_oet.errors import (
     ControllerUnreachable,
@@ -49,6 +50,9 @@ class AbortFailed(OetError):
     """The procedure was stopped as asked, but its subarray was not aborted."""
 
     code = "OET_AbortFailed"
+
+
+_KINDS: Final[dict[str, type[OetError]]] = {kind.code: kind for kind in (AbortFailed, HistoryAway)}
 
 
 class Message(NamedTuple):
@@ -142,7 +146,7 @@ class HttpServer:
             raise self._unreachable(f"what answers there ({status}) is no OET") from None
         if status == http.client.SERVICE_UNAVAILABLE:
             raise self._unreachable(message)
-        error = AbortFailed if kind == AbortFailed.code else _ERRORS.get(status, OetError)
+        error = _KINDS.get(kind) or _ERRORS.get(status, OetError)
         raise error(message)
 
     def _unreachable(self, error: object) -> ControllerUnreachable:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tango
 
+from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_inbox import CALL_TIMEOUT
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, NotFound, OetError, Rejected
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _REASONS: Final[dict[str, type[OetError]]] = {
     "OET_InvalidArgument": InvalidArgument,
+    "OET_HistoryUnavailable": HistoryAway,
     "OET_NotFound": NotFound,
     "OET_Rejected": Rejected,
     "API_CommandNotAllowed": Rejected,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet import errors
+from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_events import Disconnected, Event, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client_http import HttpClient
 from ska_oso_oet.client_http_server import AbortFailed, HttpServer
@@ -124,6 +125,7 @@ def take(stream: Events, count: int) -> list[Any]:
         (409, "OET_Rejected", errors.Rejected),
         (413, "ContentTooLarge", errors.InvalidArgument),
         (502, "OET_AbortFailed", AbortFailed),
+        (502, "OET_HistoryUnavailable", HistoryAway),
         (502, "OET_Error", errors.OetError),
         (503, "OET_ControllerUnreachable", errors.ControllerUnreachable),
         (504, "OET_Timeout", errors.WaitTimeout),

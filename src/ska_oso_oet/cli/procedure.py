@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ska_oso_oet.cli import exit_codes, tables
+from ska_oso_oet.cli import exit_codes, history, tables
 from ska_oso_oet.cli.arguments import Call, literal, split
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
@@ -83,8 +83,25 @@ def create(
 
 @app.command("list")
 @with_session
-def list_procedures(session: Session, pid: Pid = None) -> ExitCode:
-    """List the procedures, or one of them."""
+def list_procedures(
+    session: Session,
+    *,
+    pid: Pid = None,
+    everything: history.All = False,
+    state: history.State = None,
+    since: history.Since = None,
+    script: history.Script = None,
+    subarray_id: history.OfSubarray = None,
+    limit: history.Limit = None,
+    page: history.Page = None,
+) -> ExitCode:
+    """List the live procedures and the newest finished ones, or one, or with --all those of the history."""
+    filters = {"state": state or None, "since": since, "script": script, "subarray_id": subarray_id}
+    filters |= {"limit": limit, "page": page}
+    if everything or any(value is not None for value in filters.values()):
+        if pid is not None:
+            raise InvalidArgument("--pid names one procedure: it cannot be used with --all and its options")
+        return history.show_page(session, filters)
     procedures = session.client.list() if pid is None else [session.client.describe(pid)]
     if session.json:
         session.document({"procedures": list(procedures)})
