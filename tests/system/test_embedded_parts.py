@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import socket
 import textwrap
 import urllib.request
@@ -13,6 +14,7 @@ import tango
 
 from ska_oso_oet.embedded import rest_is_installed
 from ska_oso_oet.resources import program
+from ska_oso_oet.ska.control_model import HealthState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +30,7 @@ needs_rest = pytest.mark.skipif(not rest_is_installed(), reason="the extra rest 
 # An interpreter that reads this finds none of the extras.
 NO_EXTRAS = """\
     from importlib.machinery import PathFinder
-    EXTRAS = {"fastapi", "sse_starlette", "uvicorn", "httpx", "tango_simlib", "pkg_resources", "sqlalchemy"}
+    EXTRAS = {"fastapi", "sse_starlette", "uvicorn", "httpx", "tango_simlib", "pkg_resources"}
     find = PathFinder.find_spec
     PathFinder.find_spec = lambda name, *args: None if name.partition(".")[0] in EXTRAS else find(name, *args)
 """
@@ -50,7 +52,7 @@ def time_scale(stack: StackProcess) -> str:
 
 
 def get(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return json.load(answer)
 
 
@@ -75,6 +77,27 @@ def ready(stack: StackProcess) -> bool:
         return bool(get(f"{stack.rest_url.partition('/api')[0]}/readyz"))
     except OSError:
         return False
+
+
+@needs_rest
+def test_the_health_of_the_http_api_is_part_of_the_controllers(oet_up: Start) -> None:
+    stack = oet_up()
+    stack.wait_ready()
+    controller = tango.DeviceProxy(f"tango://{stack.tango_host}/mid-oso/oet-controller/01")
+    heard: queue.Queue[None] = queue.Queue()
+    for attribute in ("healthState", "healthInfo"):
+        controller.subscribe_event(attribute, tango.EventType.CHANGE_EVENT, lambda _: heard.put(None))
+
+    def until(state: int, text: str) -> None:
+        while controller.healthState != state or text not in controller.healthInfo:
+            heard.get(timeout=60)
+
+    until(HealthState.OK, "")
+    adapter = stack.named("OETRestAdapter")
+    adapter.suspend()
+    until(HealthState.DEGRADED, f"{ADAPTER}: does not answer")
+    adapter.resume()
+    until(HealthState.OK, "")
 
 
 @needs_rest

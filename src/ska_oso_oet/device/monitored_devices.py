@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.health import HealthSupervisor
 
 ATTRIBUTES: Final = ("healthState", "state", "adminMode", "healthInfo")
+ASKED: Final = ("healthState", "state", "adminMode")
 RETRY_SECS: Final = 5.0
 _ABSENT: Final = frozenset(
     {"API_AttrNotFound", "API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
@@ -30,48 +31,77 @@ class MonitoredDevices:
     """Subscribes to devices and tells a supervisor what they say; survives their restarts.
 
     A device that cannot be subscribed to yet, as it is not registered or has never run, is tried again each
-    RETRY_SECS: nothing tells when it will be there.
+    RETRY_SECS, and so is one that has fallen silent: nothing tells reliably when it is back.
     """
 
     def __init__(self, names: Sequence[str], supervisor: HealthSupervisor) -> None:
-        self._names = list(names)
         self._supervisor = supervisor
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._silent: set[str] = set()
+        self._unsubscribed = list(names)
+        self._proxies: dict[str, tango.DeviceProxy] = {}
         self._subscriptions: list[tuple[tango.DeviceProxy, int]] = []
-        for name in self._names:
+        self._thread: threading.Thread | None = None
+        for name in names:
             supervisor.expect(Component(name))
 
     def start(self) -> None:
         """Begin to follow the devices."""
-        if self._names:
+        if self._unsubscribed:
             self._thread = threading.Thread(target=self._run, name="monitored-devices", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         """End every subscription and the thread."""
-        self._stopping.set()
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self) -> None:
         with tango.EnsureOmniThread():
-            waiting = list(self._names)
-            while waiting and not self._stopping.is_set():
-                waiting = [name for name in waiting if not self._subscribe(name)]
-                if not waiting:
-                    break
-                self._stopping.wait(RETRY_SECS)
-            self._stopping.wait()
+            self._unsubscribed = [name for name in self._unsubscribed if not self._subscribe(name)]
+            while self._wait():
+                self._unsubscribed = [name for name in self._unsubscribed if not self._subscribe(name)]
+                for name in self._now_silent():
+                    self._ask(name)
             for proxy, number in self._subscriptions:
                 try:
                     proxy.unsubscribe_event(number)
                 except tango.DevFailed:
                     _log.debug("a subscription to %s had ended already", proxy.dev_name())
 
+    def _wait(self) -> bool:
+        """Wait until something is due: at once when a device falls silent, then after each pause."""
+        with self._wake:
+            if not self._unsubscribed and not self._silent:
+                self._wake.wait_for(lambda: self._stopping or self._silent)
+            self._wake.wait_for(lambda: self._stopping, RETRY_SECS)
+            return not self._stopping
+
+    def _now_silent(self) -> list[str]:
+        with self._wake:
+            return sorted(self._silent & self._proxies.keys())
+
+    def _ask(self, name: str) -> None:
+        """Read what a silent device has to say; its events will go on, but may leave out what is as before."""
+        try:
+            proxy = self._proxies[name]
+            found = {attribute: proxy.read_attribute(attribute).value for attribute in ASKED}
+        except tango.DevFailed as error:
+            if error.args[0].reason not in _ABSENT:
+                return
+            found = {"healthState": HealthState.OK}
+        with self._wake:
+            self._silent.discard(name)
+        for attribute, value in found.items():
+            self._supervisor.on_subsystem_event(Component(name), **_report(attribute, value))
+
     def _subscribe(self, name: str) -> bool:
         try:
-            proxy = tango.DeviceProxy(name)
+            proxy = self._proxies[name] = tango.DeviceProxy(name)
             for attribute in ATTRIBUTES:
                 number = proxy.subscribe_event(
                     attribute,
@@ -97,6 +127,9 @@ class MonitoredDevices:
             self._supervisor.on_subsystem_event(Component(name), **_report(attribute, value))
 
     def _unreachable(self, name: str, why: str) -> None:
+        with self._wake:
+            self._silent.add(name)
+            self._wake.notify()
         first_line = why.strip().splitlines()[0] if why.strip() else "no reason given"
         self._supervisor.on_subsystem_event(
             Component(name),

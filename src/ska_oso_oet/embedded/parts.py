@@ -50,6 +50,8 @@ class Server:
 
 
 CONTROLLER = Server("OETController", "01")
+REST_DEVICE = "mid-oso/oet-rest-adapter/01"
+"""Its health is part of the controller's."""
 REST_ADAPTER = Server("OETRestAdapter", "01")
 
 
@@ -128,6 +130,7 @@ class Parts:
             "OET_REST_API_PREFIX": API_PREFIX,
             "OET_REST_HOST": HOST,
             "OET_REST_PORT": str(self.rest_port),
+            "OET_MONITORED_DEVICES": REST_DEVICE,
         }
 
     @property
