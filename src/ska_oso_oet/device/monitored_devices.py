@@ -86,7 +86,7 @@ class MonitoredDevices:
             return sorted(self._silent & self._proxies.keys())
 
     def _ask(self, name: str) -> None:
-        """Read what a silent device has to say; its events will go on, but may leave out what is as before."""
+        """Read what a silent device has to say; its events may leave out what is as it was before."""
         try:
             proxy = self._proxies[name]
             found = {attribute: proxy.read_attribute(attribute).value for attribute in ASKED}
