@@ -16,7 +16,7 @@ import tango
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 SERVER = Path(__file__).with_name("lrc_device.py")
 
 

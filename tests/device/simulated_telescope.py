@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import tango
 
+from tests.event_channel import DEADLINE, wait_for_events
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -115,12 +117,13 @@ class Recorder:
         self._arrived: SimpleQueue[Any] = SimpleQueue()
         self._proxy = tango.DeviceProxy(device)
         self._id = self._proxy.subscribe_event(attribute, tango.EventType.CHANGE_EVENT, self._take)
+        wait_for_events(self._proxy, attribute)
 
     def _take(self, event: tango.EventData) -> None:
         if not event.err:
             self._arrived.put(event.attr_value.value)
 
-    def until(self, value: Any, timeout: float = 20) -> list[Any]:
+    def until(self, value: Any, timeout: float = DEADLINE) -> list[Any]:
         """Wait for `value`; return all that came since the last call, `value` being the last."""
         seen: list[Any] = []
         while seen[-1:] != [value]:

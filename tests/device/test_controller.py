@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.device.conftest import DeviceServers
 
 CONTROLLER = "ska_oso_oet.device.controller", "OETController"
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 SCRIPT = """
 import time

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.device.conftest import DeviceServers
 
 CONTROLLER = "ska_oso_oet.device.controller", "OETController"
-DEADLINE = 30.0
+DEADLINE = 60.0
 OK, STARTED, FAILED, ABORTED = 0, 1, 3, 7
 
 SCRIPT = """

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 CONTROLLER = "ska_oso_oet.device.controller", "OETController"
 OTHER = Path(__file__).with_name("ska_test_device.py"), "SkaTestDevice"
 NAME = "test/oetcontroller/0"
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 class Health:

@@ -152,7 +152,7 @@ def test_a_stopped_observation_leaves_a_known_state(
     took = time.monotonic() - begun
     assert status == 4, errors
     assert ObsState(subarray.obsState) == end, errors
-    assert took < 2.0, errors
+    assert took < 20, errors
     failed = "scan.lifecycle.end" if end == ObsState.IDLE else "scan.lifecycle.configure"
     assert observe.topics()[-2:] == [f"{failed}.failed", "sb.lifecycle.observation.finished.failed"]
 

@@ -253,5 +253,5 @@ def test_the_server_ends_at_once_with_changes_under_way(tmp_path: Any) -> None:
         states.close()
         begun = time.monotonic()
         running.process.terminate()
-        assert running.process.wait(10) == 0
-        assert time.monotonic() - begun < 5
+        assert running.process.wait(60) == 0
+        assert time.monotonic() - begun < 20

@@ -119,7 +119,7 @@ def test_events_outlast_a_request_that_blocks_the_device(
     device.set_timeout_millis(20_000)
     # Longer than the 3.2 s for which Tango waits for a device that is busy.
     device.Block(4.0)
-    assert [modes.get(timeout=20) for _ in range(2)] == [0, 1]
+    assert [modes.get(timeout=60) for _ in range(2)] == [0, 1]
     device.unsubscribe_event(subscription)
 
 

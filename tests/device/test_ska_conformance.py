@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 CONTRACT: dict[str, Any] = json.loads((HERE / "data" / "ska-base-contract.json").read_text())
 BASE = CONTRACT["SKABaseDevice"]
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 EXEMPT_ATTRIBUTE_FIELDS = {
     "description": "our own words",
@@ -347,6 +347,7 @@ def test_commands_are_allowed_where_the_contract_allows_them(
 ) -> None:
     states = Events(device, "State")
     event_channel(device)
+
     def refused(state: DevState) -> None:
         assert device.state() == state
         for name in NOT_ALLOWED[state]:

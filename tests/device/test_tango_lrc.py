@@ -19,7 +19,7 @@ from tests.device.lrc_server import free_port, serving, until, wait_for_events
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEADLINE = 30
+DEADLINE = 60
 
 
 @pytest.fixture(scope="module")

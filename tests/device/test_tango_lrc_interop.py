@@ -40,14 +40,14 @@ def name(device: tango.DeviceProxy) -> str:
 
 def test_a_command_runs_to_its_end(executor: TangoExecutor, device: tango.DeviceProxy) -> None:
     progress: list[int] = []
-    outcome = executor.execute_lrc(Command(name(device), "Quick"), timeout=20, on_progress=progress.append)
+    outcome = executor.execute_lrc(Command(name(device), "Quick"), timeout=60, on_progress=progress.append)
     assert (outcome.status, outcome.result) == (TaskStatus.COMPLETED, [0, "quick"])
     assert progress in ([50], [])  # protocol 1 may leave out what has ended meanwhile
 
 
 def test_a_bug_of_the_device_is_an_error(executor: TangoExecutor, device: tango.DeviceProxy) -> None:
     with pytest.raises(CommandFailed, match="a bug"):
-        executor.execute_lrc(Command(name(device), "Buggy"), timeout=20)
+        executor.execute_lrc(Command(name(device), "Buggy"), timeout=60)
 
 
 class Stopped(BaseException):
@@ -71,7 +71,7 @@ def test_what_a_signal_interrupts_is_aborted(executor: TangoExecutor, device: ta
         with pytest.raises(Stopped):
             executor.execute_lrc(Command(name(device), "Hold"))
     finally:
-        watcher.join(20)
+        watcher.join(60)
         signal.signal(signal.SIGUSR1, before)
-    held = executor.wait_for(Attribute(name(device), "lrcFinished"), lambda finished: len(finished) > 0, 20)
+    held = executor.wait_for(Attribute(name(device), "lrcFinished"), lambda finished: len(finished) > 0, 60)
     assert {"name": "Hold", "status": "ABORTED"}.items() <= json.loads(held[0]).items()

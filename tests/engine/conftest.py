@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.engine.procedure_bench import Bench
+from tests.engine.procedure_bench import IMPATIENT, PATIENT, Bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,9 @@ def bench(module_bench: Bench, tmp_path: Path, leak_guard: None) -> Iterator[Ben
     It keeps no spare workers, as these would come and go between the tests.
     """
     module_bench.folder = tmp_path
+    module_bench.grant(PATIENT)
     yield module_bench
+    module_bench.grant(IMPATIENT)
     module_bench.stop_all()
 
 

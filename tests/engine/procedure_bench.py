@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.event.journal import Event
 
-DEADLINE = 20.0
+DEADLINE = 60.0
+PATIENT, IMPATIENT = 60.0, 0.3  # seconds that a script gets to end by itself when it is stopped
 S = ProcedureState
 ENDS = (S.COMPLETE, S.FAILED, S.STOPPED)
 
@@ -62,6 +63,7 @@ class Bench:
         self.folder = folder
         self.pump = EventPump(nothing_pushed, retry_on=OSError)
         given = {"script_roots": "/", "embedded_scripts": "allowed", "environments_dir": folder, **settings}
+        given.setdefault("stop_grace_period", PATIENT)
         history = f"sqlite:///{folder / 'history.db'}"
         self.engine = Engine(
             ControllerSettings.load(given), self.pump.call, self.pump, lambda _: None, history
@@ -210,6 +212,10 @@ class Bench:
     def stop(self, pid: int, timeout: float = DEADLINE) -> ProcedureSummary:
         self.ask_stop(pid)
         return self.ended(pid, timeout)
+
+    def grant(self, grace: float) -> None:
+        """Give scripts that are stopped from now on so many seconds to end by themselves."""
+        self.engine._pool._grace = grace
 
     def stop_all(self) -> None:
         live = [summary.id for summary in self.procedures.summarise() if not summary.state.final]

@@ -19,7 +19,7 @@ from tests.engine.procedure_bench import are_gone
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 WORKERS = "mptools_workers"
 
 

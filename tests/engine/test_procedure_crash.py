@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from tests.engine.procedure_bench import Bench, S, are_gone, how, states_of
+from tests.engine.procedure_bench import DEADLINE, Bench, S, are_gone, how, states_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ SEGFAULT = "import ctypes; ctypes.string_at(0)"
 def test_kill_from_outside_is_noticed(bench: Bench) -> None:
     pid = bench.running(WAITING)
     os.kill(bench.heard(pid, "here")["pid"], signal.SIGKILL)
-    summary = bench.ended(pid, timeout=2.0)
+    summary = bench.ended(pid)
     assert summary.state is S.FAILED
     assert (how(summary).cause, how(summary).signal) == ("signal", 9)
     assert how(summary).message == "killed by signal 9 (SIGKILL)"
@@ -32,7 +32,7 @@ def test_kill_from_outside_is_noticed(bench: Bench) -> None:
 def test_kill_of_a_ready_one_is_noticed(bench: Bench) -> None:
     pid = bench.ready("tell('here', pid=os.getpid())\n" + NOOP)
     os.kill(bench.heard(pid, "here")["pid"], signal.SIGKILL)
-    summary = bench.ended(pid, timeout=2.0)
+    summary = bench.ended(pid)
     assert states_of(summary)[-2:] == [S.READY, S.FAILED]
     assert how(summary).signal == 9
 
@@ -302,7 +302,7 @@ def test_a_dead_fork_server_is_replaced_and_its_workers_go_on(new_bench: Callabl
     )
     old = bench.fork_server
     os.kill(old, signal.SIGKILL)
-    assert are_gone([old], 5.0)
+    assert are_gone([old], DEADLINE)
     # What is asked for meanwhile is done by the next one.
     new = bench.ready(source, subarray_id=5)
     assert bench.fork_server != old
@@ -356,7 +356,7 @@ def test_procedures_beyond_the_descriptors_of_the_controller_fail_and_say_so(
 
 
 def test_a_fork_server_that_hangs_keeps_nothing_from_stopping(new_bench: Callable[..., Bench]) -> None:
-    bench = new_bench(spares=0)
+    bench = new_bench(spares=0, stop_grace_period=2.0)
     running = bench.running("def init(subarray_id): pass\n" + WAITING, subarray_id=1)
     hung = bench.fork_server
     os.kill(hung, signal.SIGSTOP)
@@ -365,7 +365,7 @@ def test_a_fork_server_that_hangs_keeps_nothing_from_stopping(new_bench: Callabl
     summary = bench.stop(unforked)
     assert summary.state in {S.STOPPED, S.FAILED}
     # It was killed for that, and another one works.
-    assert are_gone([hung], 10.0)
+    assert are_gone([hung], DEADLINE)
     assert bench.run("def main(): pass").state is S.COMPLETE
 
 
@@ -375,4 +375,4 @@ def test_an_engine_whose_fork_server_hangs_can_be_stopped(new_bench: Callable[..
     here = bench.fork_server
     os.kill(here, signal.SIGSTOP)
     bench.engine.stop()
-    assert are_gone([here], 10.0)
+    assert are_gone([here], DEADLINE)

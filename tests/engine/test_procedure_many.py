@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,7 +22,7 @@ from ska_oso_oet.errors import NotReady, OetError
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureInput
-from tests.engine.procedure_bench import Bench, S, are_gone, how, states_of
+from tests.engine.procedure_bench import DEADLINE, Bench, S, are_gone, how, states_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,11 +52,11 @@ def test_every_one_of_2000_procedures_becomes_ready(new_bench: Callable[..., Ben
     uri = path.with_name("noop.py").as_uri()
     created = {bench.load(uri) for _ in range(8)}
     for _ in range(2000 - 8):
-        bench.ask_stop(ready.get(timeout=20))
+        bench.ask_stop(ready.get(timeout=DEADLINE))
         created.add(bench.load(uri))
     for _ in range(8):
-        bench.ask_stop(ready.get(timeout=20))
-    ends = dict(ended.get(timeout=20) for _ in range(2000))
+        bench.ask_stop(ready.get(timeout=DEADLINE))
+    ends = dict(ended.get(timeout=DEADLINE) for _ in range(2000))
     assert set(ends) == created
     expected = [S.CREATING, S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY, S.STOPPED]
     assert [states for states in ends.values() if states != expected] == []
@@ -78,7 +79,7 @@ def test_200_cycles_leave_nothing_behind(new_bench: Callable[..., Bench]) -> Non
 
     def settled() -> tuple[int, int, int, int]:
         for worker in _spare_workers(bench):
-            assert worker.proc.started.result(20)
+            assert worker.proc.started.result(DEADLINE)
         gc.collect()
         return me.num_fds(), threading.active_count(), len(server.children()), server.num_fds()
 
@@ -87,9 +88,19 @@ def test_200_cycles_leave_nothing_behind(new_bench: Callable[..., Bench]) -> Non
     before, rss, server_rss = settled(), me.memory_info().rss, server.memory_info().rss
     for _ in range(200):
         cycle()
-    assert settled() == before
+    assert _grown_at_last(settled, before) == []
     assert me.memory_info().rss - rss < 5_000_000
     assert server.memory_info().rss - server_rss < 2_000_000
+
+
+def _grown_at_last(count: Callable[[], tuple[int, ...]], before: tuple[int, ...]) -> list[tuple[int, int]]:
+    """Count until nothing is more than before: some things are released a little after the end is told."""
+    pause, end = threading.Event(), time.monotonic() + DEADLINE
+    while True:
+        grown = [(was, now) for was, now in zip(before, count(), strict=True) if now > was]
+        if not grown or time.monotonic() > end:
+            return grown
+        pause.wait(0.1)
 
 
 def _spare_workers(bench: Bench) -> list[Any]:
@@ -102,7 +113,7 @@ def _spare_workers(bench: Bench) -> list[Any]:
         filled.set_result(list(pool._spares))
 
     bench.engine.context.submit(fill)
-    return filled.result(20)
+    return filled.result(DEADLINE)
 
 
 def test_32_are_ready_at_once_and_small(new_bench: Callable[..., Bench]) -> None:
@@ -199,7 +210,7 @@ def test_a_killed_host_leaves_no_process(tmp_path: Path, defence: str) -> None:
         pids = [found["server"], *found["pids"], *(p.pid for p in psutil.Process(found["server"]).children())]
         assert not any(are_gone([pid]) for pid in pids)
         host.kill()
-        assert are_gone(pids, timeout=2.5)
+        assert are_gone(pids, timeout=DEADLINE)
 
 
 def test_a_killed_host_and_fork_server_leave_no_cooperative_script(tmp_path: Path) -> None:
@@ -210,4 +221,4 @@ def test_a_killed_host_and_fork_server_leave_no_cooperative_script(tmp_path: Pat
         found = json.loads(host.stdout.readline())
         os.kill(found["server"], signal.SIGKILL)
         host.kill()
-        assert are_gone([found["server"], *found["pids"]], timeout=5.0)
+        assert are_gone([found["server"], *found["pids"]], timeout=DEADLINE)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.errors import NotReady, SubarrayBusy
-from tests.engine.procedure_bench import Bench, S, are_gone, how, states_of
+from tests.engine.procedure_bench import IMPATIENT, Bench, S, are_gone, how, states_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 COOPERATIVE = "def main():\n    tell('here', pid=os.getpid())\n    forever()"
 STUBBORN = """
@@ -26,12 +26,6 @@ STUBBORN = """
             except BaseException:
                 pass
 """
-
-
-@pytest.fixture(scope="module")
-def module_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    with Bench(tmp_path_factory.mktemp("bench"), spares=0, stop_grace_period=0.3) as bench:
-        yield bench
 
 
 def stopped_by(bench: Bench, pid: int) -> str | None:
@@ -150,6 +144,7 @@ def test_a_script_that_ignores_the_interrupt_and_returns_is_stopped(bench: Bench
 def test_a_script_that_swallows_everything(bench: Bench) -> None:
     pid = bench.running(STUBBORN)
     worker = bench.heard(pid, "here")["pid"]
+    bench.grant(IMPATIENT)
     summary = bench.stop(pid)
     assert summary.state is S.STOPPED
     assert (how(summary).stopped_by, how(summary).signal) == ("SIGKILL", signal.SIGKILL)
@@ -172,6 +167,7 @@ def test_a_script_that_is_deaf_to_signals(bench: Bench, defence: str) -> None:
             tell("here")
             forever()
     """)
+    bench.grant(IMPATIENT)
     assert stopped_by(bench, pid) == "SIGKILL"
 
 
@@ -186,6 +182,7 @@ def test_a_script_that_holds_the_interpreter_in_c(bench: Bench) -> None:
                 except BaseException:
                     pass
     """)
+    bench.grant(IMPATIENT)
     assert stopped_by(bench, pid) == "SIGKILL"
 
 
@@ -294,6 +291,7 @@ def test_one_script_end_leaves_the_children_of_another(bench: Bench) -> None:
 
 
 def test_a_stop_joins_a_stop(bench: Bench) -> None:
+    bench.grant(IMPATIENT)
     pid = bench.running(STUBBORN)
     for _ in range(5):
         bench.ask_stop(pid)
@@ -322,6 +320,7 @@ def test_stops_from_many_threads(bench: Bench) -> None:
 
 
 def test_what_is_being_stopped_does_not_start(bench: Bench) -> None:
+    bench.grant(IMPATIENT)
     pid = bench.ready("signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + COOPERATIVE)
     bench.ask_stop(pid)
     with pytest.raises(NotReady, match=f"procedure {pid} is being stopped"):
@@ -370,6 +369,7 @@ def test_global_exclusivity(new_bench: Callable[..., Bench]) -> None:
 
 
 def test_a_subarray_is_held_until_the_stop_is_confirmed(bench: Bench) -> None:
+    bench.grant(IMPATIENT)
     holder = bench.running("def init(subarray_id): pass\n" + textwrap.dedent(STUBBORN), subarray_id=1)
     second = bench.ready(ON_A_SUBARRAY, subarray_id=1)
     bench.ask_stop(holder)

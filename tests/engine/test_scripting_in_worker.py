@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,10 +83,8 @@ def test_a_stop_in_mid_scan_leaves_the_subarray_idle(bench: Bench, states: Recor
 
 def test_a_stop_with_abort_in_mid_scan_leaves_the_subarray_aborted(bench: Bench, states: Recorder) -> None:
     pid = observing(bench, states)
-    begun = time.monotonic()
     bench.procedures.stop(StopProcessCommand(procedure_id=pid, run_abort=True))
     states.until(ObsState.ABORTED)
-    assert time.monotonic() - begun < 3
     assert bench.ended(pid).state is S.STOPPED
     abort = max(summary.id for summary in bench.procedures.summarise())
     assert abort > pid

@@ -80,7 +80,7 @@ def test_threads_share_the_count(scan_id_file: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
     assert sorted(ids) == list(range(1, 1501))
 
 
@@ -160,7 +160,7 @@ def skuid(*answers: bytes, status: int = 200) -> Iterator[tuple[str, type[Skuid]
         thread.start()
         yield f"127.0.0.1:{server.server_port}", handler
         server.shutdown()
-        thread.join(10)
+        thread.join(60)
 
 
 def test_remote_ids_are_those_of_skuid() -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 READY = "ready TANGO_HOST="
 
 
@@ -73,7 +73,7 @@ class StackProcess:
 
     def wait_all_gone(self) -> list[psutil.Process]:
         """Wait for the end of every process of the stack; return those that do not end."""
-        _, alive = psutil.wait_procs(self.processes(), timeout=5)
+        _, alive = psutil.wait_procs(self.processes(), timeout=DEADLINE)
         return alive
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
@@ -95,7 +95,7 @@ class StackProcess:
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(self.processes(), timeout=5)
+        psutil.wait_procs(self.processes(), timeout=DEADLINE)
         assert self.process.stdout is not None
         self.process.stdout.close()
 

@@ -103,7 +103,7 @@ def run_up(tmp_path: Path, start_stack: Start, monkeypatch: pytest.MonkeyPatch) 
 
 def ask(stack: StackProcess, call: str = "Where()", device: str = DEVICE) -> str:
     client = [sys.executable, "-c", CLIENT.format(device=device, call=call)]
-    done = subprocess.run(client, env=stack.env, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(client, env=stack.env, capture_output=True, text=True, timeout=60, check=False)
     return done.stdout.strip() or done.stderr
 
 
