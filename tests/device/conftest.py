@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,12 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 import tango
 
+from tests.reserved_port import reserved_port
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
+CALL_TIMEOUT_MS = 20_000  # a loaded machine may need longer than the 3 s that are usual
 
 # The entry module imports nothing of Tango: the fork server's children import it again.
 RUN = """
@@ -112,20 +114,18 @@ class DeviceServers:
         folder.mkdir()
         (folder / "run.py").write_text(RUN)
         (folder / "properties.txt").write_text(_property_file(class_name, device, properties or {}))
-        port = _free_port()
-        command = [
-            *(sys.executable, "run.py", str(source), class_name, "test", "-file=properties.txt"),
-            *("-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"),
-        ]
-        url = f"tango://127.0.0.1:{port}/{device}#dbase=no"
-        server = Server(
-            command,
-            {**os.environ, "OET_HISTORY_URL": f"sqlite:///{folder}/history.db", **(env or {})},
-            folder,
-        )
-        self.servers[device] = server
-        server.wait_ready()
-        return tango.DeviceProxy(url)
+        with reserved_port() as port:
+            command = [
+                *(sys.executable, "run.py", str(source), class_name, "test", "-file=properties.txt"),
+                *("-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"),
+            ]
+            history = {"OET_HISTORY_URL": f"sqlite:///{folder}/history.db"}
+            server = Server(command, {**os.environ, **history, **(env or {})}, folder)
+            self.servers[device] = server
+            server.wait_ready()
+        proxy = tango.DeviceProxy(f"tango://127.0.0.1:{port}/{device}#dbase=no")
+        proxy.set_timeout_millis(CALL_TIMEOUT_MS)
+        return proxy
 
     def of(self, proxy: tango.DeviceProxy) -> Server:
         """Answer the server that runs the device."""
@@ -161,7 +161,7 @@ def _wait_for_events(device: tango.DeviceProxy) -> None:
     arrived: queue.Queue[tango.EventData] = queue.Queue()
     probe = device.subscribe_event("simulationMode", tango.EventType.ARCHIVE_EVENT, arrived.put)
     arrived.get(timeout=START_TIMEOUT)
-    for _ in range(100):
+    for _ in range(300):
         device.simulationMode = 1
         device.simulationMode = 0
         try:
@@ -181,9 +181,3 @@ def _property_file(class_name: str, device: str, properties: Mapping[str, object
         quoted = ", ".join('"' + str(item).replace("\\", "\\\\").replace('"', '\\"') + '"' for item in values)
         lines.append(f"{device}{'/' if '/' in name else '->'}{name.replace('/', '->')}: {quoted}")
     return "\n".join(lines) + "\n"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

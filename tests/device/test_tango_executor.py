@@ -16,7 +16,8 @@ from ska_oso_oet.tango import (
     TangoDeviceProxyFactory,
     TangoExecutor,
 )
-from tests.device.lrc_server import DEADLINE, free_port, serving, set_to, wait_for_events
+from tests.device.lrc_server import DEADLINE, serving, set_to, wait_for_events
+from tests.reserved_port import reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(free_port()) as served:
+    with reserved_port() as port, serving(port) as served:
         yield served
 
 

@@ -14,7 +14,8 @@ from ska_oso_oet.tango import (
     CommandFailed,
     TangoExecutor,
 )
-from tests.device.lrc_server import free_port, serving, until, wait_for_events
+from tests.device.lrc_server import serving, until, wait_for_events
+from tests.reserved_port import reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ DEADLINE = 60
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(free_port()) as served:
+    with reserved_port() as port, serving(port) as served:
         yield served
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import tango
 
-from tests.device.lrc_server import DEADLINE, free_port, serving, until
+from tests.device.lrc_server import DEADLINE, serving, until
+from tests.reserved_port import reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(free_port()) as served:
+    with reserved_port() as port, serving(port) as served:
         yield served
 
 

@@ -14,7 +14,8 @@ from ska_oso_oet.tango import (
     Attribute,
     TangoExecutor,
 )
-from tests.device.lrc_server import DEADLINE, free_port, serving, set_to, until, wait_for_events
+from tests.device.lrc_server import DEADLINE, serving, set_to, until, wait_for_events
+from tests.reserved_port import reserved_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(free_port()) as served:
+    with reserved_port() as port, serving(port) as served:
         yield served
 
 
@@ -123,8 +124,7 @@ def test_a_late_event_is_not_a_new_value(executor: TangoExecutor, device: str) -
 
 
 def test_a_device_restarted_meanwhile_is_waited_for(executor: TangoExecutor) -> None:
-    port = free_port()
-    with ExitStack() as watching:
+    with reserved_port() as port, ExitStack() as watching:
         with serving(port) as url:
             attribute = Attribute(f"{url}/2#dbase=no", "value")
             changes = watching.enter_context(executor.watch(attribute))
