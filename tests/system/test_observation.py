@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from contextlib import contextmanager
+from dataclasses import asdict
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
+from ska_oso_oet.client_events import Event
 from ska_oso_oet.resources import program, scripts_dir
 from ska_oso_oet.scripting.scheduling_block import example
 from ska_oso_oet.ska.control_model import ObsState
@@ -321,5 +323,6 @@ def test_a_stop_in_mid_scan_leaves_the_subarray_aborted_soon(real_time: Observat
 
 def events(observatory: Observatory, topic: str) -> list[dict[str, Any]]:
     """Return the events that the controller remembers of a topic."""
-    done = observatory.oet("listen", "--since=0", f"--topic={topic}", "--timeout=1", "--json")
-    return [event for event in map(json.loads, done.stdout.splitlines()) if event["kind"] == "Event"]
+    device = f"tango://{observatory.stack.tango_host}/{DEFAULT_DEVICE}"
+    with OETClient(device) as client, client.events([topic], 0) as stream:
+        return [asdict(item) for item in stream.drain() if isinstance(item, Event)]
