@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -55,12 +56,19 @@ class Told:
             return found
 
 
+@pytest.fixture(scope="module", autouse=True)
+def importable() -> Iterator[None]:
+    """Let every fork server of this module find the workers."""
+    folder = str(Path(__file__).with_name("data"))
+    sys.path.append(folder)
+    yield
+    sys.path.remove(folder)
+
+
 @pytest.fixture(scope="module")
-def context() -> Iterator[MainContext]:
-    sys.path.append(str(Path(__file__).with_name("data")))
+def context(importable: None) -> Iterator[MainContext]:
     with MainContext() as context:
         yield context
-    sys.path.pop()
 
 
 @pytest.fixture
@@ -261,9 +269,15 @@ def test_a_queue_between_threads_keeps_order_and_waits(told: Told) -> None:
 # ------------------------------------------------------------ the end of it all
 
 
+def _own_threads() -> set[threading.Thread]:
+    """The threads that Python has started: a dummy stands for one of a C++ library."""
+    return {each for each in threading.enumerate() if not isinstance(each, threading._DummyThread)}
+
+
 def test_a_stopped_context_leaves_nothing(told: Told) -> None:
     me = psutil.Process()
-    threads, fds = threading.active_count(), me.num_fds()
+    gc.collect()  # what earlier tests have left to it
+    threads, fds = _own_threads(), me.num_fds()
     with MainContext() as context:
         procs = [make(context, told, worker) for worker in ("Waiting", "Deaf", "Doubler")]
         pids = [told.next("here"), told.next("here")]
@@ -273,7 +287,8 @@ def test_a_stopped_context_leaves_nothing(told: Told) -> None:
         context.MPQueue()
     assert not any(proc.alive for proc in procs)
     assert are_gone([*pids, server])
-    assert (threading.active_count(), me.num_fds()) == (threads, fds)
+    assert _own_threads() <= threads
+    assert me.num_fds() <= fds
     assert context.stop() == (0, 0)
 
 
