@@ -69,13 +69,10 @@ def create(page: Page, uri: str, subarray: int) -> None:
     dialog = page.get_by_role("dialog", name="New procedure")
     dialog.get_by_label("Script URI").fill(uri)
     dialog.get_by_label("Subarray").fill(str(subarray))
-    dialog.get_by_role("button", name="Create").click()
+    dialog.get_by_label("Subarray").press("Enter")
     expect(dialog).to_be_hidden()
 
 
-@pytest.mark.xfail(
-    strict=False, reason="fails about one time in three on a loaded machine; why is not known yet"
-)
 def test_a_procedure_is_created_started_and_stopped(page: Page, tmp_path: Path) -> None:
     script = tmp_path / "observe_page.py"
     script.write_text(SCRIPT)
@@ -123,6 +120,47 @@ def test_what_others_do_is_seen_live(page: Page, served: str, tmp_path: Path) ->
     expect(page.locator("#about")).to_contain_text("ValueError: dish 4 is away")
 
 
+def test_a_new_procedure_is_shown_whatever_else_happens(page: Page, served: str, tmp_path: Path) -> None:
+    """Events of others, which have the page ask for everything again, do not take it away."""
+    busy = tmp_path / "busy.py"
+    busy.write_text(
+        "import time\nfrom pubsub import pub\n"
+        "def main():\n"
+        "    while True:\n"
+        "        pub.sendMessage('procedure.progress', msg_src='busy', progress=1.0, message='on')\n"
+        "        time.sleep(0.02)\n"
+    )
+    uri = httpx.post(f"{served}/procedures", json={"script_uri": busy.as_uri()}).headers["Location"]
+    expect(page.locator("#procedures tr", has_text="busy.py").locator(".state")).to_have_text("READY")
+    body = {"state": "RUNNING", "script_args": {"run": {"kwargs": {}}}}
+    assert httpx.put(uri, json=body).status_code == 200
+    expect(page.locator("#procedures tr", has_text="busy.py").locator(".state")).to_have_text("RUNNING")
+    for number in range(5):
+        script = tmp_path / f"new_{number}.py"
+        script.write_text("def main(): pass\n")
+        create(page, script.as_uri(), 9)
+        expect(page.locator("#detail-title")).to_contain_text(f"new_{number}.py")
+        expect(page.locator("#detail .state")).to_have_text("READY")
+
+
+def test_a_procedure_that_has_left_the_list_stays_for_who_looks_at_it(
+    page: Page, served: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "looked_at.py"
+    script.write_text("def main():\n    raise ValueError('look at me')\n")
+    short = tmp_path / "short.py"
+    short.write_text("def main(): pass\n")
+    create(page, script.as_uri(), 3)
+    page.locator("#detail").get_by_role("button", name="Start").click()
+    page.get_by_role("dialog", name="Start").get_by_role("button", name="Start").click()
+    expect(page.locator("#detail .state")).to_have_text("FAILED")
+    for _ in range(11):
+        uri = httpx.post(f"{served}/procedures", json={"script_uri": short.as_uri()}).headers["Location"]
+        assert httpx.put(uri, json={"state": "STOPPED"}, timeout=DEADLINE).status_code == 200
+    expect(page.locator("#procedures tr", has_text="looked_at.py")).to_have_count(0)
+    expect(page.locator("#about")).to_contain_text("ValueError: look at me")
+
+
 def test_a_refusal_is_told_where_it_was_asked(page: Page) -> None:
     page.get_by_role("button", name="New procedure").click()
     dialog = page.get_by_role("dialog", name="New procedure")
@@ -146,7 +184,7 @@ def test_an_activity_is_run(page: Page) -> None:
 
 
 def test_a_restart_of_the_controller_is_seen(own_stack: StackProcess, tmp_path: Path) -> None:
-    """What is gone is shown no longer, also where a number is used again."""
+    """What was lost is shown as lost, with what it had written, and the page goes on by itself."""
     script = tmp_path / "numbered.py"
     script.write_text("def init():\n    print('first life')\ndef main(): pass\n")
     with adapter(own_stack) as proxy, sync_playwright() as playwright:
@@ -156,10 +194,15 @@ def test_a_restart_of_the_controller_is_seen(own_stack: StackProcess, tmp_path: 
         httpx.post(f"{proxy.url}/procedures", json={"script_uri": script.as_uri()})
         expect(page.get_by_role("log", name="Output")).to_have_text("first life\n")
         own_stack.named("OETController").kill()
-        expect(page.locator("#procedures")).to_contain_text("None yet")
+        expect(page.locator("#procedures .state")).to_have_text("FAILED")
+        expect(page.locator("#about")).to_contain_text(
+            "the controller was lost while the procedure was READY"
+        )
+        expect(page.get_by_role("log", name="Output")).to_have_text("first life\n")
         expect(page.locator("#link")).to_have_text("live")
         script.write_text(script.read_text().replace("first", "second"))
         httpx.post(f"{proxy.url}/procedures", json={"script_uri": script.as_uri()})
+        page.locator("#procedures tr", has_text="READY").get_by_role("button").click()
         expect(page.get_by_role("log", name="Output")).to_have_text("second life\n")
         browser.close()
 

@@ -5,11 +5,12 @@ import { draw } from "./timeline.js";
 
 const FINAL = new Set(["COMPLETE", "FAILED", "STOPPED"]);
 const REFRESH = 120; // ms; events of a burst become one question
+const AGAIN = 2_000; // ms; after a question that was not answered, since no event need follow
 const EVENTS = 200;
 const LINES = 2000;
 
 const $ = (selector, root = document) => root.querySelector(selector);
-const state = { procedures: [], activities: [], chosen: null, since: undefined, lastLine: 0, shown: null };
+const state = { procedures: [], activities: [], chosen: null, unlisted: null, since: undefined, lastLine: 0, shown: null, listening: false };
 
 function h(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -47,26 +48,49 @@ function link(kind, text) {
 
 // ---------------------------------------------------------------- reading
 
-let wanted = false;
-let reading = false;
-async function refresh() {
-  wanted = true;
-  if (reading) return;
-  reading = true;
+// Rounds of questions do not overlap, and events of a burst become one. Resolves when a round that began after
+// the call is over, so that what a request has changed is on the page by then.
+let turn = Promise.resolve();
+let round = null;
+function refresh() {
+  round ??= turn.then(() => {
+    round = null;
+    const done = read();
+    turn = done.then(() => new Promise((resolve) => setTimeout(resolve, REFRESH)));
+    return done;
+  });
+  return round;
+}
+
+async function read() {
+  const chosen = state.chosen;
   try {
-    while (wanted) {
-      wanted = false;
-      const [procedures, activities] = await Promise.all([request("GET", "/procedures"), request("GET", "/activities")]);
-      state.procedures = procedures.procedures.map((each) => ({ ...each, id: number(each.uri), name: scriptName(each.script) }));
-      state.activities = activities.activities.map((each) => ({ ...each, id: number(each.uri) }));
-      show();
-      await new Promise((resolve) => setTimeout(resolve, REFRESH));
-    }
+    const [procedures, activities] = await Promise.all([request("GET", "/procedures"), request("GET", "/activities")]);
+    state.procedures = procedures.procedures.map(named);
+    state.activities = activities.activities.map((each) => ({ ...each, id: number(each.uri) }));
+    state.unlisted = await unlisted(chosen);
+    // Somebody may have chosen another one meanwhile: it is for the next round to find that one.
+    if (state.chosen === chosen && !shown(chosen)) state.chosen = state.procedures.at(-1)?.id ?? null;
+    show();
+    if (state.listening) link("live", "live");
   } catch (error) {
     if (error.status === 401) await askToken();
     else link("away", error instanceof Refused ? `controller away: ${error.message}` : "the OET does not answer");
-  } finally {
-    reading = false;
+    setTimeout(refresh, AGAIN);
+  }
+}
+
+const shown = (id) => [...state.procedures, state.unlisted].find((each) => each && each.id === id);
+const named = (each) => ({ ...each, id: number(each.uri), name: scriptName(each.script) });
+
+// A procedure that has left the list stays on the page for as long as somebody looks at it: the history has it.
+async function unlisted(id) {
+  if (id === null || state.procedures.some((each) => each.id === id)) return null;
+  try {
+    return named((await request("GET", `/procedures/${id}`)).procedure);
+  } catch (error) {
+    if (error.status === 404) return null;
+    throw error;
   }
 }
 
@@ -97,8 +121,9 @@ function addLines(lines, dropped = 0) {
 
 // ---------------------------------------------------------------- showing
 
-function choose(id) {
+async function choose(id) {
   state.chosen = id;
+  if (!shown(id)) await refresh();
   show();
 }
 
@@ -140,12 +165,10 @@ function fill(body, rows, columns, nothing) {
 }
 
 function show() {
-  if (state.chosen !== null && !state.procedures.some((each) => each.id === state.chosen)) state.chosen = null;
-  if (state.chosen === null && state.procedures.length) return choose(state.procedures.at(-1).id);
+  const chosen = shown(state.chosen);
   fill($("#procedures"), state.procedures.toReversed().map(procedureRow), 5, "None yet. “New procedure” loads a script.");
   fill($("#activities"), state.activities.toReversed().map(activityRow), 6, "None yet. “Run activity” runs one of a Scheduling Block.");
   timeline();
-  const chosen = state.procedures.find((each) => each.id === state.chosen);
   about(chosen);
   follow(chosen);
 }
@@ -249,8 +272,7 @@ function newProcedure() {
       if (Object.keys(git).length) script.git_args = git;
     }
     const { procedure } = await request("POST", "/procedures", { script, script_args: { init } });
-    await refresh();
-    choose(number(procedure.uri));
+    await choose(number(procedure.uri));
   });
 }
 
@@ -322,7 +344,6 @@ function onEvent(name, data) {
   if (name) {
     if (name === "disconnected") link("away", "controller away");
     else {
-      link("live", "live");
       refresh();
       readOutput();
     }
@@ -335,12 +356,13 @@ function onEvent(name, data) {
 
 listen({
   open() {
-    link("live", "live");
+    state.listening = true;
     refresh();
     readOutput();
   },
   event: onEvent,
   async closed(error) {
+    state.listening = false;
     if (error?.status === 401) await askToken();
     link("away", error instanceof Refused ? "controller away" : "reconnecting");
   },
@@ -348,6 +370,7 @@ listen({
 
 $("#new-procedure").addEventListener("click", newProcedure);
 $("#new-activity").addEventListener("click", newActivity);
+for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => button.closest("dialog").close());
 $("#span").addEventListener("change", timeline);
 $("#topic").addEventListener("input", () => {
   for (const entry of $("#events").children) entry.hidden = !entry.dataset.topic.includes($("#topic").value);
