@@ -219,7 +219,7 @@ def test_postgres_that_takes_no_writes(start: Callable[..., Rig], server: Postgr
             )
 
     set_read_only("on")
-    rig.history._database._engine.dispose()
+    rig.history._database._writer.dispose()
     for _ in range(5):
         rig.run()
     rig.dispatch()

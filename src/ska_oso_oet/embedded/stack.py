@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import shutil
 import signal
@@ -21,6 +20,7 @@ from platformdirs import user_data_path
 from ska_oso_oet.embedded.child import Child, StackError, show
 from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
 from ska_oso_oet.embedded.parts import HOST, Parts, defaults, rest_is_installed
+from ska_oso_oet.held_file import Held, HeldFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -260,19 +260,14 @@ def _owned(data_dir: Path) -> Iterator[None]:
     try:
         for part in ("devices", "logs", "registered"):
             (data_dir / part).mkdir(parents=True, exist_ok=True)
-        lock = (data_dir / "lock").open("a+", encoding="utf-8")
+        held = HeldFile(data_dir / "lock", f"process {os.getpid()}")
     except OSError as error:
         raise StackError(f"data directory {data_dir} cannot be used: {error.strerror}") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise StackError(
-                f"data directory {data_dir} is in use by another stack ({lock.read()}); "
-                "choose another with --data-dir"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
+    except Held as error:
+        raise StackError(
+            f"data directory {data_dir} is in use by another stack ({error}); choose another with --data-dir"
+        ) from None
+    try:
         yield
+    finally:
+        held.release()

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.history.claim import FileClaim, claim_session, claimant
 from ska_oso_oet.history.errors import HistoryTooNew, HistoryUnavailable, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 SCHEMA: Final = "0001"
 """The newest migration."""
@@ -34,6 +36,8 @@ _CONNECT_POSTGRES: Final[dict[str, Any]] = {
     "tcp_user_timeout": 5000,
     "application_name": "ska-oso-oet history",
 }
+# The server drops the connection of a machine that is gone, and with it the claim, as soon.
+_KEEPALIVE: Final = " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 
 
 def parse_url(text: str) -> sa.URL:
@@ -53,12 +57,17 @@ def parse_url(text: str) -> sa.URL:
 
 
 class HistoryDatabase:
-    """Connections to the history's database; made anew when it was away."""
+    """Connections to the history's database; made anew when it was away.
+
+    Anybody may read; one process at a time may write, see `claim`.
+    """
 
     def __init__(self, url: sa.URL) -> None:
         self._url = url
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
         self._engine = _sqlite(url) if self.is_sqlite else _postgres(url)
+        self._file_claim = FileClaim(Path(str(url.database))) if self.is_sqlite else None
+        self._writer = self._engine if self.is_sqlite else _claiming_postgres(url)
         self.name = (
             str(url.database)
             if self.is_sqlite
@@ -70,22 +79,24 @@ class HistoryDatabase:
         """True for an SQLite file."""
         return self._url.get_backend_name() == _SQLITE
 
-    @contextmanager
-    def transaction(self) -> Iterator[sa.Connection]:
-        """Do all or nothing of what is done with the connection; errors are SQLAlchemy's."""
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except SQLAlchemyError:
-            # A connection made while the file was read-only, or to a server that stopped, stays of no use.
-            self._engine.dispose()
-            raise
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """See one state of the database; errors are SQLAlchemy's."""
+        return _transaction(self._engine)
+
+    def writing(self) -> AbstractContextManager[sa.Connection]:
+        """Do all or nothing of what is done with the connection; from one thread at a time.
+
+        Errors are SQLAlchemy's, OSError, and HistoryInUse when another controller writes to the database.
+        """
+        if self._file_claim is not None:
+            self._file_claim.take()
+        return _transaction(self._writer)
 
     def upgrade(self) -> None:
         """Bring the tables to the newest schema; raises HistoryTooNew where they are beyond it."""
         if self.is_sqlite:
             Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
-        with self.transaction() as connection:
+        with self.writing() as connection:
             found = _schema_of(connection)
             if found == SCHEMA:
                 return
@@ -114,8 +125,36 @@ class HistoryDatabase:
         return HistoryDatabase(self._url.set(database=file.as_uri().replace("file://", "file:"), query=query))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, and let another controller write."""
         self._engine.dispose()
+        self._writer.dispose()
+        if self._file_claim is not None:
+            self._file_claim.release()
+
+
+@contextmanager
+def _transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError:
+        # A connection made while the file was read-only, or to a server that stopped, stays of no use.
+        engine.dispose()
+        raise
+
+
+def _claiming_postgres(url: sa.URL) -> sa.Engine:
+    """Make the engine whose only connection holds the claim: both are lost and regained together."""
+    arguments = {
+        **_CONNECT_POSTGRES,
+        "options": _CONNECT_POSTGRES["options"] + _KEEPALIVE,
+        "application_name": claimant(),
+    }
+    engine = sa.create_engine(
+        url, pool_size=1, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=arguments
+    )
+    sa.event.listen(engine, "connect", lambda connection, _record: claim_session(connection))
+    return engine
 
 
 def _postgres(url: sa.URL) -> sa.Engine:

@@ -13,8 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from ska_oso_oet import __version__
 from ska_oso_oet.errors import ActivityNotFound, ProcedureNotFound
 from ska_oso_oet.history.backlog import Backlog, Request
+from ska_oso_oet.history.claim import HistoryInUse
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
-from ska_oso_oet.history.errors import HistoryTooNew, HistoryUnavailable
+from ska_oso_oet.history.errors import STORE_ERRORS, HistoryTooNew, HistoryUnavailable
 from ska_oso_oet.history.pruning import prune
 from ska_oso_oet.history.reader import HistoryReader, output_answer
 from ska_oso_oet.history.store import HistoryStore, Recovery, Run
@@ -31,17 +32,12 @@ STOP_SECS: Final = 3.0
 """How long a stop tries to write what is not written yet."""
 
 
-def same(commit: str) -> str:
-    """Name the environment of a commit by the commit."""
-    return commit
-
-
 class History:
     """Records what the bus announces, and answers questions about it. Implements HistoryPort.
 
     Where the database cannot be used at the start, `on_recovered` is given on a thread of the history's what
     else `start` returns. `on_health` is given a message when the database cannot be used, and None when it
-    can be again.
+    can be again. `newest` is how many of those that have ended are told with it.
     """
 
     def __init__(
@@ -51,16 +47,17 @@ class History:
         on_recovered: Callable[[Recovery], None],
         on_health: Callable[[str | None], None],
         *,
+        newest: int = 0,
         clock: Callable[[], float] = time.time,
-        environment_of: Callable[[str], str] = same,
     ) -> None:
         self._clock = clock
         self._run = Run(epoch, clock(), platform.node(), __version__)
         self._on_recovered = on_recovered
+        self._newest = newest
         self._database = HistoryDatabase(parse_url(url))
         self._store = HistoryStore(self._database)
         self._reader = HistoryReader(self._database)
-        self._backlog = Backlog(epoch, environment_of)
+        self._backlog = Backlog(epoch)
         self._writer = HistoryWriter(self._database, self._store, self._backlog, self._prepare, on_health)
         # Beyond all that were given, if it cannot be known which those are.
         self.first_procedure_id = self.first_activity_id = int(self._run.started)
@@ -79,10 +76,11 @@ class History:
         except HistoryTooNew:
             self._database.close()
             raise
-        except (SQLAlchemyError, OSError) as error:
+        except STORE_ERRORS as error:
             problem = str(self._database.unavailable(error))
             _log.error("%s", problem)
-            self._read_ids()
+            if not isinstance(error, HistoryInUse):  # its user goes on from the ids that are there
+                self._read_ids()
         else:
             self.first_procedure_id = recovery.first_procedure_id
             self.first_activity_id = recovery.first_activity_id
@@ -95,7 +93,7 @@ class History:
         if clean:
             try:
                 self._store.end_run(self._run.epoch, self._clock())
-            except SQLAlchemyError as error:
+            except STORE_ERRORS as error:
                 _log.warning("%s", self._database.unavailable(error, "closed"))
         else:
             _log.error("The controller stops and %d changes are lost: %s", len(self._backlog), self.health())
@@ -104,7 +102,7 @@ class History:
 
     def _open(self) -> Recovery:
         self._database.upgrade()
-        return self._store.recover(self._clock(), self._run)
+        return self._store.recover(self._clock(), self._run, self._newest)
 
     def _read_ids(self) -> None:
         """Find the ids to go on with in a database that can only be read."""
@@ -186,7 +184,7 @@ class History:
         def job() -> None:
             try:
                 outcome: Pruned | Exception = prune(self._database, query, self._clock())
-            except (SQLAlchemyError, OSError) as error:
+            except STORE_ERRORS as error:
                 outcome = self._database.unavailable(error, "pruned")
             done(outcome)
 

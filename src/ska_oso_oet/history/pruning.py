@@ -36,14 +36,14 @@ def _prune(
     deleted = 0
     if query.keep:
         newest = sa.select(table.c.id).order_by(table.c.id.desc()).offset(query.keep - 1).limit(1)
-        with database.transaction() as connection:
+        with database.writing() as connection:
             oldest_kept = connection.scalar(newest)
         if oldest_kept is None:
             return 0
         conditions.append(table.c.id < oldest_kept)
     chunk = sa.select(table.c.id).where(*conditions).order_by(table.c.id).limit(_CHUNK)
     while True:
-        with database.transaction() as connection:
+        with database.writing() as connection:
             ids = connection.scalars(chunk).all()
             connection.execute(EVENTS.delete().where(of_event.in_(ids)))
             if table is PROCEDURES:
@@ -56,7 +56,7 @@ def _prune(
 
 def _prune_requests(database: HistoryDatabase) -> None:
     """Delete the requests that were made before anything that is still there."""
-    with database.transaction() as connection:
+    with database.writing() as connection:
         oldest = [
             connection.scalar(sa.select(sa.func.min(table.c.created))) for table in (PROCEDURES, ACTIVITIES)
         ]

@@ -71,7 +71,7 @@ class HistoryReader:
 
     def _ask(self, question: Callable[[sa.Connection], T]) -> T:
         try:
-            with self._database.transaction() as connection:
+            with self._database.reading() as connection:
                 return question(connection)
         except (SQLAlchemyError, OSError) as error:
             raise self._database.unavailable(error, "read") from None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,12 +19,13 @@ from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, R
 from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState, ProcedureSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ska_oso_oet.history.backlog import Rows
     from ska_oso_oet.history.database import HistoryDatabase
     from ska_oso_oet.history.rows import Row
 
+Summary = TypeVar("Summary", ProcedureSummary, ActivitySummary)
 _log = logging.getLogger(__name__)
 _CHUNK: Final = 500
 _FINAL_PROCEDURES: Final = [state.value for state in ProcedureState if state.final]
@@ -44,12 +46,17 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What is found at a start: the first free ids, and what a run before had left alive, now FAILED."""
+    """What is found at a start.
+
+    The first free ids, what a run before had left alive, now FAILED, and what ended last, oldest first.
+    """
 
     first_procedure_id: int
     first_activity_id: int
     procedures: list[ProcedureSummary] = field(default_factory=list)
     activities: list[ActivitySummary] = field(default_factory=list)
+    newest_procedures: list[ProcedureSummary] = field(default_factory=list)
+    newest_activities: list[ActivitySummary] = field(default_factory=list)
 
 
 class HistoryStore:
@@ -60,7 +67,7 @@ class HistoryStore:
 
     def free_ids(self) -> tuple[int, int]:
         """Find the first ids of procedures and activities that no run has given."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             margin = UNHEARD if connection.scalar(_unended()) else 0
             return (
                 _highest(connection, RUNS.c.last_procedure_id, PROCEDURES.c.id, margin) + 1,
@@ -75,10 +82,13 @@ class HistoryStore:
         """Find the first id of activities that no run has given."""
         return self.free_ids()[1]
 
-    def recover(self, now: float, run: Run) -> Recovery:
-        """Begin a run: what the one before had left alive is recorded FAILED: nobody watches it any more."""
+    def recover(self, now: float, run: Run, newest: int = 0) -> Recovery:
+        """Begin a run: what the one before had left alive is recorded FAILED: nobody watches it any more.
+
+        At most `newest` of the procedures and activities that have ended are part of the answer.
+        """
         procedure_id, activity_id = self.free_ids()
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             begun = {
                 "epoch": run.epoch,
                 "started": run.started,
@@ -95,11 +105,18 @@ class HistoryStore:
             )
             procedures = list(_lost_procedures(connection, now, run.epoch))
             activities = list(_lost_activities(connection, now, run.epoch))
-        return Recovery(procedure_id, activity_id, procedures, activities)
+            return Recovery(
+                procedure_id,
+                activity_id,
+                procedures,
+                activities,
+                list(_newest(connection, PROCEDURES, newest, ProcedureSummary.parse)),
+                list(_newest(connection, ACTIVITIES, newest, ActivitySummary.parse)),
+            )
 
     def write(self, epoch: str, rows: Rows) -> None:
         """Write rows, all or none; those that are there already are replaced."""
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             _upsert(connection, REQUESTS, rows.requests)
             _upsert(connection, PROCEDURES, rows.procedures, keep={"epoch"})
             _upsert(connection, ACTIVITIES, rows.activities, keep={"epoch"})
@@ -123,7 +140,7 @@ class HistoryStore:
 
     def end_run(self, epoch: str, now: float) -> None:
         """Note that a run has ended well, and that all of it is stored."""
-        with self._database.transaction() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 RUNS.update().where(RUNS.c.epoch == epoch).values(ended=now, outcome="stopped")
             )
@@ -169,6 +186,15 @@ def _upsert(
     statement = insert.on_conflict_do_update(index_elements=keys, set_=values)
     while chunk := list(islice(remaining, _CHUNK)):
         connection.execute(statement, chunk)
+
+
+def _newest(
+    connection: sa.Connection, table: sa.Table, count: int, parse: Callable[[str], Summary]
+) -> Iterator[Summary]:
+    query = sa.select(table.c.summary).where(table.c.ended.is_not(None)).order_by(table.c.id.desc())
+    for text in reversed(connection.scalars(query.limit(count)).all()):
+        with suppress(InvalidArgument):  # written by another version
+            yield parse(text)
 
 
 def _lost_procedures(connection: sa.Connection, now: float, epoch: str) -> Iterator[ProcedureSummary]:

@@ -1,0 +1,42 @@
+"""HeldFile: what one process at a time may have, for as long as it lives."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Held(Exception):
+    """Another process has it; `str(error)` is what that one wrote of itself."""
+
+
+class HeldFile:
+    """A lock file, held until `release` or until this process ends, whatever ends it (`flock`).
+
+    The file says who holds it. It stays when it is released: who deleted it could delete the one that another
+    process has just taken. Raises Held, and OSError where there can be no such file.
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            other = os.read(self._descriptor, 200).decode("ascii", "replace")
+            self.release()
+            raise Held(other or "unknown") from None
+        except OSError:
+            self.release()
+            raise
+        with suppress(OSError):  # a full disk: it is held, and only its holder is not told
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, holder.encode("ascii", "replace"), 0)
+
+    def release(self) -> None:
+        """Let another process have it."""
+        os.close(self._descriptor)

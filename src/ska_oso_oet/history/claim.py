@@ -1,0 +1,77 @@
+"""One database belongs to one controller: what keeps a second one from writing to it.
+
+A second writer would record what the first has alive as lost, and give the same numbers again. So who writes
+holds a lock that ends with its process, whatever ends it: `flock` on a file beside an SQLite database, and an
+advisory lock of the session in PostgreSQL, which the server drops with the connection.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING, Any, Final
+
+from ska_oso_oet.errors import OetError
+from ska_oso_oet.held_file import Held, HeldFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_KEY: Final = 0x6F6574_68697374
+"""The advisory lock, in the database of its own that every controller has: `oethist` in ASCII."""
+_APPLICATION: Final = "ska-oso-oet history, "
+_TRY: Final = "SELECT pg_try_advisory_lock(%s)"
+_HOLDER: Final = """
+    SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+    WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = %s
+      AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
+
+
+class HistoryInUse(OetError):
+    """Another controller writes to the same database."""
+
+    code = "OET_HistoryInUse"
+
+
+def claimant() -> str:
+    """Name this process as the holder of a history."""
+    return f"{_APPLICATION}{platform.node()[:24]} pid {os.getpid()}"
+
+
+class FileClaim:
+    """The right to write to an SQLite file; held from the first `take` to `release`."""
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(f"{database.name}.lock")
+        self._held: HeldFile | None = None
+
+    def take(self) -> None:
+        """Take it, if it is not held yet; raises HistoryInUse, or OSError where there can be no such file."""
+        if self._held is not None:
+            return
+        try:
+            self._held = HeldFile(self._path, claimant())
+        except Held as error:
+            raise HistoryInUse(_in_use(str(error))) from None
+
+    def release(self) -> None:
+        """Give it back."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.release()
+
+
+def claim_session(connection: Any) -> None:
+    """Make a new psycopg connection the one that may write; close it and raise HistoryInUse if it may not."""
+    with connection.cursor() as cursor:
+        if cursor.execute(_TRY, (_KEY,)).fetchone()[0]:
+            connection.commit()
+            return
+        holder = cursor.execute(_HOLDER, (_KEY,)).fetchone()
+    connection.close()
+    raise HistoryInUse(_in_use(holder[0] if holder else "unknown"))
+
+
+def _in_use(holder: str) -> str:
+    return f"another controller writes to it ({holder.removeprefix(_APPLICATION)})"
