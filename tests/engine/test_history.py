@@ -26,6 +26,7 @@ from ska_oso_oet.procedure.domain import (
     ProcedureState,
     ProcedureSummary,
 )
+from ska_oso_oet.procedure.environment import environment_id
 from tests.engine.history_rig import Rig
 from tests.engine.postgres_server import PostgresServer
 
@@ -86,7 +87,7 @@ def prune(rig: Rig, **query: Any) -> Pruned | Exception:
 
 
 def test_a_procedure_is_recorded_with_all_that_is_known_of_it(start: Callable[..., Rig]) -> None:
-    rig = start(environment_of=lambda commit: f"{commit}-py311")
+    rig = start()
     script = GitScript(
         script_uri="git:///a.py", git_args=GitArgs(git_repo="https://user:pw@host/r.git"), create_env=True
     )
@@ -98,7 +99,8 @@ def test_a_procedure_is_recorded_with_all_that_is_known_of_it(start: Callable[..
     rig.flush()
 
     (entry,) = page(rig).procedures
-    assert (entry.requester, entry.epoch, entry.environment) == ("alma@desk.example", "run-1", "c0ffee-py311")
+    assert (entry.requester, entry.epoch) == ("alma@desk.example", "run-1")
+    assert entry.environment == environment_id("c0ffee")
     assert isinstance(entry.script, GitScript)
     assert entry.script.git_args.git_commit == "c0ffee"
     assert "pw" not in entry.to_json()
@@ -237,7 +239,7 @@ def test_ten_thousand_procedures_are_listed_at_once(start: Callable[..., Rig]) -
     record = rig.run()
     rows = Rows(
         procedures=[
-            procedure_row(record.procedure.summary().model_copy(update={"id": number}), "run-1", str)
+            procedure_row(record.procedure.summary().model_copy(update={"id": number}), "run-1")
             | {"subarray_id": number % 16}
             for number in range(1, 10_001)
         ]
@@ -277,6 +279,23 @@ def test_ids_go_on_when_everything_was_pruned(start: Callable[..., Rig]) -> None
     assert prune(rig, keep=0) == Pruned(procedures=2, activities=0)
     assert rig.stop()
     assert start().history.first_procedure_id == 3
+
+
+def test_what_ended_last_is_told_at_the_next_start(start: Callable[..., Rig]) -> None:
+    rig = start()
+    ended = [rig.run().procedure.id for _ in range(4)]
+    lost = rig.create().procedure.id
+    activity = rig.request_activity()
+    rig.flush()
+    rig.kill()
+    rig = start(newest=3)
+    (recovery,) = rig.recovered
+    assert [(each.id, each.state.value) for each in recovery.newest_procedures] == [
+        (ended[2], "COMPLETE"),
+        (ended[3], "COMPLETE"),
+        (lost, "FAILED"),
+    ]
+    assert [(each.id, each.state.value) for each in recovery.newest_activities] == [(activity.id, "FAILED")]
 
 
 def test_a_clean_stop_loses_nothing_and_leaves_nothing_to_recover(start: Callable[..., Rig]) -> None:

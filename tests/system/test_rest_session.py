@@ -221,7 +221,8 @@ def test_a_killed_controller_is_503_and_back_by_itself(own_stack: StackProcess, 
             server.kill()
             next(line for line in lines if line == "event:epoch")
             own_stack.wait_until(lambda: client.get("/procedures").status_code == 200, "the return")
-            assert client.get("/procedures").json() == {"procedures": []}
+            (lost,) = client.get("/procedures").json()["procedures"]
+            assert (lost["state"], lost["exit"]["cause"]) == ("FAILED", "controller lost")
             own_stack.wait_until(lambda: proxy.healthState == 0, "health OK")
             created = client.post("/procedures", json={"script_uri": script})
             command_id = created.json()["procedure"]["command_id"]

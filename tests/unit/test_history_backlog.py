@@ -26,7 +26,7 @@ def journal() -> EventJournal:
 
 
 def backlog() -> Backlog:
-    return Backlog("epoch", str)
+    return Backlog("epoch")
 
 
 def lines(first: int, *texts: str) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from ska_oso_oet.errors import ActivityNotFound, OetError, Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.oda.document import telescope_name
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
+from ska_oso_oet.procedure.earlier import EarlierRuns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -76,12 +77,18 @@ class ActivityService:
         self._lock = threading.Lock()
         self._closed = False
         self._summaries: dict[int, ActivitySummary] = {}
+        self._earlier = EarlierRuns[ActivitySummary](settings.history_length)
         self._mailbox = ThreadPoolExecutor(1, thread_name_prefix="activities")
         self._oda_pool = ThreadPoolExecutor(_ODA_THREADS, thread_name_prefix="oda")
 
     def number_from(self, first: int) -> None:
         """Give activities ids from `first` on; before the first is made."""
         self._ids = itertools.count(first)
+
+    def remember(self, ended: Sequence[ActivitySummary]) -> None:
+        """List the newest activities of earlier runs, oldest first, until newer ones take their places."""
+        with self._lock:
+            self._earlier.remember(ended)
 
     def prepare_run_activity(
         self, command: ActivityCommand, request_id: str | None = None
@@ -102,14 +109,14 @@ class ActivityService:
         return summary
 
     def summarise(self, activity_ids: Sequence[int] | None = None) -> list[ActivitySummary]:
-        """Describe the activities with these ids, without ids all that are known; oldest first.
+        """Describe the activities of this run with these ids, without ids all that are listed; oldest first.
 
         Raises ActivityNotFound for an id that is not known.
         """
         with self._lock:
             summaries = dict(self._summaries)
-        if activity_ids is None:
-            return list(summaries.values())
+            if activity_ids is None:
+                return self._earlier.before(summaries.values())
         for activity_id in activity_ids:
             if activity_id not in summaries:
                 raise ActivityNotFound(f"there is no activity {activity_id}, or it has left the history")

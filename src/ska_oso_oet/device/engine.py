@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import threading
 import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
@@ -23,6 +21,7 @@ from ska_oso_oet.procedure.domain import FileSystemScript
 from ska_oso_oet.procedure.git_url import AllowedRepositories
 from ska_oso_oet.procedure.pool import PRELOAD, ScriptWorkerPool
 from ska_oso_oet.procedure.preparation import Places
+from ska_oso_oet.procedure.run_directory import RunDirectory, delete_left_behind
 from ska_oso_oet.procedure.script_policy import ScriptPolicy
 
 if TYPE_CHECKING:
@@ -63,8 +62,16 @@ class Engine:
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
         self.bus = EventBus(self.journal, defer)
-        self.history = History(history_url, epoch, self._tell, lambda _: None)
+        self.history = History(history_url, epoch, self._tell, lambda _: None, newest=settings.history_length)
         self.bus.subscribe(self.history.on_event)
+        self.oda = open_oda(
+            OdaSettings.from_environment(
+                os.environ,
+                backend=settings.oda_backend,
+                data_dir=settings.oda_data_dir,
+                url=settings.oda_url,
+            )
+        )
         policy = ScriptPolicy(
             settings.script_roots,
             AllowedRepositories(settings.git_repositories),
@@ -81,11 +88,13 @@ class Engine:
         )
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
         self.context = MainContext(PRELOAD)
+        self._run_directory = RunDirectory()
         self._places = places = Places(
             directory=settings.environments_dir,
             repositories=settings.git_repositories,
             max_idle_environments=settings.max_idle_environments,
             environment_timeout=settings.environment_timeout,
+            scratch=self._run_directory.folder("git"),
         )
         pool = ScriptWorkerPool(
             self.context, self.procedures, flow, grace=settings.stop_grace_period, places=places
@@ -94,22 +103,13 @@ class Engine:
         # The bus holds its listeners weakly.
         self._pool = pool
         self.bus.subscribe(pool.broadcast_to_workers)
-        self.oda = open_oda(
-            OdaSettings.from_environment(
-                os.environ,
-                backend=settings.oda_backend,
-                data_dir=settings.oda_data_dir,
-                url=settings.oda_url,
-            )
-        )
-        self._sb_dir = tempfile.TemporaryDirectory(prefix="oet-sb-")
         self.activities = ActivityService(
             self.oda,
             self.procedures,
             self.bus.publish,
             on_activity,
             ActivitySettings(
-                sb_dir=Path(self._sb_dir.name),
+                sb_dir=self._run_directory.folder("scheduling-blocks"),
                 telescope=os.environ.get("SKA_TELESCOPE") or "skamid",
                 history_length=settings.history_length,
             ),
@@ -132,12 +132,15 @@ class Engine:
             self._tell(self._recovery)
 
     def _tell(self, recovery: Recovery) -> None:
+        self.procedures.remember(recovery.newest_procedures)
+        self.activities.remember(recovery.newest_activities)
         announce(recovery, self.bus.publish)
         for activity in recovery.activities:
             self._on_activity(activity)
 
     def _trim(self) -> None:
-        """Delete what killed processes left of clones and environments."""
+        """Delete what killed processes left of temporary files, clones and environments."""
+        delete_left_behind()
         if not self._places.directory.is_dir():
             return
         try:
@@ -152,7 +155,7 @@ class Engine:
         self.context.stop()
         self.activities.close()
         self.oda.close()
-        self._sb_dir.cleanup()
+        self._run_directory.close()
         self._trimming.cancel()
         self._trimming.join(_TRIM_SECS)
         # The last to go: after everything that is told until here.

@@ -100,7 +100,6 @@ class Backlog:
     """Rows that wait to be written; each procedure and activity once, in its newest state."""
 
     epoch: str
-    environment_of: Callable[[str], str]
     procedures: dict[int, ProcedureSummary] = field(default_factory=dict)
     activities: dict[int, ActivitySummary] = field(default_factory=dict)
     events: list[Row] = field(default_factory=list)
@@ -128,9 +127,7 @@ class Backlog:
         procedures, activities = self.procedures.values(), self.activities.values()
         return Rows(
             requests=list(self.requests),
-            procedures=_described(
-                lambda each: procedure_row(each, self.epoch, self.environment_of), procedures
-            ),
+            procedures=_described(lambda each: procedure_row(each, self.epoch), procedures),
             activities=_described(lambda each: activity_row(each, self.epoch), activities),
             events=list(self.events),
             output=[tail.row(number) for number, tail in self.output.items()],

@@ -6,10 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.domain import EmbeddedStringScript, GitScript
+from ska_oso_oet.procedure.environment import environment_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.procedure.domain import AnyScript, ProcedureSummary
@@ -18,8 +17,8 @@ Row = dict[str, Any]
 _INT64: Final = 2**63
 
 
-def procedure_row(summary: ProcedureSummary, epoch: str, environment_of: Callable[[str], str]) -> Row:
-    """Describe a procedure; `environment_of(commit)` names the environment that is made for a commit."""
+def procedure_row(summary: ProcedureSummary, epoch: str) -> Row:
+    """Describe a procedure."""
     script = summary.script
     commit = script.git_args.git_commit if isinstance(script, GitScript) else None
     own_environment = isinstance(script, GitScript) and script.create_env and commit is not None
@@ -31,7 +30,7 @@ def procedure_row(summary: ProcedureSummary, epoch: str, environment_of: Callabl
         "script": storable(name_of(script)),
         "subarray_id": _int64(summary.subarray_id),
         "git_commit": commit and storable(commit),
-        "environment": environment_of(commit) if own_environment and commit else None,
+        "environment": environment_id(commit) if own_environment and commit else None,
         "created": summary.created_at,
         "ended": summary.history.process_states[-1][1] if summary.state.final else None,
         "summary": summary.to_json(),

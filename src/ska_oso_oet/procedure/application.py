@@ -20,6 +20,7 @@ from ska_oso_oet.procedure.domain import (
     ProcedureSummary,
     Progress,
 )
+from ska_oso_oet.procedure.earlier import EarlierRuns
 from ska_oso_oet.procedure.endings import printable
 from ska_oso_oet.procedure.exclusivity import holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
@@ -28,7 +29,7 @@ from ska_oso_oet.procedure.record import AbortRun, Record, StopRequest
 from ska_oso_oet.procedure.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.mptools import ExitStatus
@@ -64,6 +65,7 @@ class ScriptExecutionService:
         self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._records: dict[int, Record] = {}
+        self._earlier = EarlierRuns[ProcedureSummary](self._rules.history_length)
         self._pool: WorkerPool | None = None
         self._output = OutputRecorder(clock, self._call_later, self._announcer.output)
 
@@ -74,6 +76,11 @@ class ScriptExecutionService:
     def number_from(self, first: int) -> None:
         """Give procedures ids from `first` on; before the first is made."""
         self._ids = itertools.count(first)
+
+    def remember(self, ended: Sequence[ProcedureSummary]) -> None:
+        """List the newest procedures of earlier runs, oldest first, until newer ones take their places."""
+        with self._lock:
+            self._earlier.remember(ended)
 
     # ------------------------------------------------------------ commands
 
@@ -140,22 +147,27 @@ class ScriptExecutionService:
     # ------------------------------------------------------------ queries
 
     def summarise(self, pids: Iterable[int] | None = None) -> list[ProcedureSummary]:
-        """Describe the procedures with these ids, or all; raises ProcedureNotFound for an unknown id."""
+        """Describe the procedures of this run with these ids, or all that are listed.
+
+        Raises ProcedureNotFound for an id that is not known.
+        """
         with self._lock:
-            wanted = self._records if pids is None else pids
-            return [self._get(pid).procedure.summary() for pid in wanted]
+            if pids is None:
+                return self._listed()
+            return [self._get(pid).procedure.summary() for pid in pids]
 
     def newest(self) -> ProcedureSummary:
         """Describe the procedure that was created last; raises ProcedureNotFound when there is none."""
         with self._lock:
-            return self._get(max(self._records, default=0)).procedure.summary()
+            listed = self._listed()
+        if not listed:
+            raise ProcedureNotFound("there is no procedure")
+        return max(listed, key=lambda summary: summary.id)
 
     def snapshot(self) -> tuple[int, list[ProcedureSummary]]:
         """Describe all procedures, with the number of the newest event that is contained in it."""
         with self._lock:
-            return self._bus.journal.last_seq, [
-                record.procedure.summary() for record in self._records.values()
-            ]
+            return self._bus.journal.last_seq, self._listed()
 
     def output(self, pid: int | None, since: int) -> str:
         """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
@@ -218,6 +230,9 @@ class ScriptExecutionService:
         if self._pool is None:
             raise RuntimeError("the service has no pool of workers")
         return self._pool
+
+    def _listed(self) -> list[ProcedureSummary]:
+        return self._earlier.before(record.procedure.summary() for record in self._records.values())
 
     def _call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         self._workers.call_later(delay, function, *args)

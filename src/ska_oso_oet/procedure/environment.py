@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ class EnvironmentManager:
         Raises EnvironmentFailed with pip's reason, EnvironmentTimeout. Hold the clone meanwhile. The
         environment stays for at least a minute; hold it with `in_use` for longer.
         """
-        env_id = f"{commit}-{_fingerprint()}"
+        env_id = environment_id(commit)
 
         def make(location: Path) -> None:
             Build(location, clone, self._timeout, say).run()
@@ -100,6 +101,12 @@ class EnvironmentManager:
         self._cache.trim()
 
 
+def environment_id(commit: str) -> str:
+    """Name the environment that is made for a commit."""
+    return f"{commit}-{_fingerprint()}"
+
+
+@cache
 def _fingerprint() -> str:
     """Tell environments of one interpreter and controller installation from those of another."""
     made_for = json.dumps([sys.version_info[:2], sys.base_prefix, controller_paths()])

@@ -67,7 +67,9 @@ class GitManager:
         max_idle: int = 20,
         timeout: float = 300.0,
         recent_s: float = RECENT_S,
+        scratch: Path | None = None,
     ) -> None:
+        self._scratch = scratch
         self._allowed = AllowedRepositories(allowed_prefixes)
         self._clones = DirectoryCache(clones_dir, max_idle, GitError, recent_s=recent_s)
         self._timeout = timeout
@@ -83,7 +85,7 @@ class GitManager:
         which anyone may have written.
         """
         repository = self._allowed.check(git_args.git_repo)
-        with tempfile.TemporaryDirectory(prefix="oet-git-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="git-", dir=self._scratch) as scratch:
             git = GitCommand(Path(scratch), repository, self._timeout)
             if git_args.git_commit is None:
                 return _tip(git, repository, git_args.git_branch)

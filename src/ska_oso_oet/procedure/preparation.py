@@ -32,6 +32,8 @@ RESUME_MODULE: Final = "ska_oso_oet.procedure.resume"
 class Places(Model):
     """Where clones and environments are kept, and which repositories are allowed.
 
+    `scratch` is a directory of this life of the controller, for what is needed for a moment only.
+
     GitPython is imported where it is used: it needs the program git, which only scripts from git do.
     """
 
@@ -39,12 +41,13 @@ class Places(Model):
     repositories: list[str]
     max_idle_environments: int
     environment_timeout: float
+    scratch: Path
 
     def clones(self) -> GitManager:
         """Return the clones of allowed repositories."""
         from ska_oso_oet.procedure.gitmanager import GitManager  # noqa: PLC0415
 
-        return GitManager(self.directory / "clones", self.repositories)
+        return GitManager(self.directory / "clones", self.repositories, scratch=self.scratch)
 
     def environments(self) -> EnvironmentManager:
         """Return the environments."""
