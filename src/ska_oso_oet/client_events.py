@@ -50,13 +50,15 @@ class Gap:
 
 @dataclass(frozen=True)
 class NewEpoch:
-    """The controller has been restarted: numbering begins again, and its procedures are gone.
+    """The controller has been restarted: numbering begins again, and what was live has been lost.
 
+    `last_seq` is the last event of the `previous` epoch that was heard of: if there were more, they are lost.
     `previous` is "" when the stream was to begin at a number that this controller has not reached.
     """
 
     epoch: str
     previous: str
+    last_seq: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class EventStream(Events):
                 self._connected = True
                 self._pending.append(Reconnected(answer["epoch"]))
             if answer["epoch"] != self.epoch:
-                self._pending.append(NewEpoch(answer["epoch"], self.epoch))
+                self._pending.append(NewEpoch(answer["epoch"], self.epoch, self.seq))
                 self.epoch, self.seq = answer["epoch"], 0
                 continue
             for document in answer["events"]:

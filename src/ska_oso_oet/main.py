@@ -6,8 +6,8 @@ import os
 import sys
 from typing import Final
 
-EVENT_BUFFER_HWM: Final = "20000"
-"""Events that the server keeps for a slow subscriber; cppTango's 1000 lose the rest of a burst silently."""
+from ska_oso_oet.event.buffers import raise_event_buffers
+
 LOOPBACK: Final = ["-ORBendPoint", "giop:tcp:127.0.0.1:0"]
 
 
@@ -39,8 +39,7 @@ def rest_adapter(argv: list[str] | None = None) -> None:
 def _prepared(argv: list[str] | None) -> list[str]:
     """Set what Tango reads from the environment, and complete the arguments."""
     args = list(sys.argv if argv is None else argv)[1:]
-    os.environ.setdefault("TANGO_DS_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
-    os.environ.setdefault("TANGO_EVENT_BUFFER_HWM", EVENT_BUFFER_HWM)
+    raise_event_buffers(os.environ)
     if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
         args += LOOPBACK
     return args

@@ -125,21 +125,21 @@ def test_a_restart_is_a_new_epoch() -> None:
         link.publish("a")
         link.restart("two")
         link.publish("a", "a")
-        assert _all(stream) == [("one", 1), NewEpoch("two", "one"), ("two", 1), ("two", 2)]
+        assert _all(stream) == [("one", 1), NewEpoch("two", "one", 1), ("two", 1), ("two", 2)]
 
 
 def test_resuming_in_another_epoch_says_so() -> None:
     link = FakeLink()
     link.publish("a")
     with EventStream(link, since=7, epoch="zero") as stream:
-        assert _all(stream) == [NewEpoch("one", "zero"), ("one", 1)]
+        assert _all(stream) == [NewEpoch("one", "zero", 7), ("one", 1)]
 
 
 def test_beginning_at_a_number_that_is_not_reached_says_so() -> None:
     link = FakeLink()
     link.publish("a")
     with EventStream(link, since=7) as stream:
-        assert _all(stream) == [NewEpoch("one", ""), ("one", 1)]
+        assert _all(stream) == [NewEpoch("one", "", 7), ("one", 1)]
 
 
 def test_a_controller_that_is_away_is_said_once_and_missed_nothing() -> None:

@@ -29,6 +29,7 @@ from ska_oso_oet.cli.session import (
     with_session,
 )
 from ska_oso_oet.client_events import Event
+from ska_oso_oet.event.buffers import raise_event_buffers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,6 +151,7 @@ def up(
 
 def main() -> None:
     """Be the `oet` program."""
+    raise_event_buffers(os.environ)
     code = run(sys.argv[1:])
     # Tango's own threads may still complain about events that come too late.
     discard(2)

@@ -95,8 +95,11 @@ def notice(item: Gap | NewEpoch | Disconnected | Reconnected) -> str:
     match item:
         case Gap(first_seq=first, last_seq=last):
             return f"events {first} to {last} are lost: the controller no longer keeps them"
-        case NewEpoch():
-            return "the controller has been restarted"
+        case NewEpoch(previous=previous, last_seq=last):
+            lost = (
+                f"; events of its earlier run after {last}, if there were any, are lost" if previous else ""
+            )
+            return f"the controller has been restarted{lost}"
         case Disconnected(message=message):
             return f"{message}; waiting for it"
         case Reconnected():

@@ -222,9 +222,6 @@ class _Stack:
             STACK_MARK: str(self._data_dir),
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
             "TANGO_HOST": f"{HOST}:{self._port}",
-            # Tango drops events silently when more than this number wait for a slow client.
-            "TANGO_DS_EVENT_BUFFER_HWM": "20000",
-            "TANGO_EVENT_BUFFER_HWM": "20000",
         }
 
 
