@@ -34,8 +34,7 @@ system: $(VENV)/.all ## the tests on a real Tango database
 	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)
 
 bench: $(VENV)/.all ## how long operators wait, and what the engine stands; on a machine that does nothing else
-	@$(BIN)/python benchmarks/latency.py
-	@$(BIN)/python benchmarks/load.py
+	@for name in latency load events history http_api; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 lint: style types imports ## style, types and the direction of imports
 

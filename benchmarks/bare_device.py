@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
+import tango
 from tango.server import Device, attribute, command
 
 
@@ -18,6 +22,19 @@ class BareDevice(Device):
     @command(dtype_in=str)
     def Push(self, text: str) -> None:
         self.push_change_event("text", text)
+
+    @command(dtype_in=[int])
+    def Stream(self, how: list[int]) -> None:
+        """Push `how[0]` events of `how[1]` characters, 100 a second, each with its moment."""
+        count, size = how
+
+        def push() -> None:
+            with tango.EnsureOmniThread():
+                for _ in range(count):
+                    time.sleep(0.01)
+                    self.push_change_event("text", f"{time.time()} ".ljust(size, "x"))
+
+        threading.Thread(target=push).start()
 
     @command(dtype_in=str, dtype_out=str)
     def Echo(self, text: str) -> str:

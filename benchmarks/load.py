@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tango
-from measuring import Watcher, controller, create, folder, report, start
+from measuring import Watcher, address, controller, create, folder, report, rss, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,13 +58,6 @@ def pss(pid: int) -> float:
     """Proportional set size in MB."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
-
-
-def rss(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
     return 0.0
 
@@ -195,9 +188,8 @@ def main() -> None:
         script = place / "load.py"
         script.write_text(SCRIPT)
         with controller(place) as (proxy, pid):
-            url = f"tango://{proxy.get_dev_host()}:{proxy.get_dev_port()}/{proxy.dev_name()}#dbase=no"
             time.sleep(1.0)
-            bench = Bench(proxy, pid, script, url)
+            bench = Bench(proxy, pid, script, address(proxy))
             bench.stops()
             bench.memory()
             bench.output()

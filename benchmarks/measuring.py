@@ -97,14 +97,19 @@ class Watcher:
         if not event.err:
             self._changes.put((now, json.loads(event.attr_value.value)))
 
-    def until(self, pid: int, *states: str) -> float:
-        """Return the moment at which a procedure was said to be in one of the states."""
+    def until(self, which: int | str, *states: str) -> float:
+        """Return the moment at which a procedure, or that of a command, was in one of the states."""
+        return self.moment_and_procedure(which, *states)[0]
+
+    def moment_and_procedure(self, which: int | str, *states: str) -> tuple[float, dict[str, Any]]:
         while True:
             now, change = self._changes.get(timeout=DEADLINE)
             procedure = change.get("procedure", {})
-            if procedure.get("id") == pid and procedure["state"] in states:
-                return now
-            if procedure.get("id") == pid and procedure["state"] == "FAILED":
+            if which not in {procedure.get("id"), procedure.get("command_id")}:
+                continue
+            if procedure["state"] in states:
+                return now, procedure
+            if procedure["state"] == "FAILED":
                 raise RuntimeError(procedure)
 
     def until_all(self, pids: Iterable[int], state: str) -> float:
@@ -118,19 +123,34 @@ class Watcher:
         return now
 
 
-def create(proxy: tango.DeviceProxy, script: Path, subarray: int = 1) -> None:
+def create(proxy: tango.DeviceProxy, script: Path, subarray: int = 1) -> str:
+    """Have a procedure created; returns the id of the command."""
     request = {
         "script": {"script_type": "filesystem", "script_uri": script.as_uri()},
         "script_args": {"init": {"kwargs": {"subarray_id": subarray}}},
     }
     [[code], [text]] = proxy.CreateProcedure(json.dumps(request))
     assert code == 1, text
+    return str(text)
 
 
 def start(proxy: tango.DeviceProxy, pid: int, **kwargs: Any) -> None:
     request = {"procedure_id": pid, "script_args": {"main": {"kwargs": kwargs}}}
     [[code], [text]] = proxy.StartProcedure(json.dumps(request))
     assert code == 1, text
+
+
+def address(proxy: tango.DeviceProxy) -> str:
+    """Name the device of a server without a database, for other processes."""
+    return f"tango://{proxy.get_dev_host()}:{proxy.get_dev_port()}/{proxy.dev_name()}#dbase=no"
+
+
+def rss(pid: int) -> float:
+    """Resident set size in MB."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def cpu_seconds(pid: int) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.errors import OetError
@@ -166,3 +167,34 @@ def test_each_event_is_told_once_or_a_gap_is(
     # Who keeps up misses nothing of a flood that ends.
     assert brisk.told().missing == {}
     assert {*range(25_010, 50_010)} <= {*brisk.told().numbers}
+
+
+def _database_answers(stack: StackProcess) -> bool:
+    host, _, port = stack.tango_host.partition(":")
+    try:
+        tango.Database(host, int(port))
+    except tango.DevFailed:
+        return False
+    return True
+
+
+def test_a_restart_of_the_database_costs_no_event(
+    own_stack: StackProcess, client: OETClient, tmp_path: Path
+) -> None:
+    script = tmp_path / "flood.py"
+    script.write_text(SCRIPT)
+    listener = Listener(own_stack, tmp_path / "listener.jsonl")
+    try:
+        client.run(script.as_uri(), 0, 10, timeout=DEADLINE)
+        own_stack.wait_until(lambda: len(listener.told().numbers) == 10, "the first events")
+        database = own_stack.named("tango.databaseds")
+        database.kill()
+        client.run(script.as_uri(), 10, 2000, timeout=DEADLINE)
+        own_stack.wait_until(lambda: _database_answers(own_stack), "the return of the database")
+        client.run(script.as_uri(), 2010, 2000, timeout=DEADLINE)
+        own_stack.wait_until(lambda: 4009 in listener.told().numbers, "the last event")
+        told = listener.told()
+    finally:
+        listener.close()
+    assert told.numbers == list(range(4010))
+    assert (len(told.epochs), told.missing) == (1, {})

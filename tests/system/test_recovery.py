@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import platform
 import sqlite3
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,8 @@ from ska_oso_oet.procedure.domain import CallArgs, EmbeddedStringScript, Procedu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import psutil
 
     from tests.system.stack_process import StackProcess
 
@@ -55,6 +59,13 @@ def kill_controller(stack: StackProcess, client: OETClient) -> None:
     stack.wait_until(restarted, "the restart of the controller")
 
 
+def temporary_files_of(controller: psutil.Process) -> Path:
+    """Find the directory that a controller holds for its temporary files."""
+    held = f"pid {controller.pid}"
+    locks = Path(tempfile.gettempdir()).glob("oet-run-*/lock")
+    return next(lock.parent for lock in locks if lock.read_text() == held)
+
+
 def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess, client: OETClient) -> None:
     done = client.run(GOOD, timeout=DEADLINE)
     arguments = CallArgs(init=ProcedureInput.of())
@@ -65,6 +76,7 @@ def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess
     own_stack.wait_until(lambda: "begun" in str(client.output(created.id)), "its first line")
     own_stack.wait_until(lambda: history(client, state="RUNNING").total == 1, "its record")
 
+    temporary = temporary_files_of(own_stack.named("OETController"))
     kill_controller(own_stack, client)
 
     lost = client.describe(created.id)
@@ -80,6 +92,8 @@ def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess
     assert [procedure.id for procedure in client.list()] == [done.id, lost.id]
     assert client.describe() == lost
     assert list(client._link.read("lrcFinished") or ()) == []
+
+    own_stack.wait_until(lambda: not temporary.exists(), "the end of its temporary files")
 
     again = client.run(GOOD, timeout=DEADLINE)
     assert again.id > created.id
