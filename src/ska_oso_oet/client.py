@@ -20,8 +20,8 @@ from ska_oso_oet.client_calls import ActivityCalls, HistoryCalls
 from ska_oso_oet.client_events import EventStream
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
-from ska_oso_oet.client_waiting import PROCEDURES, wait_for_command
-from ska_oso_oet.errors import ProcedureNotFound
+from ska_oso_oet.client_waiting import PROCEDURES, CommandResult, wait_for_command
+from ska_oso_oet.errors import NotFound, ProcedureNotFound
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.client_events import Events
     from ska_oso_oet.client_inbox import Connection
-    from ska_oso_oet.client_waiting import CommandResult
 
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
 
@@ -57,6 +56,16 @@ class Stopped(NamedTuple):
         """Whether all that was asked for was done: the process is gone, and the abort script COMPLETE."""
         aborted = self.abort is None or self.abort.get("state") == ProcedureState.COMPLETE
         return self.result.code == ResultCode.OK and aborted
+
+
+def _ended_with_the_controller(procedure: ProcedureSummary, *, run_abort: bool) -> CommandResult:
+    """Tell of a stop whose own result is gone what is known of it."""
+    detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
+    if procedure.exit is not None and procedure.exit.message:
+        detail["message"] = procedure.exit.message
+    if run_abort:
+        detail["abort"] = {"state": None, "message": "not run: the controller was lost during the stop"}
+    return CommandResult(ResultCode.OK, json.dumps(detail))
 
 
 class OETClient(ActivityCalls, HistoryCalls):
@@ -126,13 +135,20 @@ class OETClient(ActivityCalls, HistoryCalls):
     ) -> Stopped:
         """End a procedure, by default the one that is running, and wait until its process is gone.
 
-        With `run_abort` the abort script is then run for its subarray, and waited for.
+        With `run_abort` the abort script is then run for its subarray, and waited for. A controller that is
+        lost meanwhile takes the process with it, and runs no abort script.
         """
         if procedure_id is None:
             procedure_id = the_running(self.list())
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         command_id = self._submit("StopProcedure", command)
-        result = wait_for_command(self._link, command_id, Deadline.of(timeout))
+        try:
+            result = wait_for_command(self._link, command_id, Deadline.of(timeout))
+        except NotFound:
+            procedure = self.describe(procedure_id)
+            if not procedure.state.final:
+                raise
+            return Stopped(procedure, _ended_with_the_controller(procedure, run_abort=run_abort))
         return Stopped(self.describe(procedure_id), result)
 
     def run(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import tango
 
-from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
+from ska_oso_oet.client import DEFAULT_DEVICE, OETClient, Stopped
 from ska_oso_oet.client_events import Disconnected, Event, NewEpoch, Reconnected
 from ska_oso_oet.errors import (
     ControllerUnreachable,
@@ -186,6 +186,38 @@ def test_a_killed_controller_is_survived(own_stack: StackProcess) -> None:
         assert "COMPLETE" in [
             item.data.get("new_state") for item in stream.drain() if isinstance(item, Event)
         ]
+
+
+STUBBORN = EmbeddedStringScript(
+    script_name="stubborn",
+    script_source="import time\n"
+    "def main():\n"
+    "    while True:\n"
+    "        try: time.sleep(60)\n"
+    "        except BaseException: print('no', flush=True)\n",
+)
+
+
+def test_a_stop_whose_controller_is_killed_says_what_became_of_it(own_stack: StackProcess) -> None:
+    with _connect(own_stack) as client:
+        created = client.create(STUBBORN)
+        client.wait(created.id, {ProcedureState.READY}, DEADLINE)
+        client.start(created.id)
+        client.wait(created.id, {ProcedureState.RUNNING}, DEADLINE)
+        with ThreadPoolExecutor(1) as pool:
+            stopping = pool.submit(_stop, client, created.id)
+            # It refuses the first rung of the ladder, and the second comes 2 s later.
+            own_stack.wait_until(lambda: "no" in str(client.output(created.id)), "the begin of the stop")
+            own_stack.named("OETController").kill()
+            stopped = stopping.result(DEADLINE)
+    assert stopped.procedure.state is ProcedureState.FAILED
+    assert stopped.abort == {"state": None, "message": "not run: the controller was lost during the stop"}
+    assert not stopped.done
+
+
+def _stop(client: OETClient, number: int) -> Stopped:
+    with tango.EnsureOmniThread():
+        return client.stop(number, timeout=DEADLINE)
 
 
 def _wait(client: OETClient, number: int) -> ProcedureState:
