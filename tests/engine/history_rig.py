@@ -74,6 +74,7 @@ class Rig:
         """End the thread, but say nothing to the database."""
         self.stopped = True
         self.history._writer.stop(0.0)
+        self.history._reader.close()
         self.history._database.close()
 
     def close(self) -> None:

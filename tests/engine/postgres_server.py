@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -61,6 +62,19 @@ class PostgresServer:
     def restart_as_after_a_crash(self) -> None:
         self.control("-m", "immediate", "stop")
         self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have the server neither answer nor fail, as one whose disk hangs."""
+        first = psutil.Process(int((self.data_dir / "postmaster.pid").read_text().split()[0]))
+        processes = [first, *first.children(recursive=True)]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     @contextmanager
     def database(self, name: str = "oda") -> Iterator[str]:

@@ -8,6 +8,7 @@ import os
 import sqlite3
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -244,6 +245,37 @@ def test_postgres_that_is_away_at_the_start(start: Callable[..., Rig], server: P
     rig.flush()
     assert [summary.id for summary in rig.recovered[0].procedures] == [lost]
     assert total(rig) == 2
+
+
+def test_postgres_that_hangs_keeps_nobody_waiting_and_is_told(
+    start: Callable[..., Rig], server: PostgresServer
+) -> None:
+    rig = start(server.url())
+    rig.run()
+    rig.flush()
+    with server.frozen():
+        rig.run()
+        rig.dispatch()
+        with pytest.raises(HistoryUnavailable, match="has not answered within"):
+            rig.history.list(HistoryQuery())
+        pause, end = threading.Event(), time.monotonic() + DEADLINE
+        while rig.history.health() is None:  # a silence announces itself to nobody
+            assert time.monotonic() < end
+            pause.wait(0.1)
+        with pytest.raises(HistoryUnavailable, match="does not answer; "):
+            rig.history.list(HistoryQuery())
+    all_is_there(rig, 2)
+
+
+def test_a_stop_does_not_wait_for_postgres_that_hangs(
+    start: Callable[..., Rig], server: PostgresServer
+) -> None:
+    rig = start(server.url())
+    rig.run()
+    rig.flush()
+    with server.frozen():
+        rig.run()
+        assert not rig.stop()
 
 
 def test_nobody_waits_for_a_database_that_hangs(start: Callable[..., Rig], tmp_path: Path) -> None:

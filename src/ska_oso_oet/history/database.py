@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakSet
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
@@ -68,6 +71,10 @@ class HistoryDatabase:
         self._engine = _sqlite(url) if self.is_sqlite else _postgres(url)
         self._file_claim = FileClaim(Path(str(url.database))) if self.is_sqlite else None
         self._writer = self._engine if self.is_sqlite else _claiming_postgres(url)
+        self._connected: WeakSet[Any] = WeakSet()
+        if not self.is_sqlite:
+            for engine in (self._engine, self._writer):
+                sa.event.listen(engine, "connect", self._note)
         self.name = (
             str(url.database)
             if self.is_sqlite
@@ -123,6 +130,19 @@ class HistoryDatabase:
             return self
         query = {"mode": "ro", "immutable": "1", "uri": "true"}
         return HistoryDatabase(self._url.set(database=file.as_uri().replace("file://", "file:"), query=query))
+
+    def interrupt(self) -> None:
+        """Break the connections to a server that does not answer: who waits for it gets an error."""
+        for connection in list(self._connected):
+            # One that was closed meanwhile has no socket.
+            with (
+                suppress(OSError, self._engine.dialect.loaded_dbapi.Error),
+                socket.socket(fileno=os.dup(connection.fileno())) as wire,
+            ):
+                wire.shutdown(socket.SHUT_RDWR)
+
+    def _note(self, connection: Any, _record: object) -> None:
+        self._connected.add(connection)
 
     def close(self) -> None:
         """Close the connections, and let another controller write."""

@@ -74,6 +74,7 @@ class History:
         try:
             recovery = self._open()
         except HistoryTooNew:
+            self._reader.close()
             self._database.close()
             raise
         except STORE_ERRORS as error:
@@ -89,16 +90,18 @@ class History:
 
     def stop(self) -> bool:
         """Write what was announced, note that this run has ended, and close; False if something is lost."""
-        clean = self._writer.stop(STOP_SECS)
-        if clean:
-            try:
-                self._store.end_run(self._run.epoch, self._clock())
-            except STORE_ERRORS as error:
-                _log.warning("%s", self._database.unavailable(error, "closed"))
-        else:
+        clean = self._writer.stop(STOP_SECS, self._end_run)
+        if not clean:
             _log.error("The controller stops and %d changes are lost: %s", len(self._backlog), self.health())
+        self._reader.close()
         self._database.close()
         return clean
+
+    def _end_run(self) -> None:
+        try:
+            self._store.end_run(self._run.epoch, self._clock())
+        except STORE_ERRORS as error:
+            _log.warning("%s", self._database.unavailable(error, "closed"))
 
     def _open(self) -> Recovery:
         self._database.upgrade()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from ska_oso_oet.history.errors import HistoryUnavailable
 from ska_oso_oet.history.rows import storable
 from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
 
@@ -20,11 +22,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+ASK_SECS: Final = 2.0
+"""For which who asks may be kept waiting: a Tango device that waits for 3.2 s is of no use to anyone else."""
+
+
 class HistoryReader:
-    """Answers from the database, as JSON; raises HistoryUnavailable when it does not answer."""
+    """Answers from the database, as JSON; raises HistoryUnavailable when it does not answer in time."""
 
     def __init__(self, database: HistoryDatabase) -> None:
         self._database = database
+        self._pool = ThreadPoolExecutor(2, thread_name_prefix="history-reader")
+
+    def close(self) -> None:
+        """End the threads, and the questions that a database which hangs does not answer."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._database.interrupt()
+        self._pool.shutdown()
 
     def procedure(self, number: int) -> str | None:
         """Answer a ProcedureSummary, None where the history has no such procedure."""
@@ -70,6 +83,16 @@ class HistoryReader:
         return f'{{"procedures": [{", ".join(_entry(*row) for row in rows)}], "total": {total}}}'
 
     def _ask(self, question: Callable[[sa.Connection], T]) -> T:
+        asked = self._pool.submit(self._answer, question)
+        try:
+            return asked.result(ASK_SECS)
+        except TimeoutError:
+            asked.cancel()
+            raise HistoryUnavailable(
+                f"the history {self._database.name} has not answered within {ASK_SECS:g} s"
+            ) from None
+
+    def _answer(self, question: Callable[[sa.Connection], T]) -> T:
         try:
             with self._database.reading() as connection:
                 return question(connection)

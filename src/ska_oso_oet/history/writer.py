@@ -25,6 +25,14 @@ REST_SECS: Final = 0.02
 """Between two batches: a procedure that is created goes through several states within this time."""
 FIRST_PAUSE_SECS: Final = 0.1
 LAST_PAUSE_SECS: Final = 5.0
+HANG_SECS: Final = 6.0
+"""After which a database that neither does as it is asked nor fails is said not to answer."""
+INTERRUPT_SECS: Final = 1.0
+"""For the end of the thread once its connection was broken."""
+
+
+def _nothing() -> None:
+    """Conclude nothing: what a run that does not end well leaves undone."""
 
 
 class HistoryWriter:
@@ -55,8 +63,10 @@ class HistoryWriter:
         self._jobs: deque[Callable[[], None]] = deque()
         self._deadline: float | None = None
         self._idle = True
+        self._busy_since: float | None = None
         self._health: str | None = None
         self._clean = False
+        self._conclude: Callable[[], None] = _nothing
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
 
     # ------------------------------------------------------------ from any thread
@@ -94,6 +104,9 @@ class HistoryWriter:
 
     def health(self) -> str | None:
         """Say what is wrong, None when nothing is."""
+        since = self._busy_since
+        if since is not None and time.monotonic() - since > HANG_SECS:
+            return self._waiting(f"the history {self._database.name} does not answer")
         return self._health
 
     def flush(self, timeout: float) -> bool:
@@ -111,12 +124,19 @@ class HistoryWriter:
             self._report(problem)
         self._thread.start()
 
-    def stop(self, timeout: float) -> bool:
-        """Write what was announced, end the thread, and say whether all of it is written."""
+    def stop(self, timeout: float, conclude: Callable[[], None] | None = None) -> bool:
+        """Write what was announced, end the thread, and say whether all of it is written.
+
+        `conclude` is called on the thread when it is. A database that hangs is not waited for.
+        """
         with self._wake:
             self._deadline = time.monotonic() + timeout
+            self._conclude = conclude or _nothing
             self._wake.notify_all()
-        self._thread.join()
+        self._thread.join(timeout)
+        if self._thread.is_alive():
+            self._database.interrupt()
+            self._thread.join(INTERRUPT_SECS)
         return self._clean
 
     # ------------------------------------------------------------ on the thread
@@ -125,7 +145,9 @@ class HistoryWriter:
         pause = 0.0
         while self._has_work(pause):
             pause = self._pass(pause)
-        self._clean = self._idle
+        if self._idle:
+            self._conclude()
+            self._clean = True
 
     def _has_work(self, pause: float) -> bool:
         """Rest, then wait for something to do; False at the end."""
@@ -147,6 +169,7 @@ class HistoryWriter:
             # Found here from now on, while it is being written.
             self._backlog.procedures.update(news.procedures)
             self._backlog.activities.update(news.activities)
+            self._busy_since = time.monotonic()
         try:
             self._write(news)
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens here
@@ -154,6 +177,8 @@ class HistoryWriter:
                 _log.exception("The history could not be written")
             self._report(str(self._database.unavailable(error, "written")))
             return min(max(2 * pause, FIRST_PAUSE_SECS), LAST_PAUSE_SECS)
+        finally:
+            self._busy_since = None
         for job in jobs:
             job()
         self._done(jobs)
@@ -183,9 +208,12 @@ class HistoryWriter:
             self._idle = self._news.is_empty() and not self._jobs
             self._wake.notify_all()
 
+    def _waiting(self, problem: str) -> str:
+        return f"{problem}; {len(self._backlog)} changes wait in memory until it can be"
+
     def _report(self, problem: str | None) -> None:
         if problem is not None:
-            problem = f"{problem}; {len(self._backlog)} changes wait in memory until it can be"
+            problem = self._waiting(problem)
         if problem != self._health:
             self._health = problem
             self._on_health(problem)
