@@ -23,20 +23,20 @@ class HeldFile:
     """
 
     def __init__(self, path: Path, holder: str) -> None:
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        self._file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            other = os.read(self._descriptor, 200).decode("ascii", "replace")
+            other = self._file.read(200).decode("ascii", "replace")
             self.release()
             raise Held(other or "unknown") from None
         except OSError:
             self.release()
             raise
         with suppress(OSError):  # a full disk: it is held, and only its holder is not told
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, holder.encode("ascii", "replace"), 0)
+            self._file.truncate(0)
+            self._file.write(holder.encode("ascii", "replace"))
 
     def release(self) -> None:
-        """Let another process have it."""
-        os.close(self._descriptor)
+        """Let another process have it; may be called again."""
+        self._file.close()

@@ -411,7 +411,7 @@ def test_nothing_is_left_of_an_adapter(adapter: Adapter, device_server: DeviceSe
 def test_no_life_leaves_threads_or_descriptors(adapter: Adapter, device_server: DeviceServers) -> None:
     process = psutil.Process(device_server.of(adapter.proxy).process.pid)
     counts = []
-    for _ in range(4):
+    for _ in range(6):
         with adapter.client as client, client.stream("GET", "/stream"):
             adapter.until("streamclients", 1)
             assert client.get("/procedures").status_code == 200
@@ -422,8 +422,9 @@ def test_no_life_leaves_threads_or_descriptors(adapter: Adapter, device_server: 
         counts.append((process.num_threads(), process.num_fds()))
         adapter.proxy.On()
         adapter.until("healthstate", OK)
-    # The first life makes what Tango keeps for good.
-    assert counts[-1][0] <= counts[1][0], counts
+    # The first life makes what Tango keeps for good, and its ORB adds a thread when it is busy; what each
+    # life left would be there four times.
+    assert counts[-1][0] <= counts[1][0] + 2, counts
     assert counts[-1][1] <= counts[1][1] + 2, counts
 
 

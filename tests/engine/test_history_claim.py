@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 HOLD = """
 import sys
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
-HistoryDatabase(parse_url(sys.argv[1])).upgrade()
+database = HistoryDatabase(parse_url(sys.argv[1]))
+database.upgrade()
 print("held", flush=True)
 sys.stdin.read()
 """

