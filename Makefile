@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := rest,db,sim,debug,docs,dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
+TEST_PROCESSES ?= 2
 
 # The first Python that is new enough and can make virtual environments; the versions tested come first.
 find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11:14 python3:99; do \
@@ -24,8 +25,8 @@ setup: $(VENV)/.all ## everything for development into .venv
 demo: $(VENV)/.base ## observe with a simulated telescope, and stop an observation in mid-scan
 	@$(BIN)/python -m ska_oso_oet.demo
 
-test: $(VENV)/.all ## all tests (PYTEST_ARGS="-k name -x" to choose)
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.all ## all tests (PYTEST_ARGS="-k name -x" to choose, TEST_PROCESSES=0 for one after another)
+	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
 	@$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
