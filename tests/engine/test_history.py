@@ -384,6 +384,12 @@ def test_pruning_needs_a_limit() -> None:
         PruneQuery.parse("{}")
 
 
+def test_more_can_be_kept_than_there_ever_will_be(start: Callable[..., Rig]) -> None:
+    assert prune(start(), keep=2**63 - 1) == Pruned(procedures=0, activities=0)
+    with pytest.raises(InvalidArgument, match="keep"):
+        PruneQuery.parse({"keep": 2**63})
+
+
 # ---------------------------------------------------------------- schema
 
 

@@ -59,6 +59,7 @@ def test_an_empty_journal() -> None:
         (15, "e1", False, range(16, 21)),
         (20, "e1", False, []),
         (21, "e1", True, []),
+        (2**63 - 1, "e1", True, []),
         (15, "another", True, range(11, 21)),
         (20, "another", True, range(11, 21)),
     ],
@@ -135,6 +136,7 @@ def test_many_threads_get_one_order() -> None:
     [
         '{"since": -1}',
         '{"since": "1"}',
+        '{"since": 9223372036854775808}',
         '{"limit": 0}',
         '{"limit": 10001}',
         '{"topics": "a"}',

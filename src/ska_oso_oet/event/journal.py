@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 MAX_JOURNAL_BYTES: Final = 128 * 1024 * 1024
 """Characters of JSON that are kept at most, so that a few huge events cannot fill the memory."""
 
+MAX_LIMIT: Final = 10_000
+"""Events that one query may ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -42,9 +45,9 @@ class EventsQuery(Model):
     Without an epoch the running one is meant; an empty list of topics means all of them.
     """
 
-    since: StrictInt = Field(0, ge=0)
+    since: StrictInt = Field(0, ge=0, lt=2**63)
     epoch: StrictStr | None = None
-    limit: Annotated[StrictInt, Field(ge=1, le=10_000)] = 1000
+    limit: Annotated[StrictInt, Field(ge=1, le=MAX_LIMIT)] = 1000
     topics: list[StrictStr] = Field(default_factory=list)
 
 

@@ -41,7 +41,7 @@ class PruneQuery(Model):
     """
 
     older_than: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    keep: Annotated[StrictInt, Field(ge=0)] | None = None
+    keep: Annotated[StrictInt, Field(ge=0, lt=2**63)] | None = None
 
     @model_validator(mode="after")
     def _says_something(self) -> PruneQuery:
