@@ -213,6 +213,12 @@ def test_refusals(adapter: Adapter) -> None:
             ("PUT", "/procedures/4", {"state": "STOPPED"}, 404),
             ("PUT", "/procedures/4", {"state": "READY"}, 400),
             ("PUT", "/procedures/4", {}, 400),
+            ("GET", "/events?since=-1", None, 400),
+            ("GET", "/events?since=1.5", None, 400),
+            ("GET", f"/events?since={2**63}", None, 400),
+            ("GET", "/events?limit=0", None, 400),
+            ("GET", "/events?limit=10001", None, 400),
+            ("GET", "/events?topics=user", None, 400),
             ("POST", "/procedures", {"script_uri": "x.py"}, 400),
             ("POST", "/procedures", {"script_uri": "file:///x.py", "nonsense": 1}, 400),
             ("POST", "/procedures", {"script_uri": "file:///x.py", "script": {}}, 400),
@@ -318,6 +324,26 @@ def test_replay(adapter: Adapter) -> None:
             assert next(again)["id"].endswith(":1")
 
 
+def test_events_are_those_of_the_controller(adapter: Adapter, controller: tango.DeviceProxy) -> None:
+    with adapter.client as client:
+        with client.stream("GET", "/stream") as stream:
+            events = sent_events(stream)
+            created(client, adapter.script())
+            until_state(events, "procedure.lifecycle.ready")
+        for query, argument in (
+            ("", {}),
+            ("?since=3&limit=2", {"since": 3, "limit": 2}),
+            ("?since=3&epoch=another", {"since": 3, "epoch": "another"}),
+            ("?topic=request&topic=procedure.lifecycle", {"topics": ["request", "procedure.lifecycle"]}),
+        ):
+            answer = client.get(f"/events{query}")
+            assert answer.headers["Content-Type"] == "application/json"
+            assert answer.text == controller.GetEvents(json.dumps(argument))
+        found = client.get("/events?since=3&limit=2").json()
+        assert [event["seq"] for event in found["events"]] == [4, 5]
+        assert not found["gap"]
+
+
 def test_an_event_right_after_the_header_is_never_lost(adapter: Adapter) -> None:
     uri = adapter.script()
     with adapter.client as client:
@@ -386,8 +412,8 @@ def test_without_a_controller(start_adapter: Callable[..., Adapter]) -> None:
     adapter.until("healthstate", DEGRADED)
     assert adapter.proxy.State() == ON
     with adapter.client as client:
-        for method, path in (("GET", "/procedures"), ("GET", "/procedures/1"), ("GET", "/activities")):
-            response = client.request(method, path)
+        for path in ("/procedures", "/procedures/1", "/activities", "/events"):
+            response = client.get(path)
             assert (response.status_code, response.json()["type"]) == (503, "OET_ControllerUnreachable")
         assert client.get("/stream").status_code == 503
         root = httpx.URL(adapter.proxy.url).join("/")

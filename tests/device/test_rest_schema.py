@@ -26,6 +26,7 @@ WITH_INPUT = {
     ("GET", "/procedures/{number}/output"),
     ("POST", "/activities"),
     ("GET", "/activities/{number}"),
+    ("GET", "/events"),
 }
 
 

@@ -1,78 +1,36 @@
-"""The resources of the HTTP API: each request becomes a call of the controller."""
+"""Procedures and activities on the HTTP API: each request becomes a call of the controller."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Header, Path, Query, Request
-from fastapi.exceptions import HTTPException
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from fastapi.routing import APIRoute
-from pydantic_core import from_json
 
 from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError, ProcedureNotFound
-from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.domain import ProcedureState
-from ska_oso_oet.rest.backend import StreamResponse
+from ska_oso_oet.rest.answers import Id, JsonRoute, answer, described
 from ska_oso_oet.rest.errors import AbortFailed
+from ska_oso_oet.rest.requests import NewActivity, NewProcedure, ProcedureUpdate
 from ska_oso_oet.rest.resources import (
     AbortMessage,
     Activity,
     AllActivities,
     AllProcedures,
-    Failure,
-    NewActivity,
-    NewProcedure,
     OneActivity,
     OneProcedure,
     Output,
     Procedure,
-    ProcedureUpdate,
 )
-from ska_oso_oet.rest.stream import Position
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable
 
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.client_waiting import CommandResult
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.backend import Backend
-
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-
-
-class _Request(Request):
-    async def json(self) -> Any:
-        """Read JSON as it is defined: no NaN, no lone surrogates, no endless nesting."""
-        try:
-            return from_json(await self.body(), allow_inf_nan=False)
-        except ValueError as error:
-            raise HTTPException(400, f"the body is no JSON: {error}") from None
-
-
-class _Route(APIRoute):
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
-
-        async def handle(request: Request) -> Response:
-            return await handler(_Request(request.scope, request.receive))
-
-        return handle
-
-
-def answer(
-    body: Model | dict[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
-) -> Response:
-    """Make a response; it is validated already, so it is only written."""
-    text = body.to_json() if isinstance(body, Model) else json.dumps(body)
-    return Response(text, status, dict(headers or {}), "application/json")
-
-
-def _described(*codes: int) -> dict[int | str, dict[str, Any]]:
-    return {code: {"model": Failure} for code in codes}
 
 
 def _procedures(request: Request) -> Callable[[ProcedureSummary], Procedure]:
@@ -89,7 +47,7 @@ def _activities(request: Request) -> Callable[[ActivitySummary], Activity]:
 def procedure_routes(backend: Backend) -> APIRouter:
     """Make the resources of procedures."""
     router = APIRouter(
-        prefix="/procedures", tags=["procedures"], route_class=_Route, responses=_described(503)
+        prefix="/procedures", tags=["procedures"], route_class=JsonRoute, responses=described(503)
     )
     controller, calls = backend.controller, backend.calls
 
@@ -99,14 +57,14 @@ def procedure_routes(backend: Backend) -> APIRouter:
         summaries = await calls.ask(controller.list)
         return answer(AllProcedures(procedures=list(map(_procedures(request), summaries))))
 
-    @router.post("", status_code=201, response_model=OneProcedure, responses=_described(400, 409, 413, 502))
+    @router.post("", status_code=201, response_model=OneProcedure, responses=described(400, 409, 413, 502))
     async def create_procedure(request: Request, new: NewProcedure) -> Response:
         """Load a script and call its `init`; the answer is given as soon as the procedure exists."""
         summary = await calls.ask(controller.create, new.command())
         procedure = _procedures(request)(summary)
         return answer(OneProcedure(procedure=procedure), 201, {"Location": procedure.uri})
 
-    @router.get("/{number}", response_model=OneProcedure, responses=_described(404))
+    @router.get("/{number}", response_model=OneProcedure, responses=described(404))
     async def get_procedure(request: Request, number: Id) -> Response:
         """Describe a procedure."""
         return answer(OneProcedure(procedure=_procedures(request)(await backend.describe(number))))
@@ -114,7 +72,7 @@ def procedure_routes(backend: Backend) -> APIRouter:
     @router.put(
         "/{number}",
         response_model=OneProcedure | AbortMessage,
-        responses=_described(400, 404, 409, 413, 502, 504),
+        responses=described(400, 404, 409, 413, 502, 504),
     )
     async def update_procedure(request: Request, number: Id, update: ProcedureUpdate) -> Response:
         """Start a READY procedure (state RUNNING), or stop a live one (state STOPPED).
@@ -128,7 +86,7 @@ def procedure_routes(backend: Backend) -> APIRouter:
         result = await backend.stop(number, run_abort=update.abort)
         return answer(AbortMessage(abort_message=_abort_message(number, result, aborted=update.abort)))
 
-    @router.get("/{number}/output", response_model=Output, responses=_described(404))
+    @router.get("/{number}/output", response_model=Output, responses=described(404))
     async def get_output(number: Id, since: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0) -> Response:
         """Read what a procedure has written, after line `since`."""
         try:
@@ -156,7 +114,7 @@ def _abort_message(number: int, result: CommandResult, *, aborted: bool) -> str:
 def activity_routes(backend: Backend) -> APIRouter:
     """Make the resources of activities."""
     router = APIRouter(
-        prefix="/activities", tags=["activities"], route_class=_Route, responses=_described(502, 503)
+        prefix="/activities", tags=["activities"], route_class=JsonRoute, responses=described(502, 503)
     )
     controller, calls = backend.controller, backend.calls
 
@@ -166,14 +124,14 @@ def activity_routes(backend: Backend) -> APIRouter:
         summaries = await calls.ask(controller.list_activities)
         return answer(AllActivities(activities=list(map(_activities(request), summaries))))
 
-    @router.post("", status_code=201, response_model=OneActivity, responses=_described(400, 409, 413))
+    @router.post("", status_code=201, response_model=OneActivity, responses=described(400, 409, 413))
     async def run_activity(request: Request, new: NewActivity) -> Response:
         """Run an activity of a Scheduling Block; the answer is given as soon as it is accepted."""
         summary = await calls.ask(controller.perform, new)
         activity = _activities(request)(summary)
         return answer(OneActivity(activity=activity), 201, {"Location": activity.uri})
 
-    @router.get("/{number}", response_model=OneActivity, responses=_described(404))
+    @router.get("/{number}", response_model=OneActivity, responses=described(404))
     async def get_activity(request: Request, number: Id) -> Response:
         """Describe an activity."""
         try:
@@ -181,33 +139,5 @@ def activity_routes(backend: Backend) -> APIRouter:
         except NotFound:
             raise ActivityNotFound(f"No information available for activity ID={number}") from None
         return answer(OneActivity(activity=_activities(request)(summary)))
-
-    return router
-
-
-def stream_routes(backend: Backend) -> APIRouter:
-    """Make the stream of events."""
-    router = APIRouter(prefix="/stream", tags=["events"])
-
-    @router.get(
-        "",
-        status_code=200,
-        response_class=StreamResponse,
-        responses={
-            200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
-            **_described(400, 503),
-        },
-    )
-    async def stream_events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
-        """Send every event as it is published, for ever.
-
-        Each is `data:{…, "topic": …}` with `id:<epoch>:<number>`. With `Last-Event-ID`, what came after that
-        event is sent first. What the OET itself has to say has a name: `gap` (events that cannot be had any
-        more or, without an id, that this client is too slow), `epoch` (the controller was restarted),
-        `disconnected` and `reconnected`.
-        """
-        since = None if last_event_id is None else Position.parse(last_event_id)
-        backend.hub.require_events()
-        return StreamResponse(backend, since)
 
     return router

@@ -14,7 +14,8 @@ from fastapi.responses import JSONResponse
 
 from ska_oso_oet import __version__
 from ska_oso_oet.rest import errors
-from ska_oso_oet.rest.api import activity_routes, procedure_routes, stream_routes
+from ska_oso_oet.rest.api import activity_routes, procedure_routes
+from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, SizeLimit, TokenRequired
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
         redirect_slashes=False,
     )
     errors.install(app)
-    for router in (procedure_routes(backend), activity_routes(backend), stream_routes(backend)):
+    for router in (procedure_routes(backend), activity_routes(backend), event_routes(backend)):
         app.include_router(router, prefix=settings.api_prefix)
     app.include_router(_probes(backend))
     app.include_router(_page(settings.api_prefix))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.calls import Calls
     from ska_oso_oet.rest.controller import Controller
-    from ska_oso_oet.rest.resources import ProcedureUpdate
+    from ska_oso_oet.rest.requests import ProcedureUpdate
     from ska_oso_oet.rest.stream import EventHub
 
 KEEP_ALIVE: Final = 15

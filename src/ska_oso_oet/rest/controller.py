@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
     from ska_oso_oet.client_events import StreamItem
     from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.event.journal import EventsQuery
     from ska_oso_oet.procedure.commands import (
         PrepareProcessCommand,
         StartProcessCommand,
@@ -71,6 +72,9 @@ class Controller(Protocol):
     def describe_activity(self, activity_id: int) -> ActivitySummary:
         """Describe an activity."""
 
+    def read_events(self, query: EventsQuery) -> str:
+        """Answer events of the journal as GetEvents does, in JSON."""
+
     def events(
         self, topics: Sequence[str] = (), since: int | None = None, epoch: str | None = None
     ) -> Events:
@@ -95,6 +99,10 @@ class ControllerClient(OETClient):
     def perform(self, command: ActivityCommand) -> ActivitySummary:
         """Run an activity; answers its summary once it exists."""
         return self.run_activity(**command.model_dump())
+
+    def read_events(self, query: EventsQuery) -> str:
+        """Answer events of the journal as GetEvents does, in JSON."""
+        return str(self._link.command("GetEvents", query.to_json()))
 
     def watch(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
         """Hand each value of an attribute to `deliver`, None when it cannot be had; the result ends it."""

@@ -1,4 +1,4 @@
-"""The JSON of the HTTP API: procedures and activities as resources, and what requests may say.
+"""The JSON that the HTTP API answers: procedures and activities as resources, and what comes with them.
 
 Shapes are those of the reference documents ("Module View: REST API"): a resource has a `uri` and no id, and
 the arguments of a script's `main` are called `run`.
@@ -6,26 +6,16 @@ the arguments of a script's `main` are called `run`.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-from pydantic import (
-    AliasChoices,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StrictBool,
-    StrictStr,
-    model_validator,
-)
+from pydantic import ConfigDict, JsonValue
 
-from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.models import Model
-from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand
 from ska_oso_oet.procedure.domain import (
     AnyScript,
     CallArgs,
     ExitRecord,
-    GitArgs,
     ProcedureHistory,
     ProcedureInput,
     ProcedureState,
@@ -33,19 +23,6 @@ from ska_oso_oet.procedure.domain import (
     Progress,
 )
 
-_CREATE: Final[dict[str, Any]] = {
-    "script_uri": "file:///path/to/observing_script.py",
-    "script_args": {
-        "init": {"kwargs": {"subarray_id": 1, "sb_uri": "file:///path/to/scheduling_block_123.json"}}
-    },
-}
-_CREATE_GIT: Final[dict[str, Any]] = {
-    "script": {
-        "script_type": "git",
-        "script_uri": "git:///path/to/observing_script.py",
-        "git_args": {"git_repo": "http://gitrepo.git", "git_branch": "test"},
-    }
-}
 _PROCEDURE: Final[dict[str, Any]] = {
     "script_args": {
         "init": {"args": [], "kwargs": {"subarray_id": 1}},
@@ -63,15 +40,6 @@ _PROCEDURE: Final[dict[str, Any]] = {
     "progress": None,
     "exit": None,
 }
-_RUN_ACTIVITY: Final[dict[str, Any]] = {
-    "activity_name": "allocate",
-    "sbd_id": "sbd-123",
-    "prepare_only": False,
-    "script_args": {"init": {"kwargs": {"foo": "bar"}}},
-}
-
-
-# -------------------------------------------------------------------- what is answered
 
 
 class ScriptArgs(Model):
@@ -188,6 +156,31 @@ class Output(Model):
     lines: list[OutputLine]
 
 
+class BusEvent(Model):
+    """An event of the bus; `time` is in seconds since 1970, `data` is what its topic says."""
+
+    epoch: str
+    seq: int
+    time: float
+    topic: str
+    msg_src: JsonValue
+    request_id: JsonValue
+    data: dict[str, JsonValue]
+
+
+class SomeEvents(Model):
+    """The body of an answer with events; `first_seq` and `last_seq` say what the journal holds.
+
+    `gap` is true when something between what was asked for and the first event is lost.
+    """
+
+    epoch: str
+    first_seq: int
+    last_seq: int
+    gap: bool
+    events: list[BusEvent]
+
+
 class Failure(Model):
     """The body of every answer that is an error."""
 
@@ -206,86 +199,3 @@ class Failure(Model):
     error: str
     type: str
     Message: str
-
-
-# -------------------------------------------------------------------- what is asked for
-
-
-class NewProcedure(Model):
-    """A script to load: as `script`, or by its `script_uri` alone."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_CREATE, _CREATE_GIT]})
-
-    script: AnyScript | None = None
-    script_uri: StrictStr | None = None
-    git_args: GitArgs | None = None
-    create_env: StrictBool | None = None
-    script_args: CallArgs = CallArgs()
-
-    @model_validator(mode="after")
-    def _one_script(self) -> NewProcedure:
-        if (self.script is None) == (self.script_uri is None):
-            raise ValueError("either script or script_uri is expected")
-        if self.script is not None and (self.git_args is not None or self.create_env is not None):
-            raise ValueError("git_args and create_env are part of script")
-        return self
-
-    def command(self) -> PrepareProcessCommand:
-        """Make the command; raises InvalidArgument for a script that is none."""
-        if self.script is not None:
-            return PrepareProcessCommand(script=self.script, script_args=self.script_args)
-        of_git = (self.script_uri or "").startswith("git://")
-        given = {"git_args": self.git_args, "create_env": self.create_env}
-        script = {
-            "script_type": "git" if of_git else "filesystem",
-            "script_uri": self.script_uri,
-            **{name: value for name, value in given.items() if value is not None},
-        }
-        return PrepareProcessCommand.parse({"script": script, "script_args": self.script_args})
-
-
-class UpdatedArgs(Model):
-    """The arguments that `main` gets. Those of `init` may be there, and change nothing any more."""
-
-    init: JsonValue = None
-    run: Annotated[ProcedureInput | None, Field(validation_alias=AliasChoices("run", "main"))] = None
-
-
-class ProcedureUpdate(Model):
-    """The state that a procedure is to have: RUNNING or STOPPED.
-
-    A whole procedure may be sent; what of it cannot be changed is ignored. With `abort`, a stop is
-    followed by the abort script for the procedure's subarray.
-    """
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {"script_args": {"run": {"kwargs": {"scan_duration": 14.0}}}, "state": "RUNNING"},
-                {"abort": True, "state": "STOPPED"},
-            ]
-        }
-    )
-
-    state: Literal["RUNNING", "STOPPED"]
-    script_args: UpdatedArgs = UpdatedArgs()
-    abort: StrictBool = False
-    script: JsonValue = None
-    history: JsonValue = None
-    uri: JsonValue = None
-    command_id: JsonValue = None
-    subarray_id: JsonValue = None
-    progress: JsonValue = None
-    exit: JsonValue = None
-
-    def start(self, procedure_id: int) -> StartProcessCommand:
-        """Make the command that starts the procedure."""
-        run = self.script_args.run
-        args = {} if run is None else {"main": run}
-        return StartProcessCommand.parse({"procedure_id": procedure_id, "script_args": args})
-
-
-class NewActivity(ActivityCommand):
-    """The activity of a Scheduling Block to run."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_RUN_ACTIVITY]})
