@@ -30,7 +30,6 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ska_oso_oet.client_events import Events
     from ska_oso_oet.client_inbox import Connection
 
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
@@ -214,6 +213,6 @@ class OETClient(ActivityCalls, HistoryCalls):
 
     def events(
         self, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
-    ) -> Events:
+    ) -> EventStream:
         """Listen to the bus: every event exactly once and in order; see EventStream."""
         return EventStream(self._link, topics, since, epoch)

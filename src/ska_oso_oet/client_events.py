@@ -1,9 +1,11 @@
-"""The event stream of OETClient: the events of the bus, each exactly once and in order."""
+"""The event stream of OETClient: the events of the bus, each exactly once and in order.
+
+What arrives over a link is an event, or a reason to ask; whatever was missed is found by its number.
+"""
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -78,37 +80,8 @@ class Reconnected:
 StreamItem = Event | Gap | NewEpoch | Disconnected | Reconnected
 
 
-class Events(ABC):
-    """The events of the bus, each exactly once and in order; iterate over it, and close it."""
-
-    epoch: str
-    seq: int
-
-    @abstractmethod
-    def get(self, timeout: float | None = None) -> StreamItem | None:
-        """Wait for the next item, for ever or `timeout` seconds; None when there was none or it is closed."""
-
-    @abstractmethod
-    def drain(self) -> Iterator[StreamItem]:
-        """Everything that the controller has published until now and that was not yet read."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """End the stream; an iteration ends."""
-
-    def __iter__(self) -> Iterator[StreamItem]:
-        while (item := self.get()) is not None:
-            yield item
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class EventStream(Events):
-    """The events of the bus from a Tango device.
+class EventStream:
+    """The events of the bus, each exactly once and in order; iterate over it, and close it.
 
     `topics` selects branches of the topic tree: `procedure` stands for `procedure.lifecycle.created` too.
     Without `since` the stream begins now. With it, it begins after that sequence number (of `epoch`,
@@ -164,6 +137,16 @@ class EventStream(Events):
         if not self._closed:
             self._closed = True
             self._inbox.close()
+
+    def __iter__(self) -> Iterator[StreamItem]:
+        while (item := self.get()) is not None:
+            yield item
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _hear(self, text: str | None) -> None:
         if self._closed:

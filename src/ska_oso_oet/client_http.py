@@ -12,29 +12,32 @@ import json
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from ska_oso_oet.client import OETClient, Stopped
-from ska_oso_oet.client_http_events import EventFeed, HttpEventStream
-from ska_oso_oet.client_http_server import AbortFailed, HttpServer, Message
+from ska_oso_oet.client_http_feed import EventFeed
+from ska_oso_oet.client_http_server import AbortFailed, HttpServer
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client_requests import the_running
 from ska_oso_oet.client_waiting import CommandResult
-from ska_oso_oet.errors import NotFound, Rejected
+from ska_oso_oet.errors import InvalidArgument, NotFound, Rejected
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from ska_oso_oet.client_http_events import FeedItem
+    _Listener = tuple[str | None, Callable[[Any], None]]
 
 STOP_TIMEOUT: Final = 150.0
 """Seconds that an answer to a stop may take; the server gives up after 120 s."""
 
 _WATCHED: Final = {
+    "event": None,
     "procedureChanged": "procedure.lifecycle.statechange",
     "activityChanged": "activity.lifecycle.statechange",
 }
+"""Attributes that can be listened to, and the topic whose events tell that they have changed; None is any."""
 
 
 class HttpClient(OETClient):
@@ -67,12 +70,6 @@ class HttpClient(OETClient):
         text = json.dumps({**detail, **({} if abort is None else {"abort": abort})})
         return Stopped(procedure, CommandResult(ResultCode.OK, text))
 
-    def events(
-        self, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
-    ) -> HttpEventStream:
-        """Listen to the bus: every event exactly once and in order."""
-        return HttpEventStream(self._server, self._newest_change, topics, since, epoch)
-
     def _stop(self, procedure_id: int, deadline: Deadline, *, run_abort: bool) -> dict[str, Any] | None:
         """Stop a procedure; answer how the abort script ended, if it was asked for."""
         body = {"state": ProcedureState.STOPPED.value, "abort": run_abort}
@@ -87,25 +84,19 @@ class HttpClient(OETClient):
             return {"state": ProcedureState.FAILED.value, "message": why}
         return {"state": ProcedureState.COMPLETE.value} if run_abort else None
 
-    def _newest_change(self) -> float:
-        """Answer when a procedure or an activity has last entered a state, in the controller's time."""
-        procedures = [procedure.history.process_states[-1][1] for procedure in self.list()]
-        activities = [activity.activity_states[-1][1] for activity in self.list_activities()]
-        return max([0.0, *procedures, *activities])
-
 
 class HttpLink:
     """The HTTP API as a Connection: commands and attributes of the controller become requests.
 
-    News of procedures and activities come with the stream of events, which is opened once they are wanted.
-    They do not carry the summary, so that it is asked for.
+    Subscriptions share the stream of events, which is opened once the first is made, and kept. What it
+    carries is only a reason to ask.
     """
 
     def __init__(self, server: HttpServer) -> None:
         self._server = server
         self._lock = threading.Lock()
         self._feed: EventFeed | None = None
-        self._listeners: tuple[tuple[str, Callable[[Any], None]], ...] = ()
+        self._listeners: tuple[_Listener, ...] = ()
         self._commands: dict[str, Callable[[Any], Any]] = {
             "CreateProcedure": self._create,
             "StartProcedure": self._start,
@@ -113,6 +104,7 @@ class HttpLink:
             "DescribeProcedure": partial(self._describe, "procedure", "procedures"),
             "DescribeActivity": partial(self._describe, "activity", "activities"),
             "GetOutput": self._output,
+            "GetEvents": self._events,
         }
 
     @property
@@ -141,7 +133,7 @@ class HttpLink:
         listener = (_WATCHED[attribute], deliver)
         with self._lock:
             if self._feed is None:
-                self._feed = EventFeed(self._server, self._on_item)
+                self._feed = EventFeed(self._server, self._on_news)
             self._listeners = (*self._listeners, listener)
         return partial(self._leave, listener)
 
@@ -151,16 +143,14 @@ class HttpLink:
             feed, self._feed = self._feed, None
         if feed is not None:
             feed.close()
-            feed.join()
 
-    def _leave(self, listener: tuple[str, Callable[[Any], None]]) -> None:
+    def _leave(self, listener: _Listener) -> None:
         with self._lock:
             self._listeners = tuple(item for item in self._listeners if item is not listener)
 
-    def _on_item(self, item: FeedItem) -> None:
-        changed = item.data.get("topic") if isinstance(item, Message) and not item.name else None
-        for topic, deliver in self._listeners:
-            if changed in {None, topic}:
+    def _on_news(self, topic: str | None) -> None:
+        for wanted, deliver in self._listeners:
+            if topic is None or wanted in {None, topic}:
                 deliver(None)
 
     def _create(self, command: dict[str, Any]) -> Any:
@@ -198,6 +188,21 @@ class HttpLink:
             return json.dumps(self._server.ask("GET", f"/procedures/{number}/output?since={since}"))
         except NotFound:
             raise NotFound(f"there is no procedure {number}") from None
+
+    def _events(self, query: dict[str, Any]) -> str:
+        return json.dumps(self._server.ask("GET", _with_query("/events", query, topics="topic")))
+
+
+def _with_query(path: str, query: dict[str, Any], **names: str) -> str:
+    """Add what is asked for to a path, under the names that parameters have; what is not said is left out.
+
+    Raises InvalidArgument for a text that is none, such as half a surrogate pair.
+    """
+    given = {names.get(key, key): value for key, value in query.items() if value is not None}
+    try:
+        return f"{path}?{urlencode(given, doseq=True)}"
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"no text of a query: {error}") from None
 
 
 def _summary(resource: dict[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import time
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from ska_oso_oet.client_calls import HistoryAway
@@ -53,14 +51,6 @@ class AbortFailed(OetError):
 
 
 _KINDS: Final[dict[str, type[OetError]]] = {kind.code: kind for kind in (AbortFailed, HistoryAway)}
-
-
-class Message(NamedTuple):
-    """A server-sent event; `name` is empty for one of the bus, `identifier` for one that has no place."""
-
-    name: str
-    data: dict[str, Any]
-    identifier: str
 
 
 class HttpServer:
@@ -108,14 +98,13 @@ class HttpServer:
         finally:
             connection.close()
 
-    def stream(self, last_event_id: str | None) -> Stream:
-        """Open the stream of events, from now on or after an event; it hears of everything from here on."""
-        resume = {} if last_event_id is None else {"Last-Event-ID": last_event_id}
+    def stream(self) -> Stream:
+        """Open the stream of events; it hears of everything from here on."""
         connection = self._connection()
         try:
             connection.connect()
             waiting = connection.sock
-            connection.request("GET", f"{self._path}/stream", headers={**self._headers, **resume})
+            connection.request("GET", f"{self._path}/stream", headers=self._headers)
             response = connection.getresponse()
             if response.status != http.client.OK:
                 self._decoded(response.status, response.read())
@@ -167,13 +156,12 @@ class Stream:
         self._connection = connection
         self._socket = waiting
         self._response = response
-        try:
-            self.opened_at = parsedate_to_datetime(response.headers["Date"]).timestamp()
-        except (TypeError, ValueError):
-            self.opened_at = time.time()
 
-    def __iter__(self) -> Iterator[Message]:
-        """Give what arrives until the server ends the stream; raises ControllerUnreachable when it breaks."""
+    def __iter__(self) -> Iterator[str | None]:
+        """Give the topic of each event, None for what the server says itself, until it ends the stream.
+
+        Raises ControllerUnreachable when the stream breaks.
+        """
         fields: dict[str, str] = {}
         try:
             while line := self._response.readline():
@@ -181,7 +169,7 @@ class Stream:
                 if name:
                     fields[name] = value.removeprefix(" ")
                 elif "data" in fields:
-                    yield Message(fields.get("event", ""), json.loads(fields["data"]), fields.get("id", ""))
+                    yield None if "event" in fields else json.loads(fields["data"]).get("topic")
                     fields = {}
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self._server.lost(error) from None

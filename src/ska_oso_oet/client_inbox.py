@@ -46,7 +46,7 @@ class Link(Protocol):
         """Read an attribute: a string, or a tuple of strings."""
 
     def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
-        """Hand each change of `attribute` to `deliver`, None for an error event; the result ends it."""
+        """Hand each change of `attribute` to `deliver`, None for a reason to ask; the result ends it."""
 
 
 class Connection(Link, Protocol):
@@ -118,11 +118,19 @@ class Patience:
         return answer
 
 
+class _Letters(queue.Queue[Any]):
+    """A queue in which one reason to ask is enough: while it waits at the end, another says nothing new."""
+
+    def _put(self, item: Any) -> None:
+        if item is not None or not self.queue or self.queue[-1] is not None:
+            super()._put(item)
+
+
 class Inbox:
     """The change events of one attribute, handed over to the caller's thread."""
 
     def __init__(self, link: Link, attribute: str, size: int = INBOX_SIZE) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue(size)
+        self._queue = _Letters(size)
         self._unsubscribe = link.subscribe(attribute, self._deliver)
 
     def _deliver(self, value: Any) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
-from ska_oso_oet.client_inbox import Deadline, Patience
+from ska_oso_oet.client_inbox import Deadline, Inbox, Patience
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 
@@ -165,6 +165,19 @@ def test_a_full_inbox_loses_nothing() -> None:
     with EventStream(link) as stream:
         link.publish(*["a"] * 25_000)
         assert _all(stream) == [("one", n) for n in range(1, 25_001)]
+
+
+def test_reasons_to_ask_that_wait_are_one() -> None:
+    link = FakeLink()
+    inbox = Inbox(link, "event")
+    deliver = link.deliver
+    assert deliver is not None
+    for value in (None, None, "a", None, None):
+        deliver(value)
+    assert [inbox.get(0), inbox.get(0), inbox.get(0), inbox._queue.qsize()] == [None, "a", None, 0]
+    deliver(None)
+    assert inbox._queue.qsize() == 1
+    inbox.close()
 
 
 def test_drain_gives_everything_until_now() -> None:

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
-from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from ska_oso_oet import errors
 from ska_oso_oet.client_calls import HistoryAway
-from ska_oso_oet.client_events import Disconnected, Event, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client_http import HttpClient
 from ska_oso_oet.client_http_server import AbortFailed, HttpServer
+from ska_oso_oet.client_inbox import Inbox
+from ska_oso_oet.event.journal import EventJournal, EventsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ska_oso_oet.client_events import Events
-
-OPENED = 1_000_000_000
-"""When every stream of the fake server says that it was opened."""
 DEADLINE = 20.0
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Answers from a script: `answers` by request, `streams` one after another, the last one stays open."""
+    """Answers from `answers` by request, events from a real journal, and streams what the test says."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, tuple[int, bytes]] = {}
-        self.streams: list[list[str]] = []
-        self.asked: list[str | None] = []
         self.headers: list[dict[str, str]] = []
-        self.ended = threading.Event()
+        self.asked: list[dict[str, Any]] = []
+        """The queries for events, in their order."""
+        self.answering = threading.Event()
+        """Cleared, questions for events wait."""
+        self.answering.set()
+        self.away = False
+        """Whether the controller does not answer."""
+        self.opened: queue.Queue[queue.Queue[str | None]] = queue.Queue()
+        """What is to be sent by each stream that was opened; None ends it."""
+        self.restart("one")
         self.answer("GET /procedures", {"procedures": []})
-        self.answer("GET /activities", {"activities": []})
 
     @property
     def url(self) -> str:
@@ -48,36 +53,59 @@ class FakeServer(ThreadingHTTPServer):
     def answer(self, request: str, body: Any, status: int = 200) -> None:
         self.answers[request] = (status, json.dumps(body).encode())
 
+    def restart(self, epoch: str, length: int = 10_000) -> None:
+        self.journal = EventJournal(epoch, length, lambda: 1.0)
+
+    def publish(self, *topics: str) -> str:
+        """Publish an event on each topic, and return what a stream says of them."""
+        texts = []
+        for topic in topics:
+            event = self.journal.append(topic, "7", {"text": "a"})
+            texts.append(f'data:{{"topic": "{topic}"}}\nid:{self.journal.epoch}:{event.seq}\n\n')
+        return "".join(texts)
+
+    def feed(self) -> queue.Queue[str | None]:
+        """Wait until a stream is opened."""
+        return self.opened.get(timeout=DEADLINE)
+
 
 class Handler(BaseHTTPRequestHandler):
     server: FakeServer
-
-    def date_time_string(self, timestamp: float | None = None) -> str:
-        return formatdate(OPENED, usegmt=True)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class has it
         pass
 
     def do_GET(self) -> None:
         self.server.headers.append(dict(self.headers))
-        if self.path.endswith("/stream"):
+        url = urlsplit(self.path.removeprefix("/api/v1.0"))
+        if url.path == "/stream":
             self._stream()
-            return
-        request = f"{self.command} {self.path.removeprefix('/api/v1.0')}"
-        status, body = self.server.answers[request]
+        elif url.path == "/events" and not self.server.away:
+            self._events({key: int(value) for key, value in parse_qsl(url.query)})
+        elif url.path == "/events":
+            unreachable = {"error": "503 …", "type": "OET_ControllerUnreachable", "Message": "away"}
+            self._answer(503, json.dumps(unreachable).encode())
+        else:
+            self._answer(*self.server.answers[f"{self.command} {url.path}"])
+
+    def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.end_headers()
         self.wfile.write(body)
 
+    def _events(self, query: dict[str, Any]) -> None:
+        self.server.asked.append(query)
+        assert self.server.answering.wait(DEADLINE)
+        self._answer(200, self.server.journal.read(EventsQuery(**query)).encode())
+
     def _stream(self) -> None:
-        self.server.asked.append(self.headers["Last-Event-ID"])
+        said: queue.Queue[str | None] = queue.Queue()
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b":\n\n")
-        for text in self.server.streams.pop(0):
+        self.server.opened.put(said)
+        while (text := said.get(timeout=DEADLINE)) is not None:
             self.wfile.write(text.encode())
-        if not self.server.streams:
-            self.server.ended.wait()
 
 
 @pytest.fixture
@@ -86,7 +114,6 @@ def server() -> Iterator[FakeServer]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
-        server.ended.set()
         server.shutdown()
         thread.join()
 
@@ -97,22 +124,13 @@ def client(server: FakeServer) -> Iterator[HttpClient]:
         yield client
 
 
-def sse(seq: int, topic: str = "user.x", time: Any = OPENED + 10, epoch: str = "one", **data: Any) -> str:
-    content = {"time": time, "msg_src": "7", "topic": topic, **data}
-    return f"data:{json.dumps(content)}\nid:{epoch}:{seq}\n\n"
-
-
-def named(name: str, position: str | None = None, **data: Any) -> str:
-    place = "" if position is None else f"id:{position}\n"
-    return f"event:{name}\ndata:{json.dumps(data)}\n{place}\n"
-
-
-BEGINNING = named("epoch", "one:0", epoch="one", previous="-")
-
-
-def take(stream: Events, count: int) -> list[Any]:
+def take(stream: EventStream, count: int) -> list[Any]:
     items = [stream.get(DEADLINE) for _ in range(count)]
     return [(item.epoch, item.seq) if isinstance(item, Event) else item for item in items]
+
+
+def numbers(*found: int, epoch: str = "one") -> list[tuple[str, int]]:
+    return [(epoch, number) for number in found]
 
 
 # -------------------------------------------------------------------- requests
@@ -194,123 +212,168 @@ def test_what_http_does_not_offer_is_refused(client: HttpClient) -> None:
 
 # -------------------------------------------------------------------- events
 def test_a_stream_begins_now(server: FakeServer, client: HttpClient) -> None:
-    server.streams = [[sse(8, text="a", request_id=3), ": ping\n\n", sse(9, epoch="one")]]
+    server.publish("old", "old")
     with client.events() as stream:
-        first = stream.get(DEADLINE)
-        assert first == Event("one", 8, OPENED + 10, "user.x", "7", 3, {"text": "a"})
-        assert take(stream, 1) == [("one", 9)]
-        assert (stream.epoch, stream.seq) == ("one", 9)
-    assert server.asked == [None]
+        feed = server.feed()
+        feed.put(server.publish("user.x") + ": ping\n\n")
+        assert stream.get(DEADLINE) == Event("one", 3, 1.0, "user.x", "7", None, {"text": "a"})
+        feed.put(server.publish("user.x"))
+        assert take(stream, 1) == numbers(4)
+        assert (stream.epoch, stream.seq) == ("one", 4)
+        feed.put(None)
 
 
-def test_a_broken_stream_goes_on_after_its_last_event(server: FakeServer, client: HttpClient) -> None:
-    server.streams = [
-        [sse(8), sse(9)],
-        [sse(9), named("gap", "one:12", epoch="one", first_seq=10, last_seq=12), sse(13)],
-    ]
-    with client.events() as stream:
-        assert take(stream, 4) == [("one", 8), ("one", 9), Gap("one", 10, 12), ("one", 13)]
-    assert server.asked == [None, "one:9"]
-
-
-def test_a_stream_that_breaks_before_its_first_event_misses_none(
+def test_a_stream_that_begins_in_the_past_reads_no_more_than_it_needs(
     server: FakeServer, client: HttpClient
 ) -> None:
-    gap = named("gap", "one:1", epoch="one", first_seq=1, last_seq=1)
-    server.streams = [[], [BEGINNING, gap, sse(2, time=OPENED - 5), sse(3), sse(4)]]
-    with client.events() as stream:
-        assert take(stream, 2) == [("one", 3), ("one", 4)]
-    assert server.asked == [None, "-:0"]
+    server.publish(*["a"] * 50)
+    with client.events(since=47) as stream:
+        assert take(stream, 3) == numbers(48, 49, 50)
+        server.feed().put(None)
+    assert server.asked == [{"since": 47, "limit": 1}, {"since": 47, "limit": 1000}]
 
 
-def test_a_number_without_an_epoch_is_of_the_running_one(server: FakeServer, client: HttpClient) -> None:
-    old = OPENED - 5
-    server.streams = [
-        [
-            BEGINNING,
-            named("gap", "one:5", epoch="one", first_seq=1, last_seq=5),
-            sse(6, time=old),
-            sse(7, time=old),
-            sse(8),
-        ]
-    ]
-    with client.events(since=3) as stream:
-        assert take(stream, 4) == [Gap("one", 4, 5), ("one", 6), ("one", 7), ("one", 8)]
-    server.streams = [[BEGINNING, sse(6, time=old), sse(7, time=old), sse(8)]]
-    with client.events(since=7) as stream:
-        assert take(stream, 1) == [("one", 8)]
-    assert server.asked == ["-:0", "-:0"]
-
-
-def test_a_number_that_is_not_reached_is_of_another_life(server: FakeServer, client: HttpClient) -> None:
-    server.streams = [[BEGINNING, sse(6, time=OPENED - 5), sse(7), sse(8)]]
-    with client.events(since=99) as stream:
-        assert take(stream, 3) == [NewEpoch("one", ""), ("one", 7), ("one", 8)]
-
-
-def test_a_restarted_controller_is_a_new_epoch(server: FakeServer, client: HttpClient) -> None:
-    server.streams = [
-        [
-            sse(8),
-            named("disconnected", message="away"),
-            named("disconnected", message="away"),
-            named("reconnected", epoch="two"),
-            named("epoch", "two:0", epoch="two", previous="one"),
-            sse(1, epoch="two"),
-        ]
-    ]
-    with client.events() as stream:
-        assert take(stream, 5) == [
-            ("one", 8),
-            Disconnected("away"),
-            Reconnected("one"),
-            NewEpoch("two", "one"),
-            ("two", 1),
-        ]
+def test_what_the_journal_no_longer_has_is_a_gap(server: FakeServer, client: HttpClient) -> None:
+    server.restart("one", length=2)
+    server.publish("a", "a", "a", "a")
+    with client.events(since=1) as stream:
+        assert take(stream, 3) == [Gap("one", 2, 2), *numbers(3, 4)]
+        server.feed().put(None)
 
 
 def test_topics_are_branches(server: FakeServer, client: HttpClient) -> None:
-    topics = ("procedure", "procedures", "scan", "scan.end.ok", "procedure.lifecycle.ready")
-    server.streams = [[sse(number, topic) for number, topic in enumerate(topics, 1)]]
     with client.events(["procedure", "scan.end"]) as stream:
-        assert take(stream, 3) == [("one", 1), ("one", 4), ("one", 5)]
+        feed = server.feed()
+        feed.put(server.publish("procedure", "procedures", "scan", "scan.end.ok", "procedure.output"))
+        assert take(stream, 3) == numbers(1, 4, 5)
+        feed.put(None)
 
 
-def test_drain_gives_all_up_to_the_newest_change(server: FakeServer, client: HttpClient) -> None:
-    changed = sse(4, "activity.lifecycle.statechange", time=OPENED + 50.5)
-    server.streams = [[sse(2), sse(3), changed]]
-    with client.events(["user"]) as stream:
-        activity: dict[str, Any] = {
-            "uri": f"{server.url}/activities/1",
-            "command_id": "c",
-            "procedure_id": None,
-            "sbd_id": "sbd-1",
-            "sbd_version": None,
-            "sbi_id": None,
-            "activity_name": "greet",
-            "prepare_only": False,
-            "script_args": {"init": {"args": [], "kwargs": {}}, "run": {"args": [], "kwargs": {}}},
-            "activity_states": [["REQUESTED", OPENED + 50.4], ["FAILED", OPENED + 50.5]],
-            "state": "FAILED",
-            "message": "no",
-        }
-        server.answer("GET /activities", {"activities": [activity]})
-        assert [item.seq for item in stream.drain() if isinstance(item, Event)] == [2, 3]
+def test_a_flood_is_asked_for_at_once(server: FakeServer, client: HttpClient) -> None:
+    """However many messages arrive while a question is answered, they are a reason for one more."""
+    count, heard = 900, []
+
+    def on_message(_: object) -> None:
+        heard.append(1)
+        if len(heard) == count:
+            server.answering.set()
+
+    with client.events() as stream:
+        feed = server.feed()
+        server.asked.clear()
+        server.answering.clear()
+        unsubscribe = client._link.subscribe("event", on_message)
+        feed.put(server.publish(*["user.x"] * count))
+        assert take(stream, count) == numbers(*range(1, count + 1))
+        assert stream._inbox._queue.qsize() <= 1
+        feed.put(None)
+        unsubscribe()
+    assert len(server.asked) == 1
+
+
+def test_a_feed_that_ends_is_a_reason_to_ask_and_so_is_its_return(
+    server: FakeServer, client: HttpClient
+) -> None:
+    reasons: queue.Queue[None] = queue.Queue()
+    unsubscribe = client._link.subscribe("event", reasons.put)
+    server.feed().put(None)
+    for _ in ("ended", "opened again"):
+        reasons.get(timeout=DEADLINE)
+    feed = server.feed()
+    feed.put(server.publish("user.x"))
+    reasons.get(timeout=DEADLINE)
+    feed.put('event:disconnected\ndata:{"message": "away"}\n\n')
+    reasons.get(timeout=DEADLINE)
+    unsubscribe()
+    feed.put(None)
+    assert reasons.empty()
+
+
+def test_a_wait_is_told_of_what_it_waits_for(server: FakeServer, client: HttpClient) -> None:
+    heard: queue.Queue[str] = queue.Queue()
+    for name in ("procedureChanged", "activityChanged", "event"):
+        client._link.subscribe(name, lambda _, name=name: heard.put(name))  # type: ignore[misc]
+    feed = server.feed()
+    topics = ("user.x", "activity.lifecycle.statechange", "procedure.lifecycle.statechange")
+    feed.put(server.publish(*topics) + 'event:reconnected\ndata:{"epoch": "one"}\n\n')
+    expected = ["event", "activityChanged", "event", "procedureChanged", "event"]
+    expected += ["procedureChanged", "activityChanged", "event"]
+    assert [heard.get(timeout=DEADLINE) for _ in expected] == expected
+    feed.put(None)
+
+
+def test_nothing_is_lost_where_the_feed_breaks(server: FakeServer, client: HttpClient) -> None:
+    with client.events() as stream:
+        feed = server.feed()
+        feed.put(server.publish("a"))
+        assert take(stream, 1) == numbers(1)
+        server.publish("a", "a")
+        feed.put(None)
+        assert take(stream, 2) == numbers(2, 3)
+        feed = server.feed()
+        feed.put(server.publish("a"))
+        assert take(stream, 1) == numbers(4)
+        feed.put(None)
+
+
+def test_a_controller_that_is_away_is_told_and_missed_nothing(server: FakeServer, client: HttpClient) -> None:
+    with client.events() as stream:
+        feed = server.feed()
+        server.away = True
+        feed.put('event:disconnected\ndata:{"message": "away"}\n\n')
+        assert take(stream, 1) == [Disconnected(f"cannot reach {server.url}: away")]
+        server.publish("a")
+        server.away = False
+        feed.put('event:reconnected\ndata:{"epoch": "one"}\n\n')
+        assert take(stream, 2) == [Reconnected("one"), *numbers(1)]
+        server.restart("two")
+        feed.put(server.publish("a"))
+        assert take(stream, 2) == [NewEpoch("two", "one"), *numbers(1, epoch="two")]
+        feed.put(None)
+
+
+def test_a_server_that_ends_is_told(server: FakeServer, client: HttpClient) -> None:
+    with client.events() as stream:
+        feed = server.feed()
+        server.away = True
+        feed.put(None)
+        assert take(stream, 1) == [Disconnected(f"cannot reach {server.url}: away")]
+        server.away = False
+        server.feed().put(None)
+        assert take(stream, 1) == [Reconnected("one")]
 
 
 def test_closing_ends_an_iteration(server: FakeServer, client: HttpClient) -> None:
-    server.streams = [[sse(1), sse(2)]]
     stream = client.events()
+    feed = server.feed()
+    feed.put(server.publish("a", "a"))
     iterator = iter(stream)
     next(iterator)
     stream.close()
     assert list(iterator) == []
     stream.close()
+    feed.put(None)
 
 
-def test_what_a_script_calls_time_is_no_time(server: FakeServer, client: HttpClient) -> None:
-    server.streams = [[sse(1, time="noon")]]
-    with client.events() as stream:
-        event = stream.get(DEADLINE)
-        assert isinstance(event, Event)
-        assert event.time == 0.0
+def test_closing_wakes_who_waits(server: FakeServer, client: HttpClient) -> None:
+    inbox = Inbox(client._link, "event")
+    got: queue.Queue[Any] = queue.Queue()
+    waiting = threading.Thread(target=lambda: got.put(inbox.get(10 * DEADLINE)))
+    waiting.start()
+    inbox.close()
+    assert got.get(timeout=DEADLINE) is None
+    waiting.join()
+    server.feed().put(None)
+
+
+def test_a_closed_client_has_no_thread(server: FakeServer) -> None:
+    with HttpClient(server.url) as client:
+        client.events().close()
+        feed = server.feed()
+        assert feeds() == 1
+    assert feeds() == 0
+    feed.put(None)
+
+
+def feeds() -> int:
+    return sum(thread.name == "oet-http-events" for thread in threading.enumerate())

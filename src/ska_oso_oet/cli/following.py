@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.cli.session import Session
-    from ska_oso_oet.client_events import Events, StreamItem
+    from ska_oso_oet.client_events import EventStream, StreamItem
     from ska_oso_oet.client_waiting import Kind, State, Summary
     from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
     from ska_oso_oet.procedure.output import Line
@@ -47,7 +47,7 @@ class Goal(Generic[S]):
         return f"{self.kind.word} {self.known.id} is still {self.known.state}"
 
 
-def follow(session: Session, stream: Events, view: View, goal: Goal[S]) -> S:
+def follow(session: Session, stream: EventStream, view: View, goal: Goal[S]) -> S:
     """Show the events of a stream until the goal is reached; until `--timeout`."""
     patience = Patience()
     try:
@@ -173,7 +173,7 @@ class Follower:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._stream: Events | None = None if session.json else session.owns(session.client.events())
+        self._stream: EventStream | None = None if session.json else session.owns(session.client.events())
 
     def until(self, known: ProcedureSummary, states: Collection[ProcedureState] = ()) -> ProcedureSummary:
         """Wait until the procedure has entered one of `states` or has ended; until `--timeout`."""
