@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.client_inbox import Connection
     from ska_oso_oet.client_requests import ActivityOptions
+    from ska_oso_oet.client_waiting import CommandResult
     from ska_oso_oet.models import Model
 
 
@@ -106,6 +107,11 @@ class HistoryCalls(Calls):
         """
         query = PruneQuery.parse({"older_than": older_than, "keep": keep})
         result = wait_for_command(self._link, self._submit("PruneHistory", query), Deadline.of(timeout))
-        if result.code != ResultCode.OK:
-            raise OetError(f"the history was not pruned: {result.text}")
-        return Pruned.parse(result.text)
+        return pruned(result)
+
+
+def pruned(result: CommandResult) -> Pruned:
+    """Read the result of PruneHistory; raises OetError for a failure."""
+    if result.code != ResultCode.OK:
+        raise OetError(f"the history was not pruned: {result.text}")
+    return Pruned.parse(result.text)

@@ -219,6 +219,15 @@ def test_refusals(adapter: Adapter) -> None:
             ("GET", "/events?limit=0", None, 400),
             ("GET", "/events?limit=10001", None, 400),
             ("GET", "/events?topics=user", None, 400),
+            ("GET", "/history?state=DONE", None, 400),
+            ("GET", "/history?since=nan", None, 400),
+            ("GET", f"/history?subarray_id={2**64}", None, 400),
+            ("GET", "/history?limit=1001", None, 400),
+            ("GET", f"/history?page={2**40}", None, 400),
+            ("GET", "/history?states=READY", None, 400),
+            ("POST", "/history/prune", {}, 400),
+            ("POST", "/history/prune", {"keep": -1}, 400),
+            ("POST", "/history/prune", {"keep": "1"}, 400),
             ("POST", "/procedures", {"script_uri": "x.py"}, 400),
             ("POST", "/procedures", {"script_uri": "file:///x.py", "nonsense": 1}, 400),
             ("POST", "/procedures", {"script_uri": "file:///x.py", "script": {}}, 400),
@@ -344,6 +353,38 @@ def test_events_are_those_of_the_controller(adapter: Adapter, controller: tango.
         assert not found["gap"]
 
 
+def test_the_history_is_listed_and_pruned(adapter: Adapter) -> None:
+    with adapter.client as client:
+        with client.stream("GET", "/stream") as stream:
+            events = sent_events(stream)
+            for subarray in (1, 2, 3):
+                uri = created(client, adapter.script(), subarray_id=subarray).headers["Location"]
+                until_state(events, "procedure.lifecycle.ready")
+                client.put(uri, json={"state": "RUNNING"})
+                until_state(events, "procedure.lifecycle.complete")
+        # What is announced is written before something is deleted.
+        answer = client.post("/history/prune", json={"keep": 10, "older_than": 0.0})
+        assert (answer.status_code, answer.json()) == (200, {"pruned": {"procedures": 0, "activities": 0}})
+        page = client.get("/history?state=COMPLETE&state=FAILED&since=1&script=SCRIPT&limit=2").json()
+        assert page["total"] == 3
+        found = page["procedures"][0]
+        assert [entry["uri"] for entry in page["procedures"]] == [uri, f"{client.base_url}procedures/2"]
+        assert {key: found[key] for key in ("state", "subarray_id")} == {
+            "state": "COMPLETE",
+            "subarray_id": 3,
+        }
+        assert "pid" in found["requester"]
+        assert found["environment"] is None
+        shown = client.get(uri).json()["procedure"]
+        assert {key: found[key] for key in shown} == shown
+        assert set(found) - set(shown) == {"requester", "epoch", "environment"}
+        assert client.get("/history?subarray_id=2").json()["total"] == 1
+        assert len(client.get("/history?limit=2&page=2").json()["procedures"]) == 1
+        pruned = client.post("/history/prune", json={"keep": 1}).json()
+        assert pruned == {"pruned": {"procedures": 2, "activities": 0}}
+        assert client.get("/history").json()["total"] == 1
+
+
 def test_an_event_right_after_the_header_is_never_lost(adapter: Adapter) -> None:
     uri = adapter.script()
     with adapter.client as client:
@@ -412,7 +453,7 @@ def test_without_a_controller(start_adapter: Callable[..., Adapter]) -> None:
     adapter.until("healthstate", DEGRADED)
     assert adapter.proxy.State() == ON
     with adapter.client as client:
-        for path in ("/procedures", "/procedures/1", "/activities", "/events"):
+        for path in ("/procedures", "/procedures/1", "/activities", "/events", "/history"):
             response = client.get(path)
             assert (response.status_code, response.json()["type"]) == (503, "OET_ControllerUnreachable")
         assert client.get("/stream").status_code == 503

@@ -27,6 +27,8 @@ WITH_INPUT = {
     ("POST", "/activities"),
     ("GET", "/activities/{number}"),
     ("GET", "/events"),
+    ("GET", "/history"),
+    ("POST", "/history/prune"),
 }
 
 

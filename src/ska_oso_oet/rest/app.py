@@ -17,6 +17,7 @@ from ska_oso_oet.rest import errors
 from ska_oso_oet.rest.api import activity_routes, procedure_routes
 from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, SizeLimit, TokenRequired
+from ska_oso_oet.rest.history_api import history_routes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -50,8 +51,8 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
         redirect_slashes=False,
     )
     errors.install(app)
-    for router in (procedure_routes(backend), activity_routes(backend), event_routes(backend)):
-        app.include_router(router, prefix=settings.api_prefix)
+    for routes in (procedure_routes, activity_routes, history_routes, event_routes):
+        app.include_router(routes(backend), prefix=settings.api_prefix)
     app.include_router(_probes(backend))
     app.include_router(_page(settings.api_prefix))
     guarded: ASGIApp = SizeLimit(app, settings.max_request_bytes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 
-from ska_oso_oet.client_inbox import QUIET_TIME
+from ska_oso_oet.client_calls import pruned
 from ska_oso_oet.errors import (
     ControllerUnreachable,
     NotFound,
@@ -28,9 +27,11 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.history.queries import Pruned, PruneQuery
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.calls import Calls
     from ska_oso_oet.rest.controller import Controller
+    from ska_oso_oet.rest.endings import Endings
     from ska_oso_oet.rest.requests import ProcedureUpdate
     from ska_oso_oet.rest.stream import EventHub
 
@@ -40,8 +41,8 @@ KEEP_ALIVE: Final = 15
 SEND_TIMEOUT: Final = 30.0
 """Seconds for which a client may take nothing at all before its stream is cut."""
 
-STOP_TIMEOUT: Final = 120.0
-"""Seconds that a stop may take; the abort script has 60 s unless its property says otherwise."""
+COMMAND_TIMEOUT: Final = 120.0
+"""Seconds that a stop or a pruning may take; the abort script has 60 s unless its property says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Backend:
     controller: Controller
     calls: Calls
     hub: EventHub
+    endings: Endings
 
     async def replay(self, since: Position) -> list[Chunk]:
         """Read what came after `since` from the controller's journal."""
@@ -88,28 +90,23 @@ class Backend:
         except Rejected:
             await self.describe(procedure_id)
             raise
-        unknown = "the stop was requested, and its end is not known"
+        return await self._end_of("stop", command_id)
+
+    async def prune(self, query: PruneQuery) -> Pruned:
+        """Delete what has ended from the history, and wait until it is gone."""
+        command_id = await self.calls.ask(self.controller.begin_prune, query)
+        return pruned(await self._end_of("pruning", command_id))
+
+    async def _end_of(self, what: str, command_id: str) -> CommandResult:
+        unknown = f"the {what} was requested, and its end is not known"
         try:
-            return await self._result(command_id)
+            return await self.endings.of(command_id, COMMAND_TIMEOUT)
+        except WaitTimeout:
+            raise WaitTimeout(f"the {what} was requested and has not ended yet") from None
         except ControllerUnreachable as error:
             raise ControllerUnreachable(f"{unknown}: {error}") from None
         except NotFound as error:
             raise OetError(f"{unknown}: {error}") from None
-
-    async def _result(self, command_id: str) -> CommandResult:
-        """Wait for the end of a command: ask when there is news, and now and then when there is none."""
-        clock = asyncio.get_running_loop().time
-        end = clock() + STOP_TIMEOUT
-        with self.hub.news() as news:
-            while True:
-                news.clear()
-                try:
-                    return await self.calls.ask(self.controller.result, command_id)
-                except WaitTimeout:
-                    if clock() >= end:
-                        raise WaitTimeout("the stop was requested and has not ended yet") from None
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), QUIET_TIME)
 
 
 class StreamResponse(EventSourceResponse):

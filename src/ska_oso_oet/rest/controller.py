@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.client_events import StreamItem
     from ska_oso_oet.client_waiting import CommandResult
     from ska_oso_oet.event.journal import EventsQuery
+    from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, PruneQuery
     from ska_oso_oet.procedure.commands import (
         PrepareProcessCommand,
         StartProcessCommand,
@@ -51,6 +52,9 @@ class Controller(Protocol):
     def begin_stop(self, command: StopProcessCommand) -> str:
         """Have a procedure stopped; answers the id of the command."""
 
+    def begin_prune(self, query: PruneQuery) -> str:
+        """Have the history pruned; answers the id of the command."""
+
     def result(self, command_id: str) -> CommandResult:
         """Answer how a command has ended; WaitTimeout if it has not."""
 
@@ -62,6 +66,9 @@ class Controller(Protocol):
 
     def output(self, procedure_id: int, since: int) -> dict[str, Any]:
         """Answer what a procedure has written after line `since`."""
+
+    def history(self, query: HistoryQuery) -> HistoryPage:
+        """Answer a page of the history."""
 
     def perform(self, command: ActivityCommand) -> ActivitySummary:
         """Run an activity; answers its summary once it exists."""
@@ -80,6 +87,9 @@ class Controller(Protocol):
     ) -> Events:
         """Listen to the bus, from now on or after event `since` of `epoch`."""
 
+    def watch(self, attribute: str, deliver: Callable[[Any], None]) -> object:
+        """Hand each value of an attribute to `deliver`, on a thread of the connection."""
+
 
 class ControllerClient(OETClient):
     """OETClient, with the request of a command apart from its end: the thread of a request does not wait."""
@@ -91,6 +101,10 @@ class ControllerClient(OETClient):
     def begin_stop(self, command: StopProcessCommand) -> str:
         """Have a procedure stopped; answers the id of the command."""
         return self._submit("StopProcedure", command)
+
+    def begin_prune(self, query: PruneQuery) -> str:
+        """Have the history pruned; answers the id of the command."""
+        return self._submit("PruneHistory", query)
 
     def result(self, command_id: str) -> CommandResult:
         """Answer how a command has ended; WaitTimeout if it has not."""

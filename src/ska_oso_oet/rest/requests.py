@@ -16,9 +16,11 @@ from pydantic import (
 
 from ska_oso_oet.activity.domain import ActivityCommand
 from ska_oso_oet.event.journal import MAX_LIMIT, EventsQuery
+from ska_oso_oet.history.queries import MAX_LIMIT as MAX_ON_PAGE
+from ska_oso_oet.history.queries import HistoryQuery
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand
-from ska_oso_oet.procedure.domain import AnyScript, CallArgs, GitArgs, ProcedureInput
+from ska_oso_oet.procedure.domain import AnyScript, CallArgs, GitArgs, ProcedureInput, ProcedureState
 
 _CREATE: Final[dict[str, Any]] = {
     "script_uri": "file:///path/to/observing_script.py",
@@ -121,8 +123,23 @@ class NewActivity(ActivityCommand):
     model_config = ConfigDict(json_schema_extra={"examples": [_RUN_ACTIVITY]})
 
 
+class HistoryParameters(Model):
+    """The query of a request for the history, as text has it; `state` may be repeated."""
+
+    state: list[ProcedureState] = Field(default_factory=list)
+    since: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    script: str | None = None
+    subarray_id: int | None = None
+    limit: Annotated[int, Field(ge=1, le=MAX_ON_PAGE)] = 50
+    page: Annotated[int, Field(ge=1)] = 1
+
+    def query(self) -> HistoryQuery:
+        """Make the argument of the command; raises InvalidArgument for numbers that are too large."""
+        return HistoryQuery.parse(self.model_dump())
+
+
 class EventsParameters(Model):
-    """The query of a request for events, as text has it: an EventsQuery whose `topic` may be repeated."""
+    """The query of a request for events, as text has it; `topic` may be repeated."""
 
     since: Annotated[int, Field(ge=0, lt=2**63)] = 0
     epoch: str | None = None

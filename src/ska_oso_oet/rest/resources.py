@@ -6,11 +6,12 @@ the arguments of a script's `main` are called `run`.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pydantic import ConfigDict, JsonValue
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
+from ska_oso_oet.history.queries import Pruned
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.domain import (
     AnyScript,
@@ -70,12 +71,37 @@ class Procedure(Model):
     exit: ExitRecord | None
 
     @classmethod
-    def of(cls, summary: ProcedureSummary, uri: str) -> Procedure:
+    def of(cls, summary: ProcedureSummary, uri: str) -> Self:
         """Present a procedure as the resource at `uri`."""
         same = {
             name: getattr(summary, name) for name in cls.model_fields if name not in {"script_args", "uri"}
         }
         return cls(script_args=ScriptArgs.of(summary.script_args), uri=uri, **same)
+
+
+class HistoryEntry(Procedure):
+    """A procedure as the history lists it.
+
+    `requester` is who created it, null when unknown; `epoch` is the controller's run; `environment` is the
+    Python environment that it ran in, null for the controller's own.
+    """
+
+    requester: str | None
+    epoch: str
+    environment: str | None
+
+
+class HistoryList(Model):
+    """The body of a page of the history, newest first; `total` counts what matches on all pages."""
+
+    procedures: list[HistoryEntry]
+    total: int
+
+
+class PrunedHistory(Model):
+    """The body of an answer to a pruning: how many were deleted."""
+
+    pruned: Pruned
 
 
 class OneProcedure(Model):

@@ -16,6 +16,7 @@ from ska_oso_oet.errors import OetError
 from ska_oso_oet.rest.app import create_app
 from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
+from ska_oso_oet.rest.endings import Endings
 from ska_oso_oet.rest.stream import EventHub
 
 if TYPE_CHECKING:
@@ -71,9 +72,8 @@ class RestService:
             around.thread_context,
             around.on_streams,
         )
-        app = create_app(
-            Backend(controller, self._calls, self._hub), settings, settings.token(), around.counter
-        )
+        backend = Backend(controller, self._calls, self._hub, Endings(controller, self._calls))
+        app = create_app(backend, settings, settings.token(), around.counter)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,

@@ -152,7 +152,6 @@ class EventHub:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rest-events")
         self._readers: set[Reader] = set()
-        self._news: set[asyncio.Event] = set()
         self._loop: asyncio.AbstractEventLoop
         self._ended = False
         self.trouble: str | None = "the controller has not been reached yet"
@@ -195,22 +194,9 @@ class EventHub:
         if self.trouble is not None:
             raise ControllerUnreachable(self.trouble)
 
-    @contextmanager
-    def news(self) -> Iterator[asyncio.Event]:
-        """Have an event set whenever a procedure has changed."""
-        event = asyncio.Event()
-        self._news.add(event)
-        try:
-            yield event
-        finally:
-            self._news.discard(event)
-
-    def _deliver(self, chunk: Chunk, *, change: bool) -> None:
+    def _deliver(self, chunk: Chunk) -> None:
         for reader in self._readers:
             reader.offer(chunk)
-        if change:
-            for event in self._news:
-                event.set()
 
     # ------------------------------------------------------------ the thread
 
@@ -251,11 +237,10 @@ class EventHub:
             self._report(item.message)
         elif isinstance(item, Reconnected):
             self._report(None)
-        change = isinstance(item, Event) and item.topic.startswith(("procedure.lifecycle.", "user.script."))
         chunk = encode(item)
         self._heard = chunk.position or self._heard
         with suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(lambda: self._deliver(chunk, change=change))
+            self._loop.call_soon_threadsafe(self._deliver, chunk)
 
     def _report(self, trouble: str | None) -> None:
         if trouble != self.trouble:

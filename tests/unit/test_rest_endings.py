@@ -1,0 +1,100 @@
+"""Waiting for long running commands on the event loop: by what the controller tells, without a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from ska_oso_oet.client_waiting import CommandResult
+from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
+from ska_oso_oet.rest.calls import Calls
+from ska_oso_oet.rest.endings import Endings
+from ska_oso_oet.ska.control_model import ResultCode
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ska_oso_oet.rest.controller import Controller
+
+DEADLINE = 20.0
+DONE = CommandResult(ResultCode.OK, "done")
+
+
+class FakeController:
+    """Has commands that end when they have been asked for some times; tells news at each question."""
+
+    def __init__(self, questions: int, *, tells: bool = True) -> None:
+        self.left = {"a": questions, "b": questions}
+        self.tells = tells
+        self.away = 0
+        self.watchers: list[Callable[[Any], None]] = []
+
+    def watch(self, attribute: str, deliver: Callable[[Any], None]) -> object:
+        assert attribute == "lrcFinished"
+        if self.away:
+            self.away -= 1
+            raise ControllerUnreachable("away")
+        self.watchers.append(deliver)
+        return None
+
+    def result(self, command_id: str) -> CommandResult:
+        self.left[command_id] -= 1
+        for deliver in self.watchers if self.tells else ():
+            deliver(())
+        if self.left[command_id] >= 0:
+            raise WaitTimeout("not yet")
+        return DONE
+
+
+def run(controller: FakeController, scenario: Callable[[Endings], Awaitable[Any]]) -> Any:
+    calls = Calls()
+    endings = Endings(cast("Controller", controller), calls)
+
+    async def within_the_deadline() -> Any:
+        return await asyncio.wait_for(scenario(endings), DEADLINE)
+
+    try:
+        return asyncio.run(within_the_deadline())
+    finally:
+        calls.close()
+
+
+def test_news_of_ends_are_a_reason_to_ask() -> None:
+    """With a quiet time before each question, this would take many times the deadline."""
+    controller = FakeController(questions=50)
+    assert run(controller, lambda endings: endings.of("a", DEADLINE)) == DONE
+    assert controller.left["a"] == -1
+
+
+def test_commands_share_a_subscription() -> None:
+    controller = FakeController(questions=3)
+
+    async def both(endings: Endings) -> Any:
+        return await asyncio.gather(endings.of("a", DEADLINE), endings.of("b", DEADLINE))
+
+    assert run(controller, both) == [DONE, DONE]
+    assert len(controller.watchers) == 1
+
+
+def test_an_end_that_is_not_told_is_found() -> None:
+    assert run(FakeController(questions=1, tells=False), lambda endings: endings.of("a", DEADLINE)) == DONE
+
+
+def test_an_end_that_does_not_come() -> None:
+    with pytest.raises(WaitTimeout):
+        run(FakeController(questions=9, tells=False), lambda endings: endings.of("a", 0))
+
+
+def test_a_subscription_that_failed_is_made_by_the_next() -> None:
+    controller = FakeController(questions=0)
+    controller.away = 1
+
+    async def twice(endings: Endings) -> Any:
+        with pytest.raises(ControllerUnreachable):
+            await endings.of("a", DEADLINE)
+        return await endings.of("a", DEADLINE)
+
+    assert run(controller, twice) == DONE
+    assert len(controller.watchers) == 1
