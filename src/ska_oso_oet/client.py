@@ -20,7 +20,7 @@ from ska_oso_oet.client_calls import ActivityCalls, HistoryCalls
 from ska_oso_oet.client_events import EventStream
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
-from ska_oso_oet.client_waiting import PROCEDURES, CommandResult, wait_for_command
+from ska_oso_oet.client_waiting import PROCEDURES, CommandResult
 from ska_oso_oet.errors import NotFound, ProcedureNotFound
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
@@ -140,9 +140,8 @@ class OETClient(ActivityCalls, HistoryCalls):
         if procedure_id is None:
             procedure_id = the_running(self.list())
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
-        command_id = self._submit("StopProcedure", command)
         try:
-            result = wait_for_command(self._link, command_id, Deadline.of(timeout))
+            result = self._carry_out("StopProcedure", command, Deadline.of(timeout))
         except NotFound:
             procedure = self.describe(procedure_id)
             if not procedure.state.final:

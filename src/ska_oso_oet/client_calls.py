@@ -39,6 +39,10 @@ class Calls:
             raise Rejected(str(answer))
         return str(answer)
 
+    def _carry_out(self, command: str, argument: Model, deadline: Deadline) -> CommandResult:
+        """Give a long running command, and wait for its end."""
+        return wait_for_command(self._link, self._submit(command, argument), deadline)
+
 
 class ActivityCalls(Calls):
     """Running and watching the activities of Scheduling Blocks."""
@@ -106,8 +110,7 @@ class HistoryCalls(Calls):
         activities; one of them must be given.
         """
         query = PruneQuery.parse({"older_than": older_than, "keep": keep})
-        result = wait_for_command(self._link, self._submit("PruneHistory", query), Deadline.of(timeout))
-        return pruned(result)
+        return pruned(self._carry_out("PruneHistory", query, Deadline.of(timeout)))
 
 
 def pruned(result: CommandResult) -> Pruned:

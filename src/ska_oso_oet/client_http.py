@@ -27,10 +27,12 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ska_oso_oet.models import Model
+
     _Listener = tuple[str | None, Callable[[Any], None]]
 
-STOP_TIMEOUT: Final = 150.0
-"""Seconds that an answer to a stop may take; the server gives up after 120 s."""
+COMMAND_TIMEOUT: Final = 150.0
+"""Seconds that an answer to a stop or a pruning may take; the server gives up after 120 s."""
 
 _WATCHED: Final = {
     "event": None,
@@ -44,8 +46,10 @@ class HttpClient(OETClient):
     """OETClient over HTTP: the same methods, answers and errors, without Tango.
 
     `url` is that of the API; one without a path gets `/api/v1.0`. `token` is the bearer token that the
-    server asks for. The history and its pruning are not offered over HTTP: those raise Rejected.
+    server asks for.
     """
+
+    _link: HttpLink
 
     def __init__(self, url: str, call_timeout: float = CALL_TIMEOUT, token: str | None = None) -> None:
         self._server = HttpServer(url, call_timeout, token)
@@ -70,12 +74,15 @@ class HttpClient(OETClient):
         text = json.dumps({**detail, **({} if abort is None else {"abort": abort})})
         return Stopped(procedure, CommandResult(ResultCode.OK, text))
 
+    def _carry_out(self, command: str, argument: Model, deadline: Deadline) -> CommandResult:
+        return self._link.carry_out(command, argument.to_dict(), deadline.at_most(COMMAND_TIMEOUT))
+
     def _stop(self, procedure_id: int, deadline: Deadline, *, run_abort: bool) -> dict[str, Any] | None:
         """Stop a procedure; answer how the abort script ended, if it was asked for."""
         body = {"state": ProcedureState.STOPPED.value, "abort": run_abort}
         try:
             self._server.ask(
-                "PUT", f"/procedures/{procedure_id}", body, timeout=deadline.at_most(STOP_TIMEOUT)
+                "PUT", f"/procedures/{procedure_id}", body, timeout=deadline.at_most(COMMAND_TIMEOUT)
             )
         except NotFound:
             raise Rejected(f"there is no procedure {procedure_id}") from None
@@ -105,6 +112,10 @@ class HttpLink:
             "DescribeActivity": partial(self._describe, "activity", "activities"),
             "GetOutput": self._output,
             "GetEvents": self._events,
+            "GetHistory": self._history,
+        }
+        self._long_running: dict[str, Callable[[dict[str, Any], float], CommandResult]] = {
+            "PruneHistory": self._prune,
         }
 
     @property
@@ -122,6 +133,10 @@ class HttpLink:
         if name not in self._commands:
             raise Rejected(f"the HTTP API does not offer {name}: use Tango")
         return self._commands[name](json.loads(str(argument)))
+
+    def carry_out(self, name: str, argument: dict[str, Any], timeout: float) -> CommandResult:
+        """Make the request that stands for a long running command; it is answered at the command's end."""
+        return self._long_running[name](argument, timeout)
 
     def read(self, attribute: str) -> Any:
         """Read `procedures` or `activities`, as JSON."""
@@ -191,6 +206,14 @@ class HttpLink:
 
     def _events(self, query: dict[str, Any]) -> str:
         return json.dumps(self._server.ask("GET", _with_query("/events", query, topics="topic")))
+
+    def _history(self, query: dict[str, Any]) -> str:
+        page = self._server.ask("GET", _with_query("/history", query))
+        return json.dumps({**page, "procedures": [_summary(entry) for entry in page["procedures"]]})
+
+    def _prune(self, query: dict[str, Any], timeout: float) -> CommandResult:
+        answer = self._server.ask("POST", "/history/prune", query, timeout=timeout)
+        return CommandResult(ResultCode.OK, json.dumps(answer["pruned"]))
 
 
 def _with_query(path: str, query: dict[str, Any], **names: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,12 @@ class Oet:
         done = self(*arguments, "--json")
         assert done.stderr == ""
         return done.returncode, json.loads(done.stdout)
+
+    def over_http(self, url: str) -> Oet:
+        """The same where there is no Tango, but the HTTP API at `url`."""
+        other = copy.copy(self)
+        other.environment = {**self.environment, "TANGO_HOST": "127.0.0.1:1", "OET_REST_URI": url}
+        return other
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(

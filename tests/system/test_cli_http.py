@@ -73,13 +73,8 @@ def tango(stack: StackProcess, client: OETClient, tmp_path: Path) -> Oet:
 
 
 @pytest.fixture
-def oet(stack: StackProcess, client: OETClient, tmp_path: Path) -> Oet:
-    return over_http(stack, tmp_path)
-
-
-def over_http(stack: StackProcess, folder: Path) -> Oet:
-    environment = {**stack.env, "TANGO_HOST": "127.0.0.1:1", "OET_REST_URI": stack.rest_url}
-    return Oet(environment, folder, good=GOOD, failing=FAILING, patient=PATIENT)
+def oet(stack: StackProcess, tango: Oet) -> Oet:
+    return tango.over_http(stack.rest_url)
 
 
 def shape(text: str) -> list[str]:
@@ -102,6 +97,11 @@ SESSIONS: dict[str, tuple[list[str], int]] = {
     "missing-script": (["procedure", "run", "file:///nowhere/x.py"], 1),
     "activity": (["activity", "run", "greet", "no-such-sbd"], 1),
     "activity-unknown": (["activity", "describe", "--aid=471100"], 3),
+    "history": (["procedure", "list", "--all", "--state=failed", "--state=STOPPED", "--limit=3"], 0),
+    "history-none": (["procedure", "list", "--script=no such", "--since=7d", "--subarray=5", "--page=2"], 0),
+    "history-usage": (["procedure", "list", "--since=yesterday"], 2),
+    "prune": (["history", "prune", "--older-than=1000w", "--keep=9223372036854775807"], 0),
+    "prune-usage": (["history", "prune"], 2),
     "no-time": (["procedure", "run", "patient", "--path=/nowhere/at/all", "--timeout=2"], 5),
 }
 
@@ -158,6 +158,14 @@ def test_a_stop_is_the_same(oet: Oet, tango: Oet, abort: str) -> None:
     assert said[0][0] == (1 if abort == "true" else 0)
 
 
+def test_the_history_is_the_same(oet: Oet, tango: Oet, client: OETClient) -> None:
+    number = oet.json("procedure", "run", oet.uris["good"])[1]["procedure"]["id"]
+    client.prune_history(older_than=1e9)  # what has happened is written before something is deleted
+    code, document = oet.json("procedure", "list", "--all", "--limit=5")
+    assert (code, document["procedures"][0]["id"]) == (0, number)
+    assert (code, document) == tango.json("procedure", "list", "--all", "--limit=5")
+
+
 def test_start_may_not_follow_and_arguments_arrive(oet: Oet) -> None:
     code, document = oet.json("procedure", "create", oet.uris["good"], "--colour=blue", "--listen")
     assert (code, document["procedure"]["state"]) == (0, "READY")
@@ -208,7 +216,7 @@ def test_the_option_wins_over_the_environment(oet: Oet, stack: StackProcess) -> 
 
 
 def test_a_wait_outlives_the_server(own_stack: StackProcess, tmp_path: Path) -> None:
-    oet = over_http(own_stack, tmp_path)
+    oet = Oet(own_stack.env, tmp_path, patient=PATIENT).over_http(own_stack.rest_url)
     go = tmp_path / "go"
     following = oet.start("procedure", "run", oet.uris["patient"], f"--path={go}", "--subarray_id=none")
     assert following.stdout is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +19,8 @@ from ska_oso_oet.client_http import HttpClient
 from ska_oso_oet.client_http_server import AbortFailed, HttpServer
 from ska_oso_oet.client_inbox import Inbox
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
+from ska_oso_oet.history.queries import HistoryQuery, Pruned
+from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +37,12 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, tuple[int, bytes]] = {}
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+        self.bodies: list[bytes] = []
         self.asked: list[dict[str, Any]] = []
         """The queries for events, in their order."""
         self.answering = threading.Event()
-        """Cleared, questions for events wait."""
+        """Cleared, questions for events and commands wait."""
         self.answering.set()
         self.away = False
         """Whether the controller does not answer."""
@@ -77,6 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.headers.append(dict(self.headers))
+        self.server.paths.append(self.path)
         url = urlsplit(self.path.removeprefix("/api/v1.0"))
         if url.path == "/stream":
             self._stream()
@@ -87,6 +93,12 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(503, json.dumps(unreachable).encode())
         else:
             self._answer(*self.server.answers[f"{self.command} {url.path}"])
+
+    def do_POST(self) -> None:
+        self.server.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+        assert self.server.answering.wait(DEADLINE)
+        with suppress(ConnectionError):  # who asked may no longer wait
+            self.do_GET()
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -204,10 +216,61 @@ def test_a_token_is_shown(server: FakeServer) -> None:
 
 
 def test_what_http_does_not_offer_is_refused(client: HttpClient) -> None:
-    with pytest.raises(errors.Rejected, match="GetHistory: use Tango"):
+    with pytest.raises(errors.Rejected, match="the HTTP API does not offer AbortCommands"):
+        client._link.command("AbortCommands", "{}")
+
+
+def test_a_page_of_the_history(server: FakeServer, client: HttpClient) -> None:
+    resource = {
+        "uri": f"{server.url}/procedures/7",
+        "command_id": "c",
+        "script": {"script_type": "filesystem", "script_uri": "file:///x.py"},
+        "script_args": {"init": {"args": [], "kwargs": {}}, "run": {"args": [1], "kwargs": {}}},
+        "state": "FAILED",
+        "subarray_id": None,
+        "progress": None,
+        "history": {"process_states": [["CREATING", 1.0], ["FAILED", 2.0]], "stacktrace": None},
+        "exit": None,
+        "requester": "me@here pid 1",
+        "epoch": "one",
+        "environment": None,
+    }
+    server.answer("GET /history", {"procedures": [resource], "total": 9})
+    states = [ProcedureState.FAILED, ProcedureState.STOPPED]
+    page = client.history(HistoryQuery(state=states, since=1.5, script="a &=é", limit=1))
+    assert (page.total, page.procedures[0].id, page.procedures[0].requester) == (9, 7, "me@here pid 1")
+    assert page.procedures[0].script_args.main.args == [1]
+    assert parse_qsl(server.paths[-1].partition("?")[2]) == [
+        ("state", "FAILED"),
+        ("state", "STOPPED"),
+        ("since", "1.5"),
+        ("script", "a &=é"),
+        ("limit", "1"),
+        ("page", "1"),
+    ]
+    with pytest.raises(errors.InvalidArgument):
+        client.history(HistoryQuery(script="\udc00"))
+    server.answer("GET /history", {"procedures": [{"uri": "x/1"}], "total": 1})
+    with pytest.raises(errors.OetError, match="another version"):
         client.history()
-    with pytest.raises(errors.Rejected, match="PruneHistory"):
+
+
+def test_pruning(server: FakeServer, client: HttpClient) -> None:
+    server.answer("POST /history/prune", {"pruned": {"procedures": 2, "activities": 1}})
+    assert client.prune_history(keep=10) == Pruned(procedures=2, activities=1)
+    assert json.loads(server.bodies[-1]) == {"older_than": None, "keep": 10}
+    failure = {"error": "502 …", "type": "OET_Error", "Message": "the history was not pruned: no"}
+    server.answer("POST /history/prune", failure, 502)
+    with pytest.raises(errors.OetError, match=r"^the history was not pruned: no$"):
         client.prune_history(keep=10)
+
+
+def test_a_pruning_is_waited_for_no_longer_than_asked(server: FakeServer, client: HttpClient) -> None:
+    server.answer("POST /history/prune", {})
+    server.answering.clear()
+    with pytest.raises(errors.WaitTimeout, match="goes on"):
+        client.prune_history(keep=10, timeout=0.1)
+    server.answering.set()
 
 
 # -------------------------------------------------------------------- events
