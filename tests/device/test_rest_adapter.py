@@ -196,6 +196,31 @@ def test_a_failed_abort_is_told(adapter: Adapter) -> None:
         assert client.get(uri).json()["procedure"]["state"] == "STOPPED"
 
 
+@pytest.mark.parametrize(
+    ("abort", "outcome"),
+    [
+        (None, None),
+        ("print('aborted')", {"state": "COMPLETE"}),
+        ("raise ValueError('dish 4')", {"state": "FAILED", "message": "ValueError: dish 4"}),
+    ],
+)
+def test_a_stop_with_its_result(adapter: Adapter, abort: str | None, outcome: dict[str, Any] | None) -> None:
+    (adapter.folder / "abort.py").write_text(f"def init(subarray_id): pass\ndef main(): {abort}\n")
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        uri = created(client, adapter.script(), subarray_id=1).headers["Location"]
+        until_state(sent_events(stream), "procedure.lifecycle.ready")
+        body = {"state": "STOPPED", "abort": abort is not None}
+        stopped = client.put(uri, json=body, headers={"Prefer": 'respond-async, Return="representation"; x'})
+        assert stopped.status_code == 200, stopped.text
+        assert stopped.headers["Preference-Applied"] == "return=representation"
+        assert stopped.json()["procedure"] == client.get(uri).json()["procedure"]
+        result = stopped.json()["result"]
+        assert (result.pop("code"), result.pop("procedure_id"), result.pop("state")) == ("OK", 1, "STOPPED")
+        assert result.get("abort") == (outcome and {**outcome, "procedure_id": 2})
+        again = client.put(uri, json=body, headers={"Prefer": "return=representation"})
+        assert (again.status_code, again.json()["type"]) == (409, "OET_Rejected")
+
+
 def test_refusals(adapter: Adapter) -> None:
     with adapter.client as client:
         assert client.get("/procedures/4").json() == {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import Path, Request
 from fastapi.exceptions import HTTPException
@@ -15,7 +15,10 @@ from ska_oso_oet.models import Model
 from ska_oso_oet.rest.resources import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Iterable, Mapping
+
+REPRESENTATION: Final = "return=representation"
+"""The preference for what has become of a resource, as the header Prefer has it."""
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
@@ -53,3 +56,10 @@ def answer(
 def described(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Describe the errors that a route may answer."""
     return {code: {"model": Failure} for code in codes}
+
+
+def prefers_representation(headers: Iterable[str]) -> bool:
+    """Tell whether headers Prefer (RFC 7240) ask for a representation; of several wishes the first counts."""
+    wishes = (part.partition(";")[0] for header in headers for part in header.split(","))
+    plain = ("".join(wish.split()).replace('"', "").lower() for wish in wishes)
+    return next((wish for wish in plain if wish.startswith("return=")), "") == REPRESENTATION

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
-from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError, ProcedureNotFound
+from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError
 from ska_oso_oet.procedure.domain import ProcedureState
-from ska_oso_oet.rest.answers import Id, JsonRoute, answer, described
+from ska_oso_oet.rest.answers import (
+    REPRESENTATION,
+    Id,
+    JsonRoute,
+    answer,
+    described,
+    prefers_representation,
+)
 from ska_oso_oet.rest.errors import AbortFailed
 from ska_oso_oet.rest.requests import NewActivity, NewProcedure, ProcedureUpdate
 from ska_oso_oet.rest.resources import (
@@ -21,6 +28,7 @@ from ska_oso_oet.rest.resources import (
     OneProcedure,
     Output,
     Procedure,
+    StoppedProcedure,
 )
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -31,6 +39,13 @@ if TYPE_CHECKING:
     from ska_oso_oet.client_waiting import CommandResult
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.backend import Backend
+
+_APPLIED: Final = {
+    "Preference-Applied": {
+        "description": f"`{REPRESENTATION}` where a stop was answered so",
+        "schema": {"type": "string"},
+    }
+}
 
 
 def _procedures(request: Request) -> Callable[[ProcedureSummary], Procedure]:
@@ -71,30 +86,41 @@ def procedure_routes(backend: Backend) -> APIRouter:
 
     @router.put(
         "/{number}",
-        response_model=OneProcedure | AbortMessage,
-        responses=described(400, 404, 409, 413, 502, 504),
+        response_model=OneProcedure | AbortMessage | StoppedProcedure,
+        responses={200: {"headers": _APPLIED}, **described(400, 404, 409, 413, 502, 504)},
     )
-    async def update_procedure(request: Request, number: Id, update: ProcedureUpdate) -> Response:
+    async def update_procedure(
+        request: Request,
+        number: Id,
+        update: ProcedureUpdate,
+        prefer: Annotated[list[str] | None, Header(examples=[REPRESENTATION])] = None,
+    ) -> Response:
         """Start a READY procedure (state RUNNING), or stop a live one (state STOPPED).
 
         A start is answered when it is accepted. A stop is answered when the process is gone and, with
-        `abort`, the abort script has ended.
+        `abort`, the abort script has ended: by a message, or with `Prefer: return=representation` by the
+        procedure and the result of the stop, which then tells also what the abort script did not do.
         """
         if update.state == "RUNNING":
             summary = await backend.start(number, update)
             return answer(OneProcedure(procedure=_procedures(request)(summary)))
         result = await backend.stop(number, run_abort=update.abort)
+        if prefers_representation(prefer or ()):
+            return _stopped(_procedures(request)(await backend.describe(number)), result)
         return answer(AbortMessage(abort_message=_abort_message(number, result, aborted=update.abort)))
 
     @router.get("/{number}/output", response_model=Output, responses=described(404))
     async def get_output(number: Id, since: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0) -> Response:
         """Read what a procedure has written, after line `since`."""
-        try:
-            return answer(await calls.ask(controller.output, number, since))
-        except NotFound:
-            raise ProcedureNotFound(f"No information available for PID={number}") from None
+        return answer(await backend.output(number, since))
 
     return router
+
+
+def _stopped(procedure: Procedure, result: CommandResult) -> Response:
+    told = {"code": result.code.name, **(result.detail or {"message": result.text})}
+    applied = {"Preference-Applied": REPRESENTATION}
+    return answer({"procedure": procedure.to_dict(), "result": told}, 200, applied)
 
 
 def _abort_message(number: int, result: CommandResult, *, aborted: bool) -> str:

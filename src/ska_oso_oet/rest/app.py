@@ -63,8 +63,8 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
             guarded,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST", "PUT"],
-            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
-            expose_headers=["Location"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
+            expose_headers=["Location", "Preference-Applied"],
         )
     if settings.trusted_proxies:
         guarded = BehindProxy(guarded, settings.trusted_proxies)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
@@ -22,7 +22,7 @@ from ska_oso_oet.procedure.commands import StopProcessCommand
 from ska_oso_oet.rest.stream import Chunk, Position, encode, follow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from starlette.types import Receive, Scope, Send
 
@@ -68,10 +68,13 @@ class Backend:
 
     async def describe(self, procedure_id: int) -> ProcedureSummary:
         """Describe a procedure; ProcedureNotFound in the words of the reference."""
-        try:
+        with _words_of_the_reference(procedure_id):
             return await self.calls.ask(self.controller.describe, procedure_id)
-        except NotFound:
-            raise ProcedureNotFound(f"No information available for PID={procedure_id}") from None
+
+    async def output(self, procedure_id: int, since: int) -> dict[str, Any]:
+        """Read what a procedure has written after line `since`; raises as `describe` does."""
+        with _words_of_the_reference(procedure_id):
+            return await self.calls.ask(self.controller.output, procedure_id, since)
 
     async def start(self, procedure_id: int, update: ProcedureUpdate) -> ProcedureSummary:
         """Start a procedure, and describe it."""
@@ -107,6 +110,14 @@ class Backend:
             raise ControllerUnreachable(f"{unknown}: {error}") from None
         except NotFound as error:
             raise OetError(f"{unknown}: {error}") from None
+
+
+@contextmanager
+def _words_of_the_reference(procedure_id: int) -> Iterator[None]:
+    try:
+        yield
+    except NotFound:
+        raise ProcedureNotFound(f"No information available for PID={procedure_id}") from None
 
 
 class StreamResponse(EventSourceResponse):

@@ -163,6 +163,51 @@ class AbortMessage(Model):
     abort_message: str
 
 
+class AbortOutcome(Model):
+    """How the abort script ended; `state` is that of its procedure, null when it was not run."""
+
+    state: ProcedureState | None = None
+    procedure_id: int | None = None
+    message: str | None = None
+
+
+class StopResult(Model):
+    """The result of the command StopProcedure; keys that have nothing to say are left out.
+
+    `code` is the name of an SKA ResultCode. `state` and `message` are those of the procedure that was
+    stopped; `abort` is there when that was asked for.
+    """
+
+    code: str
+    procedure_id: int | None = None
+    state: ProcedureState | None = None
+    message: str | None = None
+    abort: AbortOutcome | None = None
+
+
+class StoppedProcedure(Model):
+    """The body of an answer to a stop for who prefers a representation."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "procedure": {**_PROCEDURE, "state": "STOPPED"},
+                    "result": {
+                        "code": "OK",
+                        "procedure_id": 2,
+                        "state": "STOPPED",
+                        "abort": {"state": "COMPLETE", "procedure_id": 3},
+                    },
+                }
+            ]
+        }
+    )
+
+    procedure: Procedure
+    result: StopResult
+
+
 class OutputLine(Model):
     """A line that a procedure has written; one of its log has a level."""
 
