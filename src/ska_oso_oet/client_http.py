@@ -10,22 +10,22 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from ska_oso_oet.client import OETClient, Stopped
+from ska_oso_oet.client import OETClient
 from ska_oso_oet.client_http_feed import EventFeed
-from ska_oso_oet.client_http_server import AbortFailed, HttpServer
+from ska_oso_oet.client_http_server import HttpServer
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.client_requests import the_running
 from ska_oso_oet.client_waiting import CommandResult
 from ska_oso_oet.errors import InvalidArgument, NotFound, Rejected
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from ska_oso_oet.models import Model
 
@@ -52,44 +52,10 @@ class HttpClient(OETClient):
     _link: HttpLink
 
     def __init__(self, url: str, call_timeout: float = CALL_TIMEOUT, token: str | None = None) -> None:
-        self._server = HttpServer(url, call_timeout, token)
-        self._link = HttpLink(self._server)
-
-    def stop(
-        self,
-        procedure_id: int | None = None,
-        *,
-        run_abort: bool = True,
-        timeout: float | Deadline | None = None,
-    ) -> Stopped:
-        """End a procedure as OETClient does; raises WaitTimeout also when the server has waited for 120 s."""
-        deadline = Deadline.of(timeout)
-        if procedure_id is None:
-            procedure_id = the_running(self.list())
-        abort = self._stop(procedure_id, deadline, run_abort=run_abort)
-        procedure = self.describe(procedure_id)
-        detail = {"procedure_id": procedure_id, "state": procedure.state.value}
-        if procedure.exit is not None and procedure.exit.message:
-            detail["message"] = procedure.exit.message
-        text = json.dumps({**detail, **({} if abort is None else {"abort": abort})})
-        return Stopped(procedure, CommandResult(ResultCode.OK, text))
+        self._link = HttpLink(HttpServer(url, call_timeout, token))
 
     def _carry_out(self, command: str, argument: Model, deadline: Deadline) -> CommandResult:
         return self._link.carry_out(command, argument.to_dict(), deadline.at_most(COMMAND_TIMEOUT))
-
-    def _stop(self, procedure_id: int, deadline: Deadline, *, run_abort: bool) -> dict[str, Any] | None:
-        """Stop a procedure; answer how the abort script ended, if it was asked for."""
-        body = {"state": ProcedureState.STOPPED.value, "abort": run_abort}
-        try:
-            self._server.ask(
-                "PUT", f"/procedures/{procedure_id}", body, timeout=deadline.at_most(COMMAND_TIMEOUT)
-            )
-        except NotFound:
-            raise Rejected(f"there is no procedure {procedure_id}") from None
-        except AbortFailed as error:
-            why = str(error).rpartition("its subarray was not aborted: ")[2]
-            return {"state": ProcedureState.FAILED.value, "message": why}
-        return {"state": ProcedureState.COMPLETE.value} if run_abort else None
 
 
 class HttpLink:
@@ -116,6 +82,7 @@ class HttpLink:
         }
         self._long_running: dict[str, Callable[[dict[str, Any], float], CommandResult]] = {
             "PruneHistory": self._prune,
+            "StopProcedure": self._stop,
         }
 
     @property
@@ -175,11 +142,18 @@ class HttpLink:
     def _start(self, command: dict[str, Any]) -> Any:
         number, main = command["procedure_id"], command["script_args"]["main"]
         body = {"state": ProcedureState.RUNNING.value, "script_args": {} if main is None else {"run": main}}
-        try:
+        with _if_there_is("procedure", number, Rejected):
             self._server.ask("PUT", f"/procedures/{number}", body)
-        except NotFound:
-            raise Rejected(f"there is no procedure {number}") from None
         return [[ResultCode.STARTED], [""]]
+
+    def _stop(self, command: dict[str, Any], timeout: float) -> CommandResult:
+        number = command["procedure_id"]
+        body = {"state": ProcedureState.STOPPED.value, "abort": command["run_abort"]}
+        with _if_there_is("procedure", number, Rejected):
+            answer = self._server.ask("PUT", f"/procedures/{number}", body, timeout=timeout)
+        result = answer["result"]
+        code = ResultCode[result.pop("code")]
+        return CommandResult(code, result["message"] if set(result) == {"message"} else json.dumps(result))
 
     def _run_activity(self, command: dict[str, Any]) -> Any:
         answer = self._server.ask("POST", "/activities", command)
@@ -191,18 +165,14 @@ class HttpLink:
             if not listed:
                 raise NotFound(f"there is no {word} yet")
             return json.dumps(max(listed, key=lambda item: int(item["id"])))
-        try:
+        with _if_there_is(word, number, NotFound):
             answer = self._server.ask("GET", f"/{collection}/{number}")
-        except NotFound:
-            raise NotFound(f"there is no {word} {number}") from None
         return json.dumps(_summary(answer[word]))
 
     def _output(self, query: dict[str, Any]) -> str:
         number, since = query["procedure_id"], query["since"]
-        try:
+        with _if_there_is("procedure", number, NotFound):
             return json.dumps(self._server.ask("GET", f"/procedures/{number}/output?since={since}"))
-        except NotFound:
-            raise NotFound(f"there is no procedure {number}") from None
 
     def _events(self, query: dict[str, Any]) -> str:
         return json.dumps(self._server.ask("GET", _with_query("/events", query, topics="topic")))
@@ -214,6 +184,15 @@ class HttpLink:
     def _prune(self, query: dict[str, Any], timeout: float) -> CommandResult:
         answer = self._server.ask("POST", "/history/prune", query, timeout=timeout)
         return CommandResult(ResultCode.OK, json.dumps(answer["pruned"]))
+
+
+@contextmanager
+def _if_there_is(word: str, number: int, error: type[NotFound | Rejected]) -> Iterator[None]:
+    """Say in the words of the device that there is none."""
+    try:
+        yield
+    except NotFound:
+        raise error(f"there is no {word} {number}") from None
 
 
 def _with_query(path: str, query: dict[str, Any], **names: str) -> str:

@@ -42,15 +42,7 @@ _ERRORS: Final[dict[int, type[OetError]]] = {
     503: ControllerUnreachable,
     504: WaitTimeout,
 }
-
-
-class AbortFailed(OetError):
-    """The procedure was stopped as asked, but its subarray was not aborted."""
-
-    code = "OET_AbortFailed"
-
-
-_KINDS: Final[dict[str, type[OetError]]] = {kind.code: kind for kind in (AbortFailed, HistoryAway)}
+_KINDS: Final[dict[str, type[OetError]]] = {HistoryAway.code: HistoryAway}
 
 
 class HttpServer:
@@ -71,7 +63,10 @@ class HttpServer:
             raise InvalidArgument("the token has characters that no HTTP header can carry")
         self._path = parts.path.rstrip("/") or API_PREFIX
         self._call_timeout = call_timeout
-        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+        # A stop is then answered by its result.
+        self._headers = {"Prefer": "return=representation"}
+        if token is not None:
+            self._headers["Authorization"] = f"Bearer {token}"
         self.url = f"{parts.scheme}://{parts.netloc}{self._path}"
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:

@@ -147,13 +147,17 @@ def test_a_stop_is_the_same(oet: Oet, tango: Oet, abort: str) -> None:
     """The stack of these tests has no telescope, so that there is no subarray to abort."""
     said = []
     for program in (tango, oet):
-        _, document = program.json("procedure", "create", program.uris["good"], "--listen")
-        number = document["procedure"]["id"]
-        code, document = program.json("procedure", "stop", f"--pid={number}", f"--run_abort={abort}")
+        numbers = [
+            program.json("procedure", "create", program.uris["good"], "--listen")[1]["procedure"]["id"]
+            for _ in range(2)
+        ]
+        code, document = program.json("procedure", "stop", f"--pid={numbers[0]}", f"--run_abort={abort}")
         result = document["result"]
-        assert (result["procedure_id"], document["procedure"]["state"]) == (number, "STOPPED")
-        end = result.get("abort", {})
-        said.append((code, result["code"], result.get("message"), end.get("state"), end.get("message")))
+        assert (result["procedure_id"], document["procedure"]["state"]) == (numbers[0], "STOPPED")
+        assert ("abort" in result) == (abort == "true")
+        done = program("procedure", "stop", f"--pid={numbers[1]}", f"--run_abort={abort}")
+        assert done.returncode == code
+        said.append((code, _types(document), shape(done.stdout), shape(done.stderr)))
     assert said[0] == said[1]
     assert said[0][0] == (1 if abort == "true" else 0)
 

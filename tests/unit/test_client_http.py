@@ -16,11 +16,12 @@ from ska_oso_oet import errors
 from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client_http import HttpClient
-from ska_oso_oet.client_http_server import AbortFailed, HttpServer
+from ska_oso_oet.client_http_server import HttpServer
 from ska_oso_oet.client_inbox import Inbox
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, Pruned
 from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,9 @@ class Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # who asked may no longer wait
             self.do_GET()
 
+    def do_PUT(self) -> None:
+        self.do_POST()
+
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.end_headers()
@@ -154,7 +158,6 @@ def numbers(*found: int, epoch: str = "one") -> list[tuple[str, int]]:
         (404, "ResourceNotFound", errors.NotFound),
         (409, "OET_Rejected", errors.Rejected),
         (413, "ContentTooLarge", errors.InvalidArgument),
-        (502, "OET_AbortFailed", AbortFailed),
         (502, "OET_HistoryUnavailable", HistoryAway),
         (502, "OET_Error", errors.OetError),
         (503, "OET_ControllerUnreachable", errors.ControllerUnreachable),
@@ -220,17 +223,62 @@ def test_what_http_does_not_offer_is_refused(client: HttpClient) -> None:
         client._link.command("AbortCommands", "{}")
 
 
-def test_a_page_of_the_history(server: FakeServer, client: HttpClient) -> None:
-    resource = {
+def procedure(server: FakeServer, state: str) -> dict[str, Any]:
+    return {
         "uri": f"{server.url}/procedures/7",
         "command_id": "c",
         "script": {"script_type": "filesystem", "script_uri": "file:///x.py"},
         "script_args": {"init": {"args": [], "kwargs": {}}, "run": {"args": [1], "kwargs": {}}},
-        "state": "FAILED",
+        "state": state,
         "subarray_id": None,
         "progress": None,
-        "history": {"process_states": [["CREATING", 1.0], ["FAILED", 2.0]], "stacktrace": None},
+        "history": {"process_states": [["CREATING", 1.0], [state, 2.0]], "stacktrace": None},
         "exit": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("result", "expected", "done"),
+    [
+        ({"code": "OK", "procedure_id": 7, "state": "STOPPED"}, (ResultCode.OK, None), True),
+        (
+            {
+                "code": "OK",
+                "procedure_id": 7,
+                "abort": {"state": "FAILED", "procedure_id": 8, "message": "no"},
+            },
+            (ResultCode.OK, {"state": "FAILED", "procedure_id": 8, "message": "no"}),
+            False,
+        ),
+        ({"code": "FAILED", "message": "it cannot be"}, (ResultCode.FAILED, None), False),
+    ],
+)
+def test_a_stop_has_the_result_of_the_command(
+    server: FakeServer, client: HttpClient, result: dict[str, Any], expected: object, done: object
+) -> None:
+    stopped = procedure(server, "STOPPED")
+    server.answer("PUT /procedures/7", {"procedure": stopped, "result": result})
+    server.answer("GET /procedures/7", {"procedure": stopped})
+    end = client.stop(7)
+    assert json.loads(server.bodies[-1]) == {"state": "STOPPED", "abort": True}
+    assert server.headers[-2]["Prefer"] == "return=representation"
+    assert (end.procedure.id, end.procedure.state) == (7, ProcedureState.STOPPED)
+    assert (end.result.code, end.abort) == expected
+    assert end.done is done
+    del result["code"]
+    assert end.result.text in {json.dumps(result), "it cannot be"}
+
+
+def test_what_is_not_there_cannot_be_stopped(server: FakeServer, client: HttpClient) -> None:
+    failure = {"error": "404 …", "type": "ResourceNotFound", "Message": "No information available for PID=7"}
+    server.answer("PUT /procedures/7", failure, 404)
+    with pytest.raises(errors.Rejected, match="there is no procedure 7"):
+        client.stop(7)
+
+
+def test_a_page_of_the_history(server: FakeServer, client: HttpClient) -> None:
+    resource = {
+        **procedure(server, "FAILED"),
         "requester": "me@here pid 1",
         "epoch": "one",
         "environment": None,
