@@ -215,3 +215,19 @@ def test_every_control_has_a_name(page: Page) -> None:
             .map((each) => each.outerHTML)"""
     )
     assert unnamed == []
+
+
+@pytest.mark.parametrize("viewer", ["docs", "redoc"])
+def test_the_description_is_shown_without_the_internet(served: str, viewer: str) -> None:
+    failures: list[str | None] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page()
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.on("requestfailed", lambda request: failures.append(request.failure))
+        page.goto(str(httpx.URL(served).join(f"/{viewer}")))
+        expect(page.get_by_text("Prune History").first).to_be_attached()
+        page.wait_for_load_state("networkidle")
+        browser.close()
+    # What a viewer would have from elsewhere is refused before anybody is asked.
+    assert set(failures) <= {"csp"}

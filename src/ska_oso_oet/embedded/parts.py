@@ -151,4 +151,4 @@ def defaults(data_dir: Path) -> Mapping[str, str]:
 
 def rest_is_installed() -> bool:
     """Tell whether the extra `rest` is installed, which the HTTP API needs."""
-    return all(find_spec(name) for name in ("fastapi", "sse_starlette", "uvicorn"))
+    return all(find_spec(name) for name in ("fastapi", "fastapi_offline", "sse_starlette", "uvicorn"))

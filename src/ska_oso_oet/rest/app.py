@@ -8,15 +8,16 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 
 from ska_oso_oet import __version__
 from ska_oso_oet.rest import errors
 from ska_oso_oet.rest.api import activity_routes, procedure_routes
 from ska_oso_oet.rest.event_api import event_routes
-from ska_oso_oet.rest.guards import BehindProxy, Counted, SizeLimit, TokenRequired
+from ska_oso_oet.rest.guards import BehindProxy, Counted, OwnFilesOnly, SizeLimit, TokenRequired
 from ska_oso_oet.rest.history_api import history_routes
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ Create a procedure with POST, start it by setting its state to RUNNING, stop it 
 
 def create_app(backend: Backend, settings: RestSettings, token: bytes | None, counter: Counter) -> ASGIApp:
     """Make the application; `token` is asked for below the API's prefix, None for no token."""
-    app = FastAPI(
+    app = FastAPIOffline(
         title="SKA Observation Execution Tool",
         description=_DESCRIPTION,
         version=__version__,
@@ -55,7 +56,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
         app.include_router(routes(backend), prefix=settings.api_prefix)
     app.include_router(_probes(backend))
     app.include_router(_page(settings.api_prefix))
-    guarded: ASGIApp = SizeLimit(app, settings.max_request_bytes)
+    guarded: ASGIApp = SizeLimit(OwnFilesOnly(app), settings.max_request_bytes)
     if token is not None:
         guarded = TokenRequired(guarded, settings.api_prefix, token)
     if settings.cors_origins:

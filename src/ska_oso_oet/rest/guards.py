@@ -1,4 +1,4 @@
-"""What every request passes before the API: who it comes from, how large it is, whether it may."""
+"""What every request passes before the API: its place, size and token, and what a page may load."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from ska_oso_oet.rest.settings import Network
 
 _SCHEMES: Final = {"bearer"}
+_OWN_FILES: Final = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; font-src 'self' data:; connect-src 'self'; worker-src blob:; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
 
 
 class Counter:
@@ -121,6 +126,29 @@ class TokenRequired:
         scheme, _, given = Headers(scope=scope).get("authorization", "").partition(" ")
         right = hmac.compare_digest(given.strip().encode("latin-1"), self._token)
         return not (right and scheme.lower() in _SCHEMES)
+
+
+class OwnFilesOnly:
+    """Lets a page that does not say itself what it may load have nothing from other servers.
+
+    That is for the viewers of the API's description: they bring scripts and styles within their pages, and
+    one of them a logo of its maker's.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request on, and add the header to a page."""
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                if headers.get("content-type", "").startswith("text/html"):
+                    headers.setdefault("Content-Security-Policy", _OWN_FILES)
+            await send(message)
+
+        await self._app(scope, receive, guarded)
 
 
 class SizeLimit:

@@ -1,0 +1,68 @@
+"""The viewers of the API's description: there without the internet, also behind a prefix."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+import httpx
+import pytest
+
+from ska_oso_oet.rest.app import create_app
+from ska_oso_oet.rest.guards import Counter
+from ska_oso_oet.rest.settings import RestSettings
+
+if TYPE_CHECKING:
+    from ska_oso_oet.rest.backend import Backend
+
+NAMED = re.compile(r"""(?:src|href|spec-url)="([^"]+)"|\burl: '([^']+)'""")
+NOTHING = cast("Backend", SimpleNamespace(controller=None, calls=None, hub=None))
+
+
+def get(*paths: str, prefix: str = "") -> list[httpx.Response]:
+    """Ask as a browser does through a proxy that takes the prefix away."""
+    app = create_app(NOTHING, RestSettings.load({"trusted_proxies": ["*"]}), None, Counter(lambda: None))
+    headers = {"X-Forwarded-Prefix": prefix}
+
+    async def scenario() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://oet:5000") as client:
+            return [await client.get(path.removeprefix(prefix), headers=headers) for path in paths]
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("prefix", ["", "/oet"])
+@pytest.mark.parametrize(("path", "files"), [("/docs", 4), ("/redoc", 3)])
+def test_all_that_a_viewer_names_is_here(path: str, files: int, prefix: str) -> None:
+    [page] = get(path, prefix=prefix)
+    assert (page.status_code, "text/html" in page.headers["Content-Type"]) == (200, True)
+    named = [url or other for url, other in NAMED.findall(page.text)]
+    assert len(named) == files
+    assert all(url.startswith(f"{prefix}/") and not url.startswith("//") for url in named), named
+    assert "://" not in page.text
+    for url, answer in zip(named, get(*named, prefix=prefix), strict=True):
+        assert answer.status_code == 200, url
+        assert answer.content, url
+
+
+def test_a_viewer_may_load_nothing_else() -> None:
+    """One of them has a logo on its maker's server."""
+    for page in get("/docs", "/redoc"):
+        policy = dict(part.split(maxsplit=1) for part in page.headers["Content-Security-Policy"].split("; "))
+        assert policy.pop("default-src") == "'none'"
+        sources = {source for value in policy.values() for source in value.split()}
+        assert sources == {"'self'", "'unsafe-inline'", "'none'", "data:", "blob:"}
+
+
+def test_the_page_of_operators_keeps_its_own_policy() -> None:
+    [page] = get("/")
+    assert "unsafe-inline" not in page.headers["Content-Security-Policy"]
+    assert len(page.headers.get_list("Content-Security-Policy")) == 1
+
+
+def test_requests_of_a_viewer_go_where_it_came_from() -> None:
+    assert get("/openapi.json", prefix="/oet")[0].json()["servers"] == [{"url": "/oet"}]
+    assert "Preference-Applied" in get("/openapi.json")[0].text
