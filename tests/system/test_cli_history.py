@@ -8,6 +8,7 @@ import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
@@ -174,6 +175,8 @@ def test_a_database_that_is_away_is_exit_code_6(own_stack: StackProcess, client:
         away = oet.json("procedure", "list", "--all")
         assert (away[0], away[1]["error"]["code"]) == (6, "OET_HistoryUnavailable")
         assert over_http.json("procedure", "list", "--all") == away
+        refused = httpx.get(f"{own_stack.rest_url}/history")
+        assert (refused.status_code, refused.json()["type"]) == (502, "OET_HistoryUnavailable")
         for program in (oet, over_http):
             assert program("history", "prune", "--keep=1", "--timeout=2").returncode == 5
         database.execute("ROLLBACK")

@@ -49,6 +49,8 @@ class FakeServer(ThreadingHTTPServer):
         """Whether the controller does not answer."""
         self.opened: queue.Queue[queue.Queue[str | None]] = queue.Queue()
         """What is to be sent by each stream that was opened; None ends it."""
+        self.streams: list[queue.Queue[str | None]] = []
+        self.ending = False
         self.restart("one")
         self.answer("GET /procedures", {"procedures": []})
 
@@ -69,6 +71,12 @@ class FakeServer(ThreadingHTTPServer):
             event = self.journal.append(topic, "7", {"text": "a"})
             texts.append(f'data:{{"topic": "{topic}"}}\nid:{self.journal.epoch}:{event.seq}\n\n')
         return "".join(texts)
+
+    def end(self) -> None:
+        """End all streams, also those that are still to come."""
+        self.ending = True
+        for said in self.streams:
+            said.put(None)
 
     def feed(self) -> queue.Queue[str | None]:
         """Wait until a stream is opened."""
@@ -119,6 +127,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b":\n\n")
+        self.server.streams.append(said)
+        if self.server.ending:
+            return
         self.server.opened.put(said)
         while (text := said.get(timeout=DEADLINE)) is not None:
             self.wfile.write(text.encode())
@@ -130,6 +141,7 @@ def server() -> Iterator[FakeServer]:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
+        server.end()
         server.shutdown()
         thread.join()
 
@@ -331,7 +343,6 @@ def test_a_stream_begins_now(server: FakeServer, client: HttpClient) -> None:
         feed.put(server.publish("user.x"))
         assert take(stream, 1) == numbers(4)
         assert (stream.epoch, stream.seq) == ("one", 4)
-        feed.put(None)
 
 
 def test_a_stream_that_begins_in_the_past_reads_no_more_than_it_needs(
@@ -340,7 +351,6 @@ def test_a_stream_that_begins_in_the_past_reads_no_more_than_it_needs(
     server.publish(*["a"] * 50)
     with client.events(since=47) as stream:
         assert take(stream, 3) == numbers(48, 49, 50)
-        server.feed().put(None)
     assert server.asked == [{"since": 47, "limit": 1}, {"since": 47, "limit": 1000}]
 
 
@@ -349,7 +359,6 @@ def test_what_the_journal_no_longer_has_is_a_gap(server: FakeServer, client: Htt
     server.publish("a", "a", "a", "a")
     with client.events(since=1) as stream:
         assert take(stream, 3) == [Gap("one", 2, 2), *numbers(3, 4)]
-        server.feed().put(None)
 
 
 def test_topics_are_branches(server: FakeServer, client: HttpClient) -> None:
@@ -357,7 +366,6 @@ def test_topics_are_branches(server: FakeServer, client: HttpClient) -> None:
         feed = server.feed()
         feed.put(server.publish("procedure", "procedures", "scan", "scan.end.ok", "procedure.output"))
         assert take(stream, 3) == numbers(1, 4, 5)
-        feed.put(None)
 
 
 def test_a_flood_is_asked_for_at_once(server: FakeServer, client: HttpClient) -> None:
@@ -377,7 +385,6 @@ def test_a_flood_is_asked_for_at_once(server: FakeServer, client: HttpClient) ->
         feed.put(server.publish(*["user.x"] * count))
         assert take(stream, count) == numbers(*range(1, count + 1))
         assert stream._inbox._queue.qsize() <= 1
-        feed.put(None)
         unsubscribe()
     assert len(server.asked) == 1
 
@@ -396,7 +403,6 @@ def test_a_feed_that_ends_is_a_reason_to_ask_and_so_is_its_return(
     feed.put('event:disconnected\ndata:{"message": "away"}\n\n')
     reasons.get(timeout=DEADLINE)
     unsubscribe()
-    feed.put(None)
     assert reasons.empty()
 
 
@@ -410,7 +416,6 @@ def test_a_wait_is_told_of_what_it_waits_for(server: FakeServer, client: HttpCli
     expected = ["event", "activityChanged", "event", "procedureChanged", "event"]
     expected += ["procedureChanged", "activityChanged", "event"]
     assert [heard.get(timeout=DEADLINE) for _ in expected] == expected
-    feed.put(None)
 
 
 def test_nothing_is_lost_where_the_feed_breaks(server: FakeServer, client: HttpClient) -> None:
@@ -424,7 +429,6 @@ def test_nothing_is_lost_where_the_feed_breaks(server: FakeServer, client: HttpC
         feed = server.feed()
         feed.put(server.publish("a"))
         assert take(stream, 1) == numbers(4)
-        feed.put(None)
 
 
 def test_a_controller_that_is_away_is_told_and_missed_nothing(server: FakeServer, client: HttpClient) -> None:
@@ -440,7 +444,6 @@ def test_a_controller_that_is_away_is_told_and_missed_nothing(server: FakeServer
         server.restart("two")
         feed.put(server.publish("a"))
         assert take(stream, 2) == [NewEpoch("two", "one"), *numbers(1, epoch="two")]
-        feed.put(None)
 
 
 def test_a_server_that_ends_is_told(server: FakeServer, client: HttpClient) -> None:
@@ -450,20 +453,18 @@ def test_a_server_that_ends_is_told(server: FakeServer, client: HttpClient) -> N
         feed.put(None)
         assert take(stream, 1) == [Disconnected(f"cannot reach {server.url}: away")]
         server.away = False
-        server.feed().put(None)
+        server.feed()
         assert take(stream, 1) == [Reconnected("one")]
 
 
 def test_closing_ends_an_iteration(server: FakeServer, client: HttpClient) -> None:
     stream = client.events()
-    feed = server.feed()
-    feed.put(server.publish("a", "a"))
+    server.feed().put(server.publish("a", "a"))
     iterator = iter(stream)
     next(iterator)
     stream.close()
     assert list(iterator) == []
     stream.close()
-    feed.put(None)
 
 
 def test_closing_wakes_who_waits(server: FakeServer, client: HttpClient) -> None:
@@ -474,16 +475,13 @@ def test_closing_wakes_who_waits(server: FakeServer, client: HttpClient) -> None
     inbox.close()
     assert got.get(timeout=DEADLINE) is None
     waiting.join()
-    server.feed().put(None)
 
 
 def test_a_closed_client_has_no_thread(server: FakeServer) -> None:
     with HttpClient(server.url) as client:
         client.events().close()
-        feed = server.feed()
         assert feeds() == 1
     assert feeds() == 0
-    feed.put(None)
 
 
 def feeds() -> int:
