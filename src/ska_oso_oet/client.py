@@ -21,7 +21,7 @@ from ska_oso_oet.client_events import EventStream
 from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
 from ska_oso_oet.client_waiting import PROCEDURES, CommandResult
-from ska_oso_oet.errors import NotFound, ProcedureNotFound
+from ska_oso_oet.errors import CommandForgotten, ProcedureNotFound
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
@@ -57,7 +57,7 @@ class Stopped(NamedTuple):
         return self.result.code == ResultCode.OK and aborted
 
 
-def _ended_with_the_controller(procedure: ProcedureSummary, *, run_abort: bool) -> CommandResult:
+def ended_with_the_controller(procedure: ProcedureSummary, *, run_abort: bool) -> CommandResult:
     """Tell of a stop whose own result is gone what is known of it."""
     detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
     if procedure.exit is not None and procedure.exit.message:
@@ -142,11 +142,11 @@ class OETClient(ActivityCalls, HistoryCalls):
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         try:
             result = self._carry_out("StopProcedure", command, Deadline.of(timeout))
-        except NotFound:
+        except CommandForgotten:
             procedure = self.describe(procedure_id)
             if not procedure.state.final:
                 raise
-            return Stopped(procedure, _ended_with_the_controller(procedure, run_abort=run_abort))
+            return Stopped(procedure, ended_with_the_controller(procedure, run_abort=run_abort))
         return Stopped(self.describe(procedure_id), result)
 
     def run(

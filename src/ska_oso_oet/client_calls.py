@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from ska_oso_oet.models import Model
 
 
-class HistoryAway(OetError):
-    """The database of the history cannot be used now; the message says why. Scripts are not affected."""
-
-    code = "OET_HistoryUnavailable"
-
-
 class Calls:
     """Requests to one controller."""
 

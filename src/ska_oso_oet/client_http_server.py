@@ -13,10 +13,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_inbox import CALL_TIMEOUT
 from ska_oso_oet.errors import (
     ControllerUnreachable,
+    HistoryUnavailable,
     InvalidArgument,
     NotFound,
     OetError,
@@ -42,7 +42,7 @@ _ERRORS: Final[dict[int, type[OetError]]] = {
     503: ControllerUnreachable,
     504: WaitTimeout,
 }
-_KINDS: Final[dict[str, type[OetError]]] = {HistoryAway.code: HistoryAway}
+_KINDS: Final[dict[str, type[OetError]]] = {HistoryUnavailable.code: HistoryUnavailable}
 
 
 class HttpServer:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 Answer = TypeVar("Answer")
 
@@ -108,14 +108,28 @@ class Patience:
         try:
             answer = question()
         except ControllerUnreachable:
-            now = self._clock()
-            if self._silent_since is None:
-                self._silent_since = now
-            if now - self._silent_since >= self._limit:
+            if self._is_over():
                 raise
             return None
         self._silent_since = None
         return answer
+
+    async def ask_later(self, answer: Awaitable[Answer]) -> Answer | None:
+        """Wait for an answer, and do as `ask` does."""
+        try:
+            given = await answer
+        except ControllerUnreachable:
+            if self._is_over():
+                raise
+            return None
+        self._silent_since = None
+        return given
+
+    def _is_over(self) -> bool:
+        now = self._clock()
+        if self._silent_since is None:
+            self._silent_since = now
+        return now - self._silent_since >= self._limit
 
 
 class _Letters(queue.Queue[Any]):

@@ -9,16 +9,22 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tango
 
-from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_inbox import CALL_TIMEOUT
-from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, NotFound, OetError, Rejected
+from ska_oso_oet.errors import (
+    ControllerUnreachable,
+    HistoryUnavailable,
+    InvalidArgument,
+    NotFound,
+    OetError,
+    Rejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _REASONS: Final[dict[str, type[OetError]]] = {
     "OET_InvalidArgument": InvalidArgument,
-    "OET_HistoryUnavailable": HistoryAway,
+    "OET_HistoryUnavailable": HistoryUnavailable,
     "OET_NotFound": NotFound,
     "OET_Rejected": Rejected,
     "API_CommandNotAllowed": Rejected,

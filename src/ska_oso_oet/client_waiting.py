@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Typ
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox, Patience
-from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, NotFound, OetError, ProcedureNotFound
+from ska_oso_oet.errors import (
+    ActivityNotFound,
+    CommandForgotten,
+    InvalidArgument,
+    NotFound,
+    OetError,
+    ProcedureNotFound,
+)
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -165,7 +172,7 @@ def _ask_result(link: Link, command_id: str) -> CommandResult | None:
     known = link.command("CheckLongRunningCommandStatus", command_id) != "NOT_FOUND"
     result = _find_result(link.read("lrcFinished"), command_id)
     if result is None and not known:
-        raise NotFound(f"command {command_id} is no longer known: the controller was restarted")
+        raise CommandForgotten(f"command {command_id} is no longer known: the controller was restarted")
     return result
 
 

@@ -6,12 +6,14 @@
     ├── InvalidArgument        the request cannot be understood
     ├── NotFound
     │   ├── ProcedureNotFound
-    │   └── ActivityNotFound
+    │   ├── ActivityNotFound
+    │   └── CommandForgotten
     ├── Rejected               the request is understood, but cannot be done now
     │   ├── NotReady
     │   ├── SubarrayBusy
     │   └── ScriptNotAllowed
     ├── ControllerUnreachable
+    ├── HistoryUnavailable
     └── WaitTimeout
 
 `code` is stable: it is the `reason` of a DevFailed, the `type` of an HTTP error and what scripts
@@ -49,6 +51,10 @@ class ActivityNotFound(NotFound):
     """No activity has this id, or it has left the history."""
 
 
+class CommandForgotten(NotFound):
+    """The controller was restarted, and knows nothing of a command that was given before."""
+
+
 class Rejected(OetError):
     """The request is well formed and cannot be done now; nothing has changed."""
 
@@ -71,6 +77,12 @@ class ControllerUnreachable(OetError):
     """OETController does not answer."""
 
     code = "OET_ControllerUnreachable"
+
+
+class HistoryUnavailable(OetError):
+    """The database of the history cannot be used now; the message says why. Scripts are not affected."""
+
+    code = "OET_HistoryUnavailable"
 
 
 class WaitTimeout(OetError):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.history.errors import HistoryUnavailable
+from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.queries import HistoryQuery
 from tests.engine.history_rig import DEADLINE, Rig
 from tests.engine.postgres_server import PostgresServer

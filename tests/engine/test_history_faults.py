@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from ska_oso_oet.history.errors import HistoryUnavailable
+from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
 from ska_oso_oet.procedure.domain import ProcedureState
 from tests.engine.history_rig import DEADLINE, Rig

@@ -12,8 +12,7 @@ import httpx
 import pytest
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
-from ska_oso_oet.client_calls import HistoryAway
-from ska_oso_oet.errors import ControllerUnreachable, OetError, Rejected
+from ska_oso_oet.errors import ControllerUnreachable, HistoryUnavailable, OetError, Rejected
 from ska_oso_oet.history.queries import HistoryQuery
 from ska_oso_oet.procedure.domain import ProcedureState
 from tests.system.oet_program import DEADLINE, Oet
@@ -164,7 +163,7 @@ def test_a_database_that_is_away_is_exit_code_6(own_stack: StackProcess, client:
         def is_away() -> bool:
             try:
                 client.history()
-            except HistoryAway:
+            except HistoryUnavailable:
                 return True
             except ControllerUnreachable:
                 pass

@@ -11,8 +11,8 @@ from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
 from ska_oso_oet.cli.event_lines import Subject, event_lines, output_line
 from ska_oso_oet.cli.output import visible
-from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_events import Event
+from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.oda import OdaUnavailable
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import Line
@@ -50,7 +50,7 @@ SUMMARY = ProcedureSummary.parse(
         (errors.WaitTimeout, 5),
         (errors.ControllerUnreachable, 6),
         (OdaUnavailable, 6),
-        (HistoryAway, 6),
+        (HistoryUnavailable, 6),
         (errors.OetError, 70),
     ],
 )

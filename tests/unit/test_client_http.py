@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ska_oso_oet import errors
-from ska_oso_oet.client_calls import HistoryAway
 from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client_http import HttpClient
 from ska_oso_oet.client_http_server import HttpServer
 from ska_oso_oet.client_inbox import Inbox
+from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, Pruned
 from ska_oso_oet.procedure.domain import ProcedureState
@@ -170,7 +170,7 @@ def numbers(*found: int, epoch: str = "one") -> list[tuple[str, int]]:
         (404, "ResourceNotFound", errors.NotFound),
         (409, "OET_Rejected", errors.Rejected),
         (413, "ContentTooLarge", errors.InvalidArgument),
-        (502, "OET_HistoryUnavailable", HistoryAway),
+        (502, "OET_HistoryUnavailable", HistoryUnavailable),
         (502, "OET_Error", errors.OetError),
         (503, "OET_ControllerUnreachable", errors.ControllerUnreachable),
         (504, "OET_Timeout", errors.WaitTimeout),
@@ -443,7 +443,7 @@ def test_a_controller_that_is_away_is_told_and_missed_nothing(server: FakeServer
         assert take(stream, 2) == [Reconnected("one"), *numbers(1)]
         server.restart("two")
         feed.put(server.publish("a"))
-        assert take(stream, 2) == [NewEpoch("two", "one"), *numbers(1, epoch="two")]
+        assert take(stream, 2) == [NewEpoch("two", "one", 1), *numbers(1, epoch="two")]
 
 
 def test_a_server_that_ends_is_told(server: FakeServer, client: HttpClient) -> None:

@@ -29,6 +29,7 @@ class FakeController:
         self.left = {"a": questions, "b": questions}
         self.tells = tells
         self.away = 0
+        self.silent = 0
         self.watchers: list[Callable[[Any], None]] = []
 
     def watch(self, attribute: str, deliver: Callable[[Any], None]) -> object:
@@ -40,6 +41,9 @@ class FakeController:
         return None
 
     def result(self, command_id: str) -> CommandResult:
+        if self.silent:
+            self.silent -= 1
+            raise ControllerUnreachable("restarting")
         self.left[command_id] -= 1
         for deliver in self.watchers if self.tells else ():
             deliver(())
@@ -98,3 +102,10 @@ def test_a_subscription_that_failed_is_made_by_the_next() -> None:
 
     assert run(controller, twice) == DONE
     assert len(controller.watchers) == 1
+
+
+def test_a_controller_that_is_started_again_meanwhile_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ska_oso_oet.rest.endings.QUIET_TIME", 0.01)
+    controller = FakeController(1)
+    controller.silent = 3
+    assert run(controller, lambda endings: endings.of("a", DEADLINE)) == DONE

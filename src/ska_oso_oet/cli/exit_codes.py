@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import Final
 
 from ska_oso_oet import errors
-from ska_oso_oet.client_calls import HistoryAway
+from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.oda.errors import OdaUnavailable
 
 
@@ -34,7 +34,7 @@ _ERRORS: Final = (
     (errors.Rejected, ExitCode.REFUSED),
     (errors.WaitTimeout, ExitCode.TIMED_OUT),
     (errors.ControllerUnreachable, ExitCode.UNREACHABLE),
-    (HistoryAway, ExitCode.UNREACHABLE),
+    (HistoryUnavailable, ExitCode.UNREACHABLE),
     (OdaUnavailable, ExitCode.UNREACHABLE),
 )
 _STATES: Final = {"FAILED": ExitCode.SCRIPT_FAILED, "STOPPED": ExitCode.STOPPED}

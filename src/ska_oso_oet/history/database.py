@@ -12,9 +12,9 @@ from weakref import WeakSet
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.errors import HistoryUnavailable, InvalidArgument
 from ska_oso_oet.history.claim import FileClaim, claim_session, claimant
-from ska_oso_oet.history.errors import HistoryTooNew, HistoryUnavailable, reason_of
+from ska_oso_oet.history.errors import HistoryTooNew, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,12 +17,6 @@ STORE_ERRORS: Final = (SQLAlchemyError, OSError, HistoryInUse)
 """What a use of the database may raise."""
 
 
-class HistoryUnavailable(OetError):
-    """The database of the history cannot be used now; the message says why."""
-
-    code = "OET_HistoryUnavailable"
-
-
 class HistoryTooNew(OetError):
     """The database was written by a newer version of the OET."""
 

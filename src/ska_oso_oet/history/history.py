@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from ska_oso_oet import __version__
-from ska_oso_oet.errors import ActivityNotFound, ProcedureNotFound
+from ska_oso_oet.errors import ActivityNotFound, HistoryUnavailable, ProcedureNotFound
 from ska_oso_oet.history.backlog import Backlog, Request
 from ska_oso_oet.history.claim import HistoryInUse
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
-from ska_oso_oet.history.errors import STORE_ERRORS, HistoryTooNew, HistoryUnavailable
+from ska_oso_oet.history.errors import STORE_ERRORS, HistoryTooNew
 from ska_oso_oet.history.pruning import prune
 from ska_oso_oet.history.reader import HistoryReader, output_answer
 from ska_oso_oet.history.store import HistoryStore, Recovery, Run

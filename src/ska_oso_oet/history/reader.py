@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from ska_oso_oet.history.errors import HistoryUnavailable
+from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.rows import storable
 from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 
+from ska_oso_oet.client import ended_with_the_controller
 from ska_oso_oet.client_calls import pruned
 from ska_oso_oet.errors import (
+    CommandForgotten,
     ControllerUnreachable,
     NotFound,
-    OetError,
     ProcedureNotFound,
     Rejected,
     WaitTimeout,
@@ -93,7 +94,13 @@ class Backend:
         except Rejected:
             await self.describe(procedure_id)
             raise
-        return await self._end_of("stop", command_id)
+        try:
+            return await self._end_of("stop", command_id)
+        except CommandForgotten:
+            procedure = await self.describe(procedure_id)
+            if not procedure.state.final:
+                raise
+            return ended_with_the_controller(procedure, run_abort=run_abort)
 
     async def prune(self, query: PruneQuery) -> Pruned:
         """Delete what has ended from the history, and wait until it is gone."""
@@ -108,8 +115,8 @@ class Backend:
             raise WaitTimeout(f"the {what} was requested and has not ended yet") from None
         except ControllerUnreachable as error:
             raise ControllerUnreachable(f"{unknown}: {error}") from None
-        except NotFound as error:
-            raise OetError(f"{unknown}: {error}") from None
+        except CommandForgotten as error:
+            raise CommandForgotten(f"{unknown}: {error}") from None
 
 
 @contextmanager

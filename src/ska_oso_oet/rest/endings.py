@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.client_inbox import QUIET_TIME
+from ska_oso_oet.client_inbox import QUIET_TIME, Patience
 from ska_oso_oet.errors import WaitTimeout
 
 if TYPE_CHECKING:
@@ -29,17 +29,23 @@ class Endings:
         self._waiting: set[asyncio.Event] = set()
 
     async def of(self, command_id: str, within: float) -> CommandResult:
-        """Wait for the end of a command; raises WaitTimeout after `within` seconds."""
+        """Wait for the end of a command; raises WaitTimeout after `within` seconds.
+
+        A controller that does not answer is waited for as by every client: it may be started again.
+        """
         await self._listen()
         clock = asyncio.get_running_loop().time
         end = clock() + within
         news = asyncio.Event()
+        patience = Patience(clock=clock)
         self._waiting.add(news)
         try:
             while True:
                 news.clear()
                 try:
-                    return await self._calls.ask(self._controller.result, command_id)
+                    ended = await patience.ask_later(self._calls.ask(self._controller.result, command_id))
+                    if ended is not None:
+                        return ended
                 except WaitTimeout:
                     if clock() >= end:
                         raise

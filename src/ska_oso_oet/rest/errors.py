@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from ska_oso_oet.errors import (
+    CommandForgotten,
     ControllerUnreachable,
     InvalidArgument,
     NotFound,
@@ -30,6 +31,7 @@ NOT_FOUND: Final = "ResourceNotFound"
 """The type that clients of the original look for."""
 
 _STATUS_OF: Final[tuple[tuple[type[OetError], HTTPStatus], ...]] = (
+    (CommandForgotten, HTTPStatus.BAD_GATEWAY),  # nothing that the request names
     (NotFound, HTTPStatus.NOT_FOUND),
     (InvalidArgument, HTTPStatus.BAD_REQUEST),
     (Rejected, HTTPStatus.CONFLICT),
