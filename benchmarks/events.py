@@ -17,7 +17,7 @@ import tango  # noqa: E402
 from measuring import address, controller, folder, report, server  # noqa: E402
 
 from ska_oso_oet.client import OETClient  # noqa: E402
-from ska_oso_oet.client_events import Event, Gap  # noqa: E402
+from ska_oso_oet.client.events import Event, Gap  # noqa: E402
 from ska_oso_oet.procedure.domain import ProcedureState  # noqa: E402
 
 EVENTS = 50_000

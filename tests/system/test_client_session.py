@@ -10,7 +10,7 @@ import pytest
 import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient, Stopped
-from ska_oso_oet.client_events import Disconnected, Event, NewEpoch, Reconnected
+from ska_oso_oet.client.events import Disconnected, Event, NewEpoch, Reconnected
 from ska_oso_oet.errors import (
     ControllerUnreachable,
     InvalidArgument,

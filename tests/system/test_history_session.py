@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
-from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_waiting import wait_for_command
+from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.waiting import wait_for_command
 from ska_oso_oet.errors import OetError, ProcedureNotFound
 from ska_oso_oet.procedure.domain import EmbeddedStringScript, ProcedureState
 from ska_oso_oet.ska.control_model import HealthState, ResultCode

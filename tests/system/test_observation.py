@@ -13,7 +13,7 @@ import pytest
 import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
-from ska_oso_oet.client_events import Event
+from ska_oso_oet.client.events import Event
 from ska_oso_oet.resources import program, scripts_dir
 from ska_oso_oet.scripting.scheduling_block import example
 from ska_oso_oet.ska.control_model import ObsState

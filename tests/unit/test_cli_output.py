@@ -11,7 +11,7 @@ from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
 from ska_oso_oet.cli.event_lines import Subject, event_lines, output_line
 from ska_oso_oet.cli.output import visible
-from ska_oso_oet.client_events import Event
+from ska_oso_oet.client.events import Event
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.oda import OdaUnavailable
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
-from ska_oso_oet.client_inbox import Deadline, Inbox, Patience
+from ska_oso_oet.client.events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client.inbox import Deadline, Inbox, Patience
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from ska_oso_oet import errors
-from ska_oso_oet.client_events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
-from ska_oso_oet.client_http import HttpClient
-from ska_oso_oet.client_http_server import HttpServer
-from ska_oso_oet.client_inbox import Inbox
+from ska_oso_oet.client.events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client.http import HttpClient
+from ska_oso_oet.client.http_server import HttpServer
+from ska_oso_oet.client.inbox import Inbox
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, Pruned

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState
-from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_waiting import ACTIVITIES, PROCEDURES, CommandResult, wait_for_command
+from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, CommandResult, wait_for_command
 from ska_oso_oet.errors import (
     ActivityNotFound,
     ControllerUnreachable,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from ska_oso_oet.client_waiting import CommandResult
+from ska_oso_oet.client.waiting import CommandResult
 from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
 from ska_oso_oet.rest.calls import Calls
 from ska_oso_oet.rest.endings import Endings

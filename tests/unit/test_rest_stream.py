@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.client_events import Disconnected, Event, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client.events import Disconnected, Event, Gap, NewEpoch, Reconnected
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
 from ska_oso_oet.rest.stream import MAX_WAITING, MAX_WAITING_BYTES, EventHub, Position, Reader, encode, follow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ska_oso_oet.client_events import StreamItem
+    from ska_oso_oet.client.events import StreamItem
 
 DEADLINE = 10.0
 

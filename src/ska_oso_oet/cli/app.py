@@ -28,13 +28,13 @@ from ska_oso_oet.cli.session import (
     print_error,
     with_session,
 )
-from ska_oso_oet.client_events import Event
+from ska_oso_oet.client.events import Event
 from ska_oso_oet.event.buffers import raise_event_buffers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ska_oso_oet.client_events import StreamItem
+    from ska_oso_oet.client.events import StreamItem
 
 app = typer.Typer(name="oet", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 procedure.app.command("output")(procedure_output.output)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.client_events import Disconnected, Event, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client.events import Disconnected, Event, Gap, NewEpoch, Reconnected
 from ska_oso_oet.event.journal import covers
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from ska_oso_oet.activity.domain import ActivityState
 from ska_oso_oet.cli.event_lines import Subject, event_lines, notice, output_line
 from ska_oso_oet.cli.output_tail import Lost, OutputTail
 from ska_oso_oet.cli.screen import Screen
-from ska_oso_oet.client_events import Event
-from ska_oso_oet.client_inbox import QUIET_TIME, Patience
-from ska_oso_oet.client_waiting import ACTIVITIES, PROCEDURES
+from ska_oso_oet.client.events import Event
+from ska_oso_oet.client.inbox import QUIET_TIME, Patience
+from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.cli.session import Session
-    from ska_oso_oet.client_events import EventStream, StreamItem
-    from ska_oso_oet.client_waiting import Kind, State, Summary
+    from ska_oso_oet.client.events import EventStream, StreamItem
+    from ska_oso_oet.client.waiting import Kind, State, Summary
     from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
     from ska_oso_oet.procedure.output import Line
 

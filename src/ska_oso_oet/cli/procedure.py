@@ -14,7 +14,7 @@ from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.output import answer
 from ska_oso_oet.cli.session import Session, with_session
-from ska_oso_oet.client_requests import as_script
+from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import GitScript, ProcedureState

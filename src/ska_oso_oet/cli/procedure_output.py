@@ -11,7 +11,7 @@ from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Goal, OutputView, follow
 from ska_oso_oet.cli.procedure import Pid  # noqa: TC001 - Typer reads it at run time
 from ska_oso_oet.cli.session import Session, with_session
-from ska_oso_oet.client_waiting import PROCEDURES
+from ska_oso_oet.client.waiting import PROCEDURES
 from ska_oso_oet.errors import ProcedureNotFound
 
 _TOPICS = ("procedure.output", "procedure.progress", "procedure.lifecycle")

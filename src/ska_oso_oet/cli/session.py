@@ -17,7 +17,7 @@ import typer
 from ska_oso_oet.cli import exit_codes
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.output import answer, diagnostic
-from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
+from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Address:
             raise InvalidArgument("--device is for Tango and --server-url for HTTP: only one can be used")
         url = self.server_url or (None if self.device else os.environ.get("OET_REST_URI"))
         if url:
-            from ska_oso_oet.client_http import HttpClient  # noqa: PLC0415 - only when it is used
+            from ska_oso_oet.client.http import HttpClient  # noqa: PLC0415 - only when it is used
 
             return HttpClient(url, call_timeout, _token())
         from ska_oso_oet.client import DEFAULT_DEVICE, OETClient  # noqa: PLC0415 - takes 0.2 s

@@ -209,7 +209,7 @@ class HistoryWriter:
             self._wake.notify_all()
 
     def _waiting(self, problem: str) -> str:
-        return f"{problem}; {len(self._backlog)} changes wait in memory until it can be"
+        return f"{problem}; changes that wait in memory until it can be: {len(self._backlog)}"
 
     def _report(self, problem: str | None) -> None:
         if problem is not None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.activity.domain import ActivitySummary
-    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.backend import Backend
 

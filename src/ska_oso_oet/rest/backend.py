@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 
-from ska_oso_oet.client import ended_with_the_controller
-from ska_oso_oet.client_calls import pruned
+from ska_oso_oet.client.calls import pruned
+from ska_oso_oet.client.oet_client import ended_with_the_controller
 from ska_oso_oet.errors import (
     CommandForgotten,
     ControllerUnreachable,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
-    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.history.queries import Pruned, PruneQuery
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.calls import Calls

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ska_oso_oet.client import OETClient
-from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_waiting import wait_for_command
+from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.waiting import wait_for_command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
-    from ska_oso_oet.client_events import StreamItem
-    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.client.events import StreamItem
+    from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.event.journal import EventsQuery
     from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, PruneQuery
     from ska_oso_oet.procedure.commands import (
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Events(Protocol):
-    """Events of the bus, each once and in order: what is needed of client_events.EventStream."""
+    """Events of the bus, each once and in order: what is needed of client.events.EventStream."""
 
     epoch: str
     seq: int

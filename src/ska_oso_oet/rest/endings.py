@@ -7,11 +7,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.client_inbox import QUIET_TIME, Patience
+from ska_oso_oet.client.inbox import QUIET_TIME, Patience
 from ska_oso_oet.errors import WaitTimeout
 
 if TYPE_CHECKING:
-    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.rest.calls import Calls
     from ska_oso_oet.rest.controller import Controller
 

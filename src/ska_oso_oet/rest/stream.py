@@ -11,14 +11,14 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ska_oso_oet.client_events import Disconnected, Event, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client.events import Disconnected, Event, Gap, NewEpoch, Reconnected
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from ska_oso_oet.client_events import StreamItem
+    from ska_oso_oet.client.events import StreamItem
     from ska_oso_oet.rest.controller import Events
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from ska_oso_oet.client_inbox import CALL_TIMEOUT
+from ska_oso_oet.client.inbox import CALL_TIMEOUT
 from ska_oso_oet.errors import (
     ControllerUnreachable,
     HistoryUnavailable,

@@ -11,7 +11,7 @@ from ska_oso_oet.errors import OetError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ska_oso_oet.client_http_server import HttpServer, Stream
+    from ska_oso_oet.client.http_server import HttpServer, Stream
 
 PAUSE: Final = 1.0
 """Seconds between attempts to reach a server that is away: nobody announces its return."""

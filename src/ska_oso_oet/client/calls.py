@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
-from ska_oso_oet.client_inbox import Deadline
-from ska_oso_oet.client_waiting import ACTIVITIES, wait_for_command
+from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.waiting import ACTIVITIES, wait_for_command
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, OetError, Rejected
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
 from ska_oso_oet.ska.control_model import ResultCode
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from typing import Unpack
 
-    from ska_oso_oet.client_inbox import Connection
-    from ska_oso_oet.client_requests import ActivityOptions
-    from ska_oso_oet.client_waiting import CommandResult
+    from ska_oso_oet.client.inbox import Connection
+    from ska_oso_oet.client.requests import ActivityOptions
+    from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.models import Model
 
 

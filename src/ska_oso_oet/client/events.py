@@ -10,14 +10,14 @@ from collections import deque
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox
 from ska_oso_oet.errors import ControllerUnreachable
 from ska_oso_oet.event.journal import EventsQuery, covers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ska_oso_oet.client_inbox import Link
+    from ska_oso_oet.client.inbox import Link
 
 PAGE: Final = 1000
 """Events asked for at once."""

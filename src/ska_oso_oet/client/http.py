@@ -15,11 +15,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from ska_oso_oet.client import OETClient
-from ska_oso_oet.client_http_feed import EventFeed
-from ska_oso_oet.client_http_server import HttpServer
-from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.client_waiting import CommandResult
+from ska_oso_oet.client.http_feed import EventFeed
+from ska_oso_oet.client.http_server import HttpServer
+from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
+from ska_oso_oet.client.oet_client import OETClient
+from ska_oso_oet.client.waiting import CommandResult
 from ska_oso_oet.errors import InvalidArgument, NotFound, Rejected
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode

@@ -1,14 +1,8 @@
-"""OETClient: OETController from Python.
-
-::
-
-    with OETClient() as oet:
-        procedure = oet.run("file:///scripts/observe.py", 14.0, subarray_id=2)
-        assert procedure.state is ProcedureState.COMPLETE, procedure.exit
+"""OETClient: procedures, activities, events and the history of one OETController.
 
 Every failure that can be expected is an OetError: InvalidArgument, NotFound, Rejected,
-ControllerUnreachable or WaitTimeout. A script that fails is not an error of the client: it is told by
-the `state` and `exit` of the ProcedureSummary.
+ControllerUnreachable, HistoryUnavailable or WaitTimeout. A script that fails is not an error of the client:
+it is told by the `state` and `exit` of the ProcedureSummary.
 """
 
 from __future__ import annotations
@@ -16,11 +10,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from ska_oso_oet.client_calls import ActivityCalls, HistoryCalls
-from ska_oso_oet.client_events import EventStream
-from ska_oso_oet.client_inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.client_requests import as_command, newest_ready, start_command, the_running
-from ska_oso_oet.client_waiting import PROCEDURES, CommandResult
+from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls
+from ska_oso_oet.client.events import EventStream
+from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
+from ska_oso_oet.client.requests import as_command, newest_ready, start_command, the_running
+from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
 from ska_oso_oet.errors import CommandForgotten, ProcedureNotFound
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
@@ -30,7 +24,7 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ska_oso_oet.client_inbox import Connection
+    from ska_oso_oet.client.inbox import Connection
 
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
 
@@ -75,7 +69,7 @@ class OETClient(ActivityCalls, HistoryCalls):
     """
 
     def __init__(self, device: str = DEFAULT_DEVICE, call_timeout: float = CALL_TIMEOUT) -> None:
-        from ska_oso_oet.client_link import TangoLink  # noqa: PLC0415 - HttpClient does without Tango
+        from ska_oso_oet.client.tango_link import TangoLink  # noqa: PLC0415 - HttpClient does without Tango
 
         self._link: Connection = TangoLink(device, call_timeout)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import tango
 
-from ska_oso_oet.client_inbox import CALL_TIMEOUT
+from ska_oso_oet.client.inbox import CALL_TIMEOUT
 from ska_oso_oet.errors import (
     ControllerUnreachable,
     HistoryUnavailable,

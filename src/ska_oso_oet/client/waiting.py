@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
-from ska_oso_oet.client_inbox import QUIET_TIME, Deadline, Inbox, Patience
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox, Patience
 from ska_oso_oet.errors import (
     ActivityNotFound,
     CommandForgotten,
@@ -22,7 +22,7 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from ska_oso_oet.client_inbox import Link
+    from ska_oso_oet.client.inbox import Link
 
 State = ProcedureState | ActivityState
 
