@@ -24,7 +24,6 @@ from ska_oso_oet.cli.session import (
     ServerUrl,
     Session,
     Timeout,
-    discard,
     print_error,
     with_session,
 )
@@ -153,9 +152,16 @@ def main() -> None:
     """Be the `oet` program."""
     raise_event_buffers(os.environ)
     code = run(sys.argv[1:])
-    # Tango's own threads may still complain about events that come too late.
-    discard(2)
-    sys.exit(code)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        code = ExitCode.NO_READER
+    except OSError as error:
+        diagnostic(f"the output could not be written: {error.strerror}")
+        code = ExitCode.FAULT
+    # All that had to be closed is. Taking the interpreter apart would cost a tenth of a command, and let
+    # Tango's own threads complain about events that come too late.
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
