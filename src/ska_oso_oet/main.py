@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Final
 
 from ska_oso_oet.event.buffers import raise_event_buffers
 
+SWITCH_SECS: Final = 0.001
+"""After which a thread that computes lets another one go on; Python's own 5 ms are longer than a command."""
 LOOPBACK: Final = ["-ORBendPoint", "giop:tcp:127.0.0.1:0"]
 
 
@@ -23,6 +26,7 @@ def controller(argv: list[str] | None = None) -> None:
 
     from ska_oso_oet.device.controller import OETController  # noqa: PLC0415
 
+    _settle()
     run([OETController], args=["OETController", *args])
 
 
@@ -33,6 +37,7 @@ def rest_adapter(argv: list[str] | None = None) -> None:
 
     from ska_oso_oet.device.rest_adapter import OETRestAdapter  # noqa: PLC0415
 
+    _settle()
     run([OETRestAdapter], args=["OETRestAdapter", *args])
 
 
@@ -43,3 +48,13 @@ def _prepared(argv: list[str] | None) -> list[str]:
     if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
         args += LOOPBACK
     return args
+
+
+def _settle() -> None:
+    """Have no thread wait long for another, and no garbage collection look at all that was loaded.
+
+    It would stop every thread for some 50 ms, in the middle of a command.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(SWITCH_SECS)

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 _log = logging.getLogger(__name__)
-REST_SECS: Final = 0.02
-"""Between two batches: a procedure that is created goes through several states within this time."""
+GATHER_SECS: Final = 0.005
+"""From the first change to the batch that it is written with: a procedure that is created goes through most
+of its states within this time, and is not slowed by the writing of the first."""
 FIRST_PAUSE_SECS: Final = 0.1
 LAST_PAUSE_SECS: Final = 5.0
 HANG_SECS: Final = 6.0
@@ -75,20 +76,23 @@ class HistoryWriter:
         """Note an event (a listener of the bus)."""
         with self._wake:
             if self._news.add(event):
-                self._idle = False
-                self._wake.notify_all()
+                self._have_work()
 
     def note_request(self, request: Request) -> None:
         """Note who gave a command."""
         with self._wake:
             self._news.requests.append(request)
-            self._idle = False
-            self._wake.notify_all()
+            self._have_work()
 
     def submit(self, job: Callable[[], None]) -> None:
         """Have the database used on this thread, between two batches."""
         with self._wake:
             self._jobs.append(job)
+            self._have_work()
+
+    def _have_work(self) -> None:
+        """Wake the thread, once for all that comes while it gathers."""
+        if self._idle:
             self._idle = False
             self._wake.notify_all()
 
@@ -150,19 +154,20 @@ class HistoryWriter:
             self._clean = True
 
     def _has_work(self, pause: float) -> bool:
-        """Rest, then wait for something to do; False at the end."""
+        """Rest for `pause`, wait for something to do, and let more come; False at the end."""
         with self._wake:
             self._wake.wait_for(lambda: self._deadline is not None, pause)
-            if self._deadline is not None and pause > REST_SECS:
+            if self._deadline is not None and pause:
                 # Tried again until the end, but not in a busy loop.
                 self._wake.wait_for(lambda: False, min(pause, FIRST_PAUSE_SECS))
             self._wake.wait_for(lambda: not self._idle or self._deadline is not None)
+            self._wake.wait_for(lambda: self._deadline is not None, GATHER_SECS)
             if self._deadline is None:
                 return True
-            return not self._idle and (pause <= REST_SECS or time.monotonic() < self._deadline)
+            return not self._idle and (not pause or time.monotonic() < self._deadline)
 
     def _pass(self, pause: float) -> float:
-        """Write what there is; returns how long to rest."""
+        """Write what there is; returns how long to rest, 0 when all went well."""
         with self._wake:
             news, self._news = self._news, News()
             jobs = list(self._jobs)
@@ -182,7 +187,7 @@ class HistoryWriter:
         for job in jobs:
             job()
         self._done(jobs)
-        return REST_SECS
+        return 0.0
 
     def _write(self, news: News) -> None:
         self._backlog.take(news)
