@@ -148,6 +148,8 @@ class HistoryDatabase:
         """Close the connections, and let another controller write."""
         self._engine.dispose()
         self._writer.dispose()
+        for connection in list(self._connected):
+            connection.close()  # one that was in use until now is in no pool
         if self._file_claim is not None:
             self._file_claim.release()
 

@@ -28,8 +28,8 @@ FIRST_PAUSE_SECS: Final = 0.1
 LAST_PAUSE_SECS: Final = 5.0
 HANG_SECS: Final = 6.0
 """After which a database that neither does as it is asked nor fails is said not to answer."""
-INTERRUPT_SECS: Final = 1.0
-"""For the end of the thread once its connection was broken."""
+END_SECS: Final = 1.0
+"""For what the thread is doing when its time is over, and once more when its connection was broken."""
 
 
 def _nothing() -> None:
@@ -137,10 +137,10 @@ class HistoryWriter:
             self._deadline = time.monotonic() + timeout
             self._conclude = conclude or _nothing
             self._wake.notify_all()
-        self._thread.join(timeout)
+        self._thread.join(timeout + END_SECS)
         if self._thread.is_alive():
             self._database.interrupt()
-            self._thread.join(INTERRUPT_SECS)
+            self._thread.join(END_SECS)
         return self._clean
 
     # ------------------------------------------------------------ on the thread
