@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected, SubarrayBusy
+from ska_oso_oet.errors import NotReady, ProcedureNotFound, SubarrayBusy
 from ska_oso_oet.event.journal import covers
 from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
@@ -18,14 +17,12 @@ from ska_oso_oet.procedure.domain import (
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
-    Progress,
 )
-from ska_oso_oet.procedure.earlier import EarlierRuns
-from ska_oso_oet.procedure.endings import printable
-from ska_oso_oet.procedure.exclusivity import holder_for
+from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
 from ska_oso_oet.procedure.record import AbortRun, Record, StopRequest
+from ska_oso_oet.procedure.records import Records
 from ska_oso_oet.procedure.verdict import judge
 
 if TYPE_CHECKING:
@@ -63,9 +60,7 @@ class ScriptExecutionService:
         self._clock = clock
         self._rules = rules or ServiceRules()
         self._lock = threading.Lock()
-        self._ids = itertools.count(1)
-        self._records: dict[int, Record] = {}
-        self._earlier = EarlierRuns[ProcedureSummary](self._rules.history_length)
+        self._records = Records(self._rules.history_length)
         self._pool: WorkerPool | None = None
         self._output = OutputRecorder(clock, self._call_later, self._announcer.output)
 
@@ -75,12 +70,12 @@ class ScriptExecutionService:
 
     def number_from(self, first: int) -> None:
         """Give procedures ids from `first` on; before the first is made."""
-        self._ids = itertools.count(first)
+        self._records.number_from(first)
 
     def remember(self, ended: Sequence[ProcedureSummary]) -> None:
         """List the newest procedures of earlier runs, oldest first, until newer ones take their places."""
         with self._lock:
-            self._earlier.remember(ended)
+            self._records.remember_earlier(ended)
 
     # ------------------------------------------------------------ commands
 
@@ -99,7 +94,7 @@ class ScriptExecutionService:
         Raises ProcedureNotFound, NotReady, or SubarrayBusy, which names the holder.
         """
         with self._lock:
-            record = self._find(cmd.procedure_id, _S.READY, "READY to be started")
+            record = self._records.find(cmd.procedure_id, _S.READY, "READY to be started")
             procedure = record.procedure
             if procedure.state is not _S.READY or record.stops:
                 raise NotReady(record.why_not_ready())
@@ -122,7 +117,7 @@ class ScriptExecutionService:
         when it has ended already.
         """
         with self._lock:
-            record = self._find(cmd.procedure_id, _S.RUNNING, "running")
+            record = self._records.find(cmd.procedure_id, _S.RUNNING, "running")
             if record.procedure.state.final:
                 raise NotReady(
                     f"procedure {record.procedure.id} has ended already: it is {record.procedure.state}"
@@ -134,13 +129,13 @@ class ScriptExecutionService:
     def stop_all(self) -> None:
         """Stop every live procedure, as at the end of the service."""
         with self._lock:
-            for record in self._records.values():
+            for record in self._records:
                 self._stop(record, StopRequest())
 
     def abandon(self, command_id: str) -> None:
         """Stop the live procedure that a command has created or started, if there is one."""
         with self._lock:
-            for record in self._records.values():
+            for record in self._records:
                 if command_id == record.request_id:
                     self._stop(record, StopRequest())
 
@@ -153,13 +148,13 @@ class ScriptExecutionService:
         """
         with self._lock:
             if pids is None:
-                return self._listed()
-            return [self._get(pid).procedure.summary() for pid in pids]
+                return self._records.summaries()
+            return [self._records.get(pid).procedure.summary() for pid in pids]
 
     def newest(self) -> ProcedureSummary:
         """Describe the procedure that was created last; raises ProcedureNotFound when there is none."""
         with self._lock:
-            listed = self._listed()
+            listed = self._records.summaries()
         if not listed:
             raise ProcedureNotFound("there is no procedure")
         return max(listed, key=lambda summary: summary.id)
@@ -167,12 +162,12 @@ class ScriptExecutionService:
     def snapshot(self) -> tuple[int, list[ProcedureSummary]]:
         """Describe all procedures, with the number of the newest event that is contained in it."""
         with self._lock:
-            return self._bus.journal.last_seq, self._listed()
+            return self._bus.journal.last_seq, self._records.summaries()
 
     def output(self, pid: int | None, since: int) -> str:
         """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
         with self._lock:
-            record = self._get(max(self._records, default=0) if pid is None else pid)
+            record = self._records.newest() if pid is None else self._records.get(pid)
             return self._output.to_json(record.procedure.id, since)
 
     # ------------------------------------------------------------ reports, on the engine's thread
@@ -180,7 +175,7 @@ class ScriptExecutionService:
     def on_state(self, pid: int, state: ProcedureState) -> None:
         """Apply a state that a worker has entered."""
         with self._lock:
-            record = self._records[pid]
+            record = self._records.get(pid)
             self._enter(record, state)
             if state is _S.READY and record.abort_of is not None:
                 self._run_main(record)
@@ -188,16 +183,15 @@ class ScriptExecutionService:
     def on_commit(self, pid: int, commit: str) -> None:
         """Note the commit that a script from git is taken from."""
         with self._lock:
-            record = self._records[pid]
+            record = self._records.get(pid)
             record.procedure.at_commit(commit)
             self._announcer.state(record)
 
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Publish what a script published, and note its progress."""
         with self._lock:
-            record = self._records[pid]
-            if covers("procedure.progress", topic) and (progress := _progress_in(data)) is not None:
-                record.procedure.progress = progress
+            record = self._records.get(pid)
+            if covers("procedure.progress", topic) and record.note_progress(data):
                 self._announcer.progress(record, topic, data)
             else:
                 self._announcer.script_event(pid, topic, data)
@@ -214,14 +208,15 @@ class ScriptExecutionService:
         """Apply the end of a worker's process, which the operating system has confirmed."""
         self._output.close(pid)
         with self._lock:
-            record = self._records[pid]
+            record = self._records.get(pid)
             procedure = record.procedure
             verdict = judge(status, ending, procedure.state)
             procedure.exit, procedure.stacktrace = verdict.exit, verdict.stacktrace
             self._enter(record, verdict.state)
             if any(stop.run_abort for stop in record.stops):
                 self._abort_subarray(record)
-            self._forget_oldest()
+            for forgotten in self._records.forget_oldest():
+                self._output.forget(forgotten)
 
     # ------------------------------------------------------------ under the lock
 
@@ -231,39 +226,21 @@ class ScriptExecutionService:
             raise RuntimeError("the service has no pool of workers")
         return self._pool
 
-    def _listed(self) -> list[ProcedureSummary]:
-        return self._earlier.before(record.procedure.summary() for record in self._records.values())
-
     def _call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         self._workers.call_later(delay, function, *args)
-
-    def _get(self, pid: int) -> Record:
-        try:
-            return self._records[pid]
-        except KeyError:
-            raise ProcedureNotFound(
-                f"there is no procedure {pid}" if pid else "there is no procedure"
-            ) from None
-
-    def _find(self, pid: int | None, state: ProcedureState, wanted: str) -> Record:
-        """Find a procedure by its id, or without one the newest in `state`, if there is no doubt."""
-        if pid is not None:
-            return self._get(pid)
-        candidates = [record for record in self._records.values() if record.procedure.state is state]
-        if not candidates:
-            raise NotReady(f"no procedure is {wanted}")
-        if state is _S.RUNNING and len(candidates) > 1:
-            ids = ", ".join(str(record.procedure.id) for record in candidates)
-            raise Rejected(f"procedures {ids} are running: say which one is meant")
-        return candidates[-1]
 
     def _create(
         self, cmd: PrepareProcessCommand, command_id: str | None, abort_of: AbortRun | None = None
     ) -> Record:
         procedure = Procedure(
-            next(self._ids), cmd.script, cmd.script_args, created_at=self._clock(), command_id=command_id
+            self._records.next_id(),
+            cmd.script,
+            cmd.script_args,
+            created_at=self._clock(),
+            command_id=command_id,
         )
-        record = self._records[procedure.id] = Record(procedure, abort_of=abort_of)
+        record = Record(procedure, abort_of=abort_of)
+        self._records.add(record)
         self._output.open(procedure.id)
         self._announcer.request("create", cmd, command_id)
         self._announcer.state(record)
@@ -289,7 +266,7 @@ class ScriptExecutionService:
         elif subarray_id is None:
             why = f"procedure {stopped.procedure.id} has no subarray_id"
         elif holder is not None:
-            why = _held_by(holder)
+            why = held_by(holder)
         else:
             run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
             arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
@@ -305,32 +282,13 @@ class ScriptExecutionService:
                 self._stop(abort, StopRequest())
 
     def _holder_for(self, procedure: Procedure) -> Procedure | None:
-        holders = [record.procedure for record in self._records.values() if record.holds]
-        return holder_for(procedure, holders, self._rules.exclusivity)
+        return holder_for(procedure, self._records.holders(), self._rules.exclusivity)
 
     def _require_subarray(self, procedure: Procedure) -> None:
         if (holder := self._holder_for(procedure)) is not None:
-            raise SubarrayBusy(f"procedure {procedure.id} cannot start: {_held_by(holder)}")
+            raise SubarrayBusy(f"procedure {procedure.id} cannot start: {held_by(holder)}")
 
     def _enter(self, record: Record, state: ProcedureState) -> None:
         before = record.procedure.state
         record.procedure.advance(state, self._clock())
         self._announcer.entered(record, before)
-
-    def _forget_oldest(self) -> None:
-        finished = [pid for pid, record in self._records.items() if record.procedure.state.final]
-        for pid in finished[: max(0, len(finished) - self._rules.history_length)]:
-            del self._records[pid]
-            self._output.forget(pid)
-
-
-def _held_by(holder: Procedure) -> str:
-    of = "subarray " + ", ".join(map(str, holder.subarrays)) if holder.subarrays else "everything"
-    return f"procedure {holder.id}, which is {holder.state}, holds {of}"
-
-
-def _progress_in(data: dict[str, Any]) -> Progress | None:
-    try:
-        return Progress(percent=data["progress"], message=printable(str(data.get("message", ""))))
-    except (KeyError, ValueError):
-        return None

@@ -34,3 +34,9 @@ def _conflict(one: Procedure, other: Procedure, exclusivity: Exclusivity) -> boo
     if exclusivity is Exclusivity.GLOBAL or not one.subarrays or not other.subarrays:
         return True
     return not set(one.subarrays).isdisjoint(other.subarrays)
+
+
+def held_by(holder: Procedure) -> str:
+    """Say what a procedure holds."""
+    of = "subarray " + ", ".join(map(str, holder.subarrays)) if holder.subarrays else "everything"
+    return f"procedure {holder.id}, which is {holder.state}, holds {of}"

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.changes import CommandOutcome, Result
-from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.domain import ProcedureState, Progress
+from ska_oso_oet.procedure.endings import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from ska_oso_oet.procedure.domain import Procedure
 
@@ -61,6 +62,15 @@ class Record:
     def request_id(self) -> str | None:
         """The command on whose behalf the process does what it does."""
         return self.start_command or self.procedure.command_id
+
+    def note_progress(self, data: Mapping[str, Any]) -> bool:
+        """Note what the script says of its progress; False where that is none."""
+        try:
+            progress = Progress(percent=data["progress"], message=printable(str(data.get("message", ""))))
+        except (KeyError, ValueError):
+            return False
+        self.procedure.progress = progress
+        return True
 
     def why_not_ready(self) -> str:
         """Say why the procedure cannot be started."""
