@@ -159,6 +159,15 @@ def test_a_procedure_that_has_left_the_list_stays_for_who_looks_at_it(
         assert httpx.put(uri, json={"state": "STOPPED"}, timeout=DEADLINE).status_code == 200
     expect(page.locator("#procedures tr", has_text="looked_at.py")).to_have_count(0)
     expect(page.locator("#about")).to_contain_text("ValueError: look at me")
+    # The picture of an hour has it from the history; that of the list does not.
+    bar = page.locator("#chart").get_by_label("looked_at.py")
+    expect(bar).to_have_count(0)
+    page.locator("#span").select_option("1 hour")
+    expect(bar).to_have_count(1)
+    page.locator("#procedures tr").first.get_by_role("button").click()
+    expect(page.locator("#about")).not_to_contain_text("look at me")
+    bar.press("Enter")
+    expect(page.locator("#about")).to_contain_text("ValueError: look at me")
 
 
 def test_a_refusal_is_told_where_it_was_asked(page: Page) -> None:

@@ -7,10 +7,11 @@ const FINAL = new Set(["COMPLETE", "FAILED", "STOPPED"]);
 const REFRESH = 120; // ms; events of a burst become one question
 const AGAIN = 2_000; // ms; after a question that was not answered, since no event need follow
 const EVENTS = 200;
+const PAST = 500; // procedures of the history in the picture
 const LINES = 2000;
 
 const $ = (selector, root = document) => root.querySelector(selector);
-const state = { procedures: [], activities: [], chosen: null, unlisted: null, since: undefined, lastLine: 0, shown: null, listening: false };
+const state = { procedures: [], activities: [], chosen: null, unlisted: null, past: new Map(), since: undefined, lastLine: 0, shown: null, listening: false };
 
 function h(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -68,6 +69,7 @@ async function read() {
     const [procedures, activities] = await Promise.all([request("GET", "/procedures"), request("GET", "/activities")]);
     state.procedures = procedures.procedures.map(named);
     state.activities = activities.activities.map((each) => ({ ...each, id: number(each.uri) }));
+    if (seconds()) for (const each of state.procedures) state.past.set(each.id, each);
     state.unlisted = await unlisted(chosen);
     // Somebody may have chosen another one meanwhile: it is for the next round to find that one.
     if (state.chosen === chosen && !shown(chosen)) state.chosen = state.procedures.at(-1)?.id ?? null;
@@ -173,8 +175,26 @@ function show() {
   follow(chosen);
 }
 
+const seconds = () => Number($("#span").value);
+
+// A picture of some hours has more than the list: the history has it once, and what leaves the list later stays.
+async function recall() {
+  state.past.clear();
+  if (seconds()) {
+    try {
+      const { procedures } = await request("GET", `/history?since=${Date.now() / 1000 - seconds()}&limit=${PAST}`);
+      state.past = new Map(procedures.map((each) => [number(each.uri), named(each)]));
+    } catch (error) {
+      tell(`The picture has only what is listed: ${error.message}`);
+    }
+  }
+  timeline();
+}
+
 function timeline() {
-  draw($("#chart"), state.procedures, { seconds: Number($("#span").value), chosen: state.chosen, choose });
+  const all = new Map([...state.past, ...state.procedures.map((each) => [each.id, each])]);
+  const ordered = [...all.values()].sort((a, b) => a.history.process_states[0][1] - b.history.process_states[0][1]);
+  draw($("#chart"), ordered, { seconds: seconds(), chosen: state.chosen, choose });
 }
 
 function call(name, given) {
@@ -357,6 +377,7 @@ function onEvent(name, data) {
 listen({
   open() {
     state.listening = true;
+    recall();
     refresh();
     readOutput();
   },
@@ -371,7 +392,7 @@ listen({
 $("#new-procedure").addEventListener("click", newProcedure);
 $("#new-activity").addEventListener("click", newActivity);
 for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => button.closest("dialog").close());
-$("#span").addEventListener("change", timeline);
+$("#span").addEventListener("change", recall);
 $("#topic").addEventListener("input", () => {
   for (const entry of $("#events").children) entry.hidden = !entry.dataset.topic.includes($("#topic").value);
 });
