@@ -72,6 +72,7 @@ class HistoryDatabase:
         self._file_claim = FileClaim(Path(str(url.database))) if self.is_sqlite else None
         self._writer = self._engine if self.is_sqlite else _claiming_postgres(url)
         self._connected: WeakSet[Any] = WeakSet()
+        self._abandoned = False
         if not self.is_sqlite:
             for engine in (self._engine, self._writer):
                 sa.event.listen(engine, "connect", self._note)
@@ -131,8 +132,9 @@ class HistoryDatabase:
         query = {"mode": "ro", "immutable": "1", "uri": "true"}
         return HistoryDatabase(self._url.set(database=file.as_uri().replace("file://", "file:"), query=query))
 
-    def interrupt(self) -> None:
-        """Break the connections to a server that does not answer: who waits for it gets an error."""
+    def abandon(self) -> None:
+        """Break all connections, for good: who waits for a server that does not answer gets an error."""
+        self._abandoned = True
         for connection in list(self._connected):
             # One that was closed meanwhile has no socket.
             with (
@@ -142,6 +144,9 @@ class HistoryDatabase:
                 wire.shutdown(socket.SHUT_RDWR)
 
     def _note(self, connection: Any, _record: object) -> None:
+        if self._abandoned:  # it was being made meanwhile
+            connection.close()
+            raise OSError("it has been given up")
         self._connected.add(connection)
 
     def close(self) -> None:

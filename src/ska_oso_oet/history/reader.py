@@ -36,7 +36,7 @@ class HistoryReader:
     def close(self) -> None:
         """End the threads, and the questions that a database which hangs does not answer."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._database.interrupt()
+        self._database.abandon()
         self._pool.shutdown()
 
     def procedure(self, number: int) -> str | None:

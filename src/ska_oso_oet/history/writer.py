@@ -139,7 +139,7 @@ class HistoryWriter:
             self._wake.notify_all()
         self._thread.join(timeout + END_SECS)
         if self._thread.is_alive():
-            self._database.interrupt()
+            self._database.abandon()
             self._thread.join(END_SECS)
         return self._clean
 
