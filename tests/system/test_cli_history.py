@@ -191,7 +191,7 @@ def test_what_cannot_be_pruned_or_listed(stack: StackProcess, tmp_path: Path) ->
     oet = Oet(stack.env, tmp_path)
     code, document = oet.json("history", "prune")
     assert (code, document["error"]["code"]) == (2, "OET_InvalidArgument")
-    assert "older_than" in document["error"]["message"]
+    assert "--older-than" in document["error"]["message"]
     with (
         OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client,
         pytest.raises(OetError) as caught,

@@ -89,6 +89,8 @@ def prune(
     keep: Annotated[int | None, typer.Option("--keep", min=0, help="All but the newest N.")] = None,
 ) -> ExitCode:
     """Delete ended procedures and activities from the history; with both options, what both allow."""
+    if older_than is None and keep is None:
+        raise InvalidArgument("what may go is to be said: --older-than (such as 90d), --keep, or both")
     session.interrupted = "no longer waiting; the pruning goes on"
     age = None if older_than is None else duration(older_than)
     pruned = session.client.prune_history(older_than=age, keep=keep, timeout=session.deadline)
