@@ -71,10 +71,10 @@ class Told:
 class Listener:
     """`oet listen --json` from the first event on, as a process that can be stalled."""
 
-    def __init__(self, stack: StackProcess, file: Path) -> None:
+    def __init__(self, stack: StackProcess, file: Path, *options: str) -> None:
         self._file = file
         with file.open("wb") as output:
-            argv = [program("oet"), "listen", "--json", "--since=0"]
+            argv = [program("oet"), *options, "listen", "--json", "--since=0"]
             self.process = subprocess.Popen(argv, env=stack.env, stdout=output, stderr=subprocess.STDOUT)
 
     def told(self) -> Told:
@@ -96,11 +96,14 @@ def client(own_stack: StackProcess) -> Iterator[OETClient]:
 
 
 @pytest.fixture
-def listeners(own_stack: StackProcess, tmp_path: Path) -> Iterator[tuple[Listener, Listener]]:
-    """A brisk one, and one to be stalled."""
-    brisk, stalled = (Listener(own_stack, tmp_path / f"{name}.jsonl") for name in ("brisk", "stalled"))
-    yield brisk, stalled
-    for listener in (brisk, stalled):
+def listeners(own_stack: StackProcess, tmp_path: Path) -> Iterator[list[Listener]]:
+    """One to be stalled, a brisk one and, where there is an HTTP API, one that uses it."""
+    ways = {"stalled": (), "brisk": (), "http": ("--server-url", own_stack.rest_url)}
+    if not own_stack.rest_url:
+        del ways["http"]
+    started = [Listener(own_stack, tmp_path / f"{name}.jsonl", *way) for name, way in ways.items()]
+    yield started
+    for listener in started:
         listener.close()
 
 
@@ -132,11 +135,11 @@ def kill_controller(stack: StackProcess, client: OETClient) -> str:
 
 
 def test_each_event_is_told_once_or_a_gap_is(
-    own_stack: StackProcess, client: OETClient, listeners: tuple[Listener, Listener], tmp_path: Path
+    own_stack: StackProcess, client: OETClient, listeners: list[Listener], tmp_path: Path
 ) -> None:
     script = tmp_path / "flood.py"
     script.write_text(SCRIPT)
-    _, stalled = listeners
+    stalled = listeners[0]
     first_epoch, _ = newest(client)
     client.run(script.as_uri(), 0, 10, timeout=DEADLINE)
     for listener in listeners:
