@@ -139,11 +139,15 @@ class ScriptWorkerPool:
 
     def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
         """Have a worker load the script of a procedure and call its `init`."""
+        order = LoadOrder(command=command, places=self._places)
+        self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
+
+    def _employ(self, pid: int, order: EventMessage) -> None:
+        # On the engine's thread, where the end of a process is told too: never between these lines.
         worker = self._take_spare() or _Worker(self)
         self._workers[pid] = worker
         worker.pid = pid
-        order = LoadOrder(command=command, places=self._places)
-        worker.proc.send(EventMessage(str(pid), Order.LOAD, order.to_dict()))
+        worker.proc.send(order)
 
     def _take_spare(self) -> _Worker | None:
         self.call_later(self.REFILL_SECS, self.fill)
@@ -155,12 +159,18 @@ class ScriptWorkerPool:
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
         """Have a worker call a function of its script."""
+        content = {"fn_name": fn_name, "args": run_args.to_dict()}
+        self.main_ctx.submit(self._send, pid, EventMessage(str(pid), Order.RUN, content))
+
+    def _send(self, pid: int, order: EventMessage) -> None:
         if worker := self._workers.get(pid):
-            content = {"fn_name": fn_name, "args": run_args.to_dict()}
-            worker.proc.send(EventMessage(str(pid), Order.RUN, content))
+            worker.proc.send(order)
 
     def stop_worker(self, pid: int) -> None:
         """Have a worker climb the stop ladder: SIGTERM, and SIGKILL of its group after the grace period."""
+        self.main_ctx.submit(self._stop, pid)
+
+    def _stop(self, pid: int) -> None:
         if worker := self._workers.get(pid):
             worker.proc.full_stop(self._grace)
 
