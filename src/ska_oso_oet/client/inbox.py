@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import queue
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Iterator
 
 Answer = TypeVar("Answer")
 
@@ -105,25 +105,20 @@ class Patience:
 
     def ask(self, question: Callable[[], Answer]) -> Answer | None:
         """Answer None while the controller is away; raise ControllerUnreachable when it stays away."""
-        try:
-            answer = question()
-        except ControllerUnreachable:
-            if self._is_over():
-                raise
-            return None
-        self._silent_since = None
-        return answer
+        with self.forgiving():
+            return question()
+        return None
 
-    async def ask_later(self, answer: Awaitable[Answer]) -> Answer | None:
-        """Wait for an answer, and do as `ask` does."""
+    @contextmanager
+    def forgiving(self) -> Iterator[None]:
+        """Go on after a controller that was away; raise ControllerUnreachable when it stays away."""
         try:
-            given = await answer
+            yield
         except ControllerUnreachable:
             if self._is_over():
                 raise
-            return None
-        self._silent_since = None
-        return given
+        else:
+            self._silent_since = None
 
     def _is_over(self) -> bool:
         now = self._clock()

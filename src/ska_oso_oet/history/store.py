@@ -74,14 +74,6 @@ class HistoryStore:
                 _highest(connection, RUNS.c.last_activity_id, ACTIVITIES.c.id, margin) + 1,
             )
 
-    def next_procedure_id(self) -> int:
-        """Find the first id of procedures that no run has given."""
-        return self.free_ids()[0]
-
-    def next_activity_id(self) -> int:
-        """Find the first id of activities that no run has given."""
-        return self.free_ids()[1]
-
     def recover(self, now: float, run: Run, newest: int = 0) -> Recovery:
         """Begin a run: what the one before had left alive is recorded FAILED: nobody watches it any more.
 

@@ -43,9 +43,8 @@ class Endings:
             while True:
                 news.clear()
                 try:
-                    ended = await patience.ask_later(self._calls.ask(self._controller.result, command_id))
-                    if ended is not None:
-                        return ended
+                    with patience.forgiving():
+                        return await self._calls.ask(self._controller.result, command_id)
                 except WaitTimeout:
                     if clock() >= end:
                         raise
