@@ -123,6 +123,33 @@ def test_a_push_that_always_fails_is_given_up_and_counted(pump: EventPump, subsc
     assert (pump.dropped, subscriber.tries) == (2, 6)
 
 
+def test_what_has_not_changed_is_told_again_only_where_that_is_wanted(
+    pump: EventPump, subscriber: Subscriber
+) -> None:
+    pump.tell_changes_only("a")
+    for value in (0, 0, 2, 2, 0):
+        pump.put("a", value)
+        pump.put("b", value)
+    pump.start()
+    drained(pump)
+    assert [value for name, value in subscriber.received if name == "a"] == [0, 2, 0]
+    assert [value for name, value in subscriber.received if name == "b"] == [0, 0, 2, 2, 0]
+
+
+def test_after_a_lost_event_the_next_is_told_whatever_was_told_before(
+    pump: EventPump, subscriber: Subscriber
+) -> None:
+    pump.tell_changes_only("a")
+    pump.put("a", 1)
+    pump.start()
+    drained(pump)
+    subscriber.failures["a"] = [PushFailed() for _ in range(3)]
+    pump.put("a", 2)
+    pump.put("a", 1)
+    drained(pump)
+    assert subscriber.received == [("a", 1), ("a", 1)]
+
+
 def test_a_bug_of_a_subscriber_does_not_end_the_thread(
     pump: EventPump, subscriber: Subscriber, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -82,7 +82,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         self._newest_event = self._newest_procedure = self._newest_activity = "{}"
         self._silence_watched = False
         # Each change is told, even if its text were that of the change before.
-        self.declare_events("procedures", "activities", *_NEWEST, detect=False)
+        self.declare_events("procedures", "activities", *_NEWEST, repeats=True)
         self.declare_events("lastEventSeq", "runningProcedures", "healthInfo")
         self.pending = PendingCommands()
         settings = ControllerSettings.load(self._properties())

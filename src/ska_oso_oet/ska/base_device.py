@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tango
-from tango import AttrWriteType, CmdArgType, DevState
+from tango import AttrWriteType, DevState
 from tango.server import Device, attribute, command, device_property
 
 from ska_oso_oet.errors import Rejected
@@ -47,7 +47,6 @@ _EVENTED = (
     *("State", "Status", "adminMode", "healthState", "controlMode", "simulationMode", "testMode"),
     *("commandedState", "buildState", "versionId", "loggingLevel", "loggingTargets", "lrcProtocolVersions"),
 )
-_COMPARABLE = (CmdArgType.DevString, CmdArgType.DevEnum, CmdArgType.DevState, CmdArgType.DevBoolean)
 
 
 def _readable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
@@ -120,7 +119,9 @@ class SKABaseDevice(DeviceAttributes, Device):
         self.model = DeviceModel(self._show, self.pump.put)
         self.targets = LoggingTargets(self.logger, self.get_name(), self.get_logger())
         self.declare_events(*_EVENTED)
-        self.set_change_event("_lrcEvent", True, True)
+        # As in ska-tango-base: change events only, of changed values only.
+        self.set_change_event("_lrcEvent", True, False)
+        self.pump.tell_changes_only("_lrcEvent")
         self.model.begin()
         self.pump.start()
         try:
@@ -172,16 +173,14 @@ class SKABaseDevice(DeviceAttributes, Device):
 
     # ------------------------------------------------------------ for subclasses
 
-    def declare_events(self, *names: str, detect: bool = True) -> None:
-        """Let these attributes push change and archive events; with `detect`, of changed values only.
-
-        Numbers are never compared: for them Tango would ask for a configured criterion of change.
-        """
+    def declare_events(self, *names: str, repeats: bool = False) -> None:
+        """Let these attributes push change and archive events; with `repeats`, of unchanged values too."""
         for name in names:
-            kind = self.get_device_attr().get_attr_by_name(name).get_data_type()
-            compare = detect and kind in _COMPARABLE
-            self.set_change_event(name, True, compare)
-            self.set_archive_event(name, True, compare)
+            # Tango is never asked to compare: EventPump.tell_changes_only says why.
+            self.set_change_event(name, True, False)
+            self.set_archive_event(name, True, False)
+            if not repeats:
+                self.pump.tell_changes_only(name)
 
     # ------------------------------------------------------------ what leaves the device
 

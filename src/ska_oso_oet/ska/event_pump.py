@@ -16,7 +16,7 @@ from collections import deque
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,6 +27,9 @@ _log = logging.getLogger(__name__)
 
 RETRY_PAUSES = (0.01, 0.05, 0.25, 1.0)
 """Seconds before each further try of a push that failed, before it is given up."""
+
+_NOTHING: Final = object()
+"""What subscribers have been told of a name before its first event, and when one was lost."""
 
 
 class EventPump:
@@ -62,6 +65,7 @@ class EventPump:
         self._pending: set[str] = set()
         self._waiters: list[tuple[int, Callable[[], None]]] = []
         self._failing: set[str] = set()
+        self._told: dict[str, object] = {}
         self._stopping = False
         self._abandoned = False
         self._thread: threading.Thread | None = None
@@ -125,6 +129,15 @@ class EventPump:
         return 0.0 if since is None else time.monotonic() - since
 
     # ------------------------------------------------------------ from the owner
+
+    def tell_changes_only(self, name: str) -> None:
+        """From now on, send no event of this name with the value of the event before; before `start`.
+
+        This is compared here because cppTango's own comparison has a fault: of an attribute that it
+        compares, it sends nobody a change event any more once a client has subscribed to its alarm events
+        and has left.
+        """
+        self._told[name] = _NOTHING
 
     def start(self) -> None:
         """Start the thread; what was put before is sent now."""
@@ -221,6 +234,8 @@ class EventPump:
                         _log.exception("The event pump could not run %r", action)
 
     def _send(self, name: str, value: object) -> None:
+        if name in self._told and self._told[name] == value:
+            return
         pauses = () if name in self._failing else self._pauses
         for pause in (*pauses, None):
             try:
@@ -230,8 +245,13 @@ class EventPump:
                     self._drop(name, error)
                     return
             else:
-                self._failing.discard(name)
+                self._note(name, value)
                 return
+
+    def _note(self, name: str, value: object) -> None:
+        self._failing.discard(name)
+        if name in self._told:
+            self._told[name] = value
 
     def _rest(self, pause: float) -> bool:
         """Wait before the next try; False if the pump was told to give up."""
@@ -240,6 +260,8 @@ class EventPump:
 
     def _drop(self, name: str, error: BaseException) -> None:
         self.dropped += 1
+        if name in self._told:
+            self._told[name] = _NOTHING
         if name not in self._failing:
             self._failing.add(name)
             _log.error("The event %s could not be pushed and is lost: %s", name, error)
