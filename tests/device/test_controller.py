@@ -429,6 +429,26 @@ def test_a_stop_is_taken_when_the_device_takes_no_more_commands(controller: Cont
             waiting.discard(change["procedure"]["id"])
 
 
+def test_no_stop_is_refused_however_many_wait_for_an_abort(controller: Controller) -> None:
+    controller.script("import time\ndef main(): time.sleep(600)\n", "abort.py")
+    deaf = (
+        "import signal\ndef main(): pass\n"
+        "def init(subarray_id): signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    )
+    first, _ = controller.create(controller.script(deaf, "deaf.py"), subarray_id=1)
+    controller.until(first, "READY")
+    second, _ = controller.create(controller.script(), subarray_id=2)
+    controller.until(second, "READY")
+    answers = [controller.command("StopProcedure", procedure_id=first, run_abort=True) for _ in range(100)]
+    code, command_id = answers[0]
+    assert code == 1
+    # On a slow machine the last ones come after the end.
+    assert {answer for answer in answers if "has ended already" not in answer[1]} == {(1, command_id)}
+    assert controller.until(first, "STOPPED")["exit"]["stopped_by"] == "SIGKILL"
+    assert controller.command("StopProcedure", procedure_id=second)[0] == 1
+    controller.until(second, "STOPPED")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -14,6 +14,7 @@ from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCo
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.ska.base_device import LongStringArray, allowed_when
+from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from ska_oso_oet.device.stop_tasks import StopTasks
@@ -80,6 +81,10 @@ class ProcedureInterface(ControllerInterface):
         """Stop a procedure; ends when its process is gone and, if asked for, the abort script has ended."""
         with as_dev_failed("StopProcedure"):
             request = StopProcessCommand.parse(argin)
+        # One that joins another's stop is that command: however many ask, nobody is refused or waits longer.
+        joined = self.running_engine.procedures.join_stop(request)
+        if joined is not None:
+            return [ResultCode.STARTED], [joined]
         if request.run_abort:
             return self.stop_tasks.run(self, request)
         return self.act("StopProcedure", StopProcessCommand, argin, self.running_engine.procedures.stop)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.errors import NotReady, ProcedureNotFound, SubarrayBusy
+from ska_oso_oet.errors import NotFound, NotReady, Rejected, SubarrayBusy
 from ska_oso_oet.event.journal import covers
 from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
@@ -21,12 +21,13 @@ from ska_oso_oet.procedure.domain import (
 from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
+from ska_oso_oet.procedure.queries import ProcedureQueries
 from ska_oso_oet.procedure.record import AbortRun, Record, StopRequest
 from ska_oso_oet.procedure.records import Records
 from ska_oso_oet.procedure.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable
 
     from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.mptools import ExitStatus
@@ -46,7 +47,7 @@ __all__ = [
 _S = ProcedureState
 
 
-class ScriptExecutionService:
+class ScriptExecutionService(ProcedureQueries):
     """Facade of the procedure domain, and sole writer of procedure state.
 
     Commands come from any thread and return at once; what becomes of them is told by events of the bus. The
@@ -55,27 +56,16 @@ class ScriptExecutionService:
     """
 
     def __init__(self, bus: EventBus, clock: Callable[[], float], rules: ServiceRules | None = None) -> None:
-        self._bus = bus
         self._announcer = Announcer(bus)
         self._clock = clock
         self._rules = rules or ServiceRules()
-        self._lock = threading.Lock()
-        self._records = Records(self._rules.history_length)
         self._pool: WorkerPool | None = None
-        self._output = OutputRecorder(clock, self._call_later, self._announcer.output)
+        output = OutputRecorder(clock, self._call_later, self._announcer.output)
+        super().__init__(bus, Records(self._rules.history_length), output)
 
     def use(self, pool: WorkerPool) -> None:
         """Take the pool, which in turn was given this service to listen."""
         self._pool = pool
-
-    def number_from(self, first: int) -> None:
-        """Give procedures ids from `first` on; before the first is made."""
-        self._records.number_from(first)
-
-    def remember(self, ended: Sequence[ProcedureSummary]) -> None:
-        """List the newest procedures of earlier runs, oldest first, until newer ones take their places."""
-        with self._lock:
-            self._records.remember_earlier(ended)
 
     # ------------------------------------------------------------ commands
 
@@ -91,7 +81,7 @@ class ScriptExecutionService:
     def start(self, cmd: StartProcessCommand, command_id: str | None = None) -> ProcedureSummary:
         """Call the `main` of a READY procedure; does not wait for it.
 
-        Raises ProcedureNotFound, NotReady, or SubarrayBusy, which names the holder.
+        Raises NotReady, or SubarrayBusy, which names the holder.
         """
         with self._lock:
             record = self._records.find(cmd.procedure_id, _S.READY, "READY to be started")
@@ -113,7 +103,7 @@ class ScriptExecutionService:
         """Stop a procedure, in whichever live state it is; does not wait for it.
 
         A stop of one that is being stopped joins that stop. With `run_abort` the abort script is run for its
-        subarray once its process is gone, as a procedure of its own. Raises ProcedureNotFound, or NotReady
+        subarray once its process is gone, as a procedure of its own. Raises or NotReady
         when it has ended already.
         """
         with self._lock:
@@ -125,6 +115,19 @@ class ScriptExecutionService:
             self._announcer.request("stop", cmd, command_id)
             self._stop(record, StopRequest(command_id, cmd.run_abort))
             return [record.procedure.summary()]
+
+    def join_stop(self, cmd: StopProcessCommand) -> str | None:
+        """Name the command that is doing already what `cmd` asks for, and note that it was asked for again.
+
+        None when there is no such command: then `stop` says what can be done.
+        """
+        with self._lock, suppress(NotFound, Rejected):
+            record = self._records.find(cmd.procedure_id, _S.RUNNING, "running")
+            command_id = record.stop_in_progress(run_abort=cmd.run_abort)
+            if command_id is not None:
+                self._announcer.request("stop", cmd, command_id)
+            return command_id
+        return None
 
     def stop_all(self) -> None:
         """Stop every live procedure, as at the end of the service."""
@@ -138,37 +141,6 @@ class ScriptExecutionService:
             for record in self._records:
                 if command_id == record.request_id:
                     self._stop(record, StopRequest())
-
-    # ------------------------------------------------------------ queries
-
-    def summarise(self, pids: Iterable[int] | None = None) -> list[ProcedureSummary]:
-        """Describe the procedures of this run with these ids, or all that are listed.
-
-        Raises ProcedureNotFound for an id that is not known.
-        """
-        with self._lock:
-            if pids is None:
-                return self._records.summaries()
-            return [self._records.get(pid).procedure.summary() for pid in pids]
-
-    def newest(self) -> ProcedureSummary:
-        """Describe the procedure that was created last; raises ProcedureNotFound when there is none."""
-        with self._lock:
-            listed = self._records.summaries()
-        if not listed:
-            raise ProcedureNotFound("there is no procedure")
-        return max(listed, key=lambda summary: summary.id)
-
-    def snapshot(self) -> tuple[int, list[ProcedureSummary]]:
-        """Describe all procedures, with the number of the newest event that is contained in it."""
-        with self._lock:
-            return self._bus.journal.last_seq, self._records.summaries()
-
-    def output(self, pid: int | None, since: int) -> str:
-        """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
-        with self._lock:
-            record = self._records.newest() if pid is None else self._records.get(pid)
-            return self._output.to_json(record.procedure.id, since)
 
     # ------------------------------------------------------------ reports, on the engine's thread
 

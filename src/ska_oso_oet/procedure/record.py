@@ -63,6 +63,13 @@ class Record:
         """The command on whose behalf the process does what it does."""
         return self.start_command or self.procedure.command_id
 
+    def stop_in_progress(self, *, run_abort: bool) -> str | None:
+        """Name the command that is stopping the procedure, with or without an abort, if there is one."""
+        if self.procedure.state.final:
+            return None
+        alike = (stop.command_id for stop in self.stops if stop.run_abort is run_abort)
+        return next((command_id for command_id in alike if command_id is not None), None)
+
     def note_progress(self, data: Mapping[str, Any]) -> bool:
         """Note what the script says of its progress; False where that is none."""
         try:

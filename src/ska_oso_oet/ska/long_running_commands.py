@@ -119,11 +119,10 @@ class LongRunningCommands:
 
         `on_abort` asks the work to stop and returns at once; it runs on the thread of whoever aborts.
         `commanded` becomes commandedState when the command starts. An `urgent` command is one that stops
-        something: it finds a place, `max_queued` of its own, when all others are taken, and during an
-        abort. Whoever begins a command ends it.
+        something: it needs no place, and is admitted during an abort. Whoever begins a command ends it.
         """
         with self._lock:
-            self._require_room(urgent=urgent)
+            self._require_admission(urgent=urgent)
             record = self._admit(name, on_abort=on_abort, commanded=commanded)
             record.urgent = urgent
             return LongRunningCommand(self, record)
@@ -194,14 +193,15 @@ class LongRunningCommands:
 
     # ------------------------------------------------------------ under the lock
 
-    def _require_room(self, *, urgent: bool) -> None:
+    def _require_admission(self, *, urgent: bool) -> None:
         if self._refused is not None:
             raise Rejected(self._refused)
-        if self._aborts and not urgent:
+        if urgent:
+            return
+        if self._aborts:
             raise Rejected("Queue is being aborted")
-        limit = self.limits.max_queued if urgent else self.limits.max_executing
-        live = self._ledger.live.values()
-        if sum(record.urgent is urgent and not record.is_abort for record in live) >= limit:
+        limit = self.limits.max_executing
+        if sum(not record.urgent and not record.is_abort for record in self._ledger.live.values()) >= limit:
             raise Rejected(f"Input queue supports a maximum of {limit} commands")
 
     def _admit(

@@ -1,0 +1,64 @@
+"""What is asked of procedures: the half of ScriptExecutionService that changes nothing."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from ska_oso_oet.errors import ProcedureNotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ska_oso_oet.event.bus import EventBus
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+    from ska_oso_oet.procedure.output import OutputRecorder
+    from ska_oso_oet.procedure.records import Records
+
+
+class ProcedureQueries:
+    """Answers from the records, under the lock of whoever changes them."""
+
+    def __init__(self, bus: EventBus, records: Records, output: OutputRecorder) -> None:
+        self._bus = bus
+        self._lock = threading.Lock()
+        self._records = records
+        self._output = output
+
+    def number_from(self, first: int) -> None:
+        """Give procedures ids from `first` on; before the first is made."""
+        self._records.number_from(first)
+
+    def remember(self, ended: Sequence[ProcedureSummary]) -> None:
+        """List the newest procedures of earlier runs, oldest first, until newer ones take their places."""
+        with self._lock:
+            self._records.remember_earlier(ended)
+
+    def summarise(self, pids: Iterable[int] | None = None) -> list[ProcedureSummary]:
+        """Describe the procedures of this run with these ids, or all that are listed.
+
+        Raises ProcedureNotFound for an id that is not known.
+        """
+        with self._lock:
+            if pids is None:
+                return self._records.summaries()
+            return [self._records.get(pid).procedure.summary() for pid in pids]
+
+    def newest(self) -> ProcedureSummary:
+        """Describe the procedure that was created last; raises ProcedureNotFound when there is none."""
+        with self._lock:
+            listed = self._records.summaries()
+        if not listed:
+            raise ProcedureNotFound("there is no procedure")
+        return max(listed, key=lambda summary: summary.id)
+
+    def snapshot(self) -> tuple[int, list[ProcedureSummary]]:
+        """Describe all procedures, with the number of the newest event that is contained in it."""
+        with self._lock:
+            return self._bus.journal.last_seq, self._records.summaries()
+
+    def output(self, pid: int | None, since: int) -> str:
+        """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
+        with self._lock:
+            record = self._records.newest() if pid is None else self._records.get(pid)
+            return self._output.to_json(record.procedure.id, since)

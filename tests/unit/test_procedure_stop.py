@@ -1,0 +1,120 @@
+"""Stops of ScriptExecutionService, with workers that do what they are told."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ska_oso_oet.event.bus import EventBus
+from ska_oso_oet.event.journal import EventJournal, EventsQuery
+from ska_oso_oet.mptools import ExitStatus, Rung
+from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
+from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    EmbeddedStringScript,
+    ProcedureInput,
+    ProcedureState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+S = ProcedureState
+SCRIPT = EmbeddedStringScript(script_source="def main(): pass")
+ABORT = EmbeddedStringScript(script_source="def main(): pass", script_name="abort")
+WAY_TO_READY = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY)
+
+
+class Workers:
+    """A pool that notes what it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
+        self.asked.append(("create", pid))
+
+    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
+        self.asked.append((fn_name, pid))
+
+    def stop_worker(self, pid: int) -> None:
+        self.asked.append(("stop", pid))
+
+    def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
+        """Call nothing: no time passes here."""
+
+
+class Service:
+    """A service, its workers, and what was published."""
+
+    def __init__(self) -> None:
+        self.workers = Workers()
+        self.journal = EventJournal("e", 1000, clock=lambda: 0.0)
+        later: deque[Callable[[], None]] = deque()
+        rules = ServiceRules(abort_script=ABORT)
+        self.procedures = ScriptExecutionService(EventBus(self.journal, later.append), lambda: 0.0, rules)
+        self.procedures.use(self.workers)
+
+    def running(self, subarray_id: int = 1) -> int:
+        init = ProcedureInput.of(subarray_id=subarray_id)
+        command = PrepareProcessCommand(script=SCRIPT, script_args=CallArgs(init=init))
+        pid = self.procedures.prepare(command).id
+        for state in WAY_TO_READY:
+            self.procedures.on_state(pid, state)
+        self.procedures.start(StartProcessCommand(procedure_id=pid))
+        return pid
+
+    def stop(self, pid: int | None, command_id: str, *, run_abort: bool = False) -> str:
+        """Stop as the device does; answers the command to wait for."""
+        request = StopProcessCommand(procedure_id=pid, run_abort=run_abort)
+        joined = self.procedures.join_stop(request)
+        if joined is None:
+            self.procedures.stop(request, command_id)
+        return joined or command_id
+
+    def ended(self, pid: int) -> None:
+        self.procedures.on_end(pid, ExitStatus(signal=15, rung=Rung.SIGTERM), None)
+
+    def state(self, pid: int) -> ProcedureState:
+        return self.procedures.summarise([pid])[0].state
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+def test_a_stop_that_joins_anothers_is_the_same_command(service: Service) -> None:
+    pid = service.running()
+    assert service.stop(pid, "first") == "first"
+    assert [service.stop(pid, f"later {n}") for n in range(100)] == ["first"] * 100
+    assert service.stop(None, "the only one that runs") == "first"
+    assert service.workers.asked.count(("stop", pid)) == 1
+    requests = json.loads(service.journal.read(EventsQuery(since=0, topics=["request.procedure.stop"])))["events"]
+    assert len(requests) == 102
+
+
+def test_a_stop_joins_only_what_does_the_same(service: Service) -> None:
+    pid, other = service.running(1), service.running(2)
+    assert service.stop(pid, "without") == "without"
+    assert service.stop(pid, "with", run_abort=True) == "with"
+    assert service.stop(pid, "with too", run_abort=True) == "with"
+    assert service.stop(other, "another") == "another"
+
+
+def test_a_stop_by_nobody_is_not_joined(service: Service) -> None:
+    pid = service.running()
+    service.procedures.stop_all()
+    assert service.stop(pid, "mine") == "mine"
+
+
+def test_what_has_ended_or_is_unknown_is_not_joined(service: Service) -> None:
+    pid = service.running()
+    service.stop(pid, "first")
+    service.ended(pid)
+    for unknown in (pid, 99, None):
+        assert service.procedures.join_stop(StopProcessCommand(procedure_id=unknown)) is None
