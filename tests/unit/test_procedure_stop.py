@@ -94,8 +94,8 @@ def test_a_stop_that_joins_anothers_is_the_same_command(service: Service) -> Non
     assert [service.stop(pid, f"later {n}") for n in range(100)] == ["first"] * 100
     assert service.stop(None, "the only one that runs") == "first"
     assert service.workers.asked.count(("stop", pid)) == 1
-    requests = json.loads(service.journal.read(EventsQuery(since=0, topics=["request.procedure.stop"])))["events"]
-    assert len(requests) == 102
+    asked_for = EventsQuery(since=0, topics=["request.procedure.stop"])
+    assert len(json.loads(service.journal.read(asked_for))["events"]) == 102
 
 
 def test_a_stop_joins_only_what_does_the_same(service: Service) -> None:
