@@ -10,7 +10,7 @@ from ska_oso_oet import errors
 from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
 from ska_oso_oet.cli.event_lines import Subject, event_lines, output_line
-from ska_oso_oet.cli.output import visible
+from ska_oso_oet.cli.output import answer, diagnostic, visible, visible_lines
 from ska_oso_oet.client.events import Event
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.oda import OdaUnavailable
@@ -100,7 +100,47 @@ def test_describe_shows_states_arguments_repository_and_stack_trace(
 
 def test_control_characters_are_shown_not_obeyed() -> None:
     assert visible("a\x1b[2Jb\r\x07\u202e") == "a\\x1b[2Jb\\r\\x07\\u202e"
-    assert visible("tab\tand\nline é") == "tab\tand\nline é"
+    assert visible("tab\tand\nline\u2028é") == "tab\tand\\nline\\u2028é"
+    assert visible_lines("tab\tand\nline é") == "tab\tand\nline é"
+
+
+HOSTILE = "fine\n10:29:38.000 state COMPLETE\r\x1b[2K\x9b2J"
+
+
+def test_what_others_wrote_makes_no_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = {"progress": 1, "message": HOSTILE}
+    shown = [
+        *event_lines(_event("procedure.progress", "2", progress)),
+        *event_lines(_event("user.script.announce", HOSTILE, {"msg": HOSTILE})),
+        *event_lines(_event("procedure.lifecycle.statechange", "2", {"new_state": HOSTILE})),
+        output_line(Line(1, 1.0, "stdout", HOSTILE, HOSTILE)),
+    ]
+    for line in shown:
+        answer(line)
+    diagnostic(HOSTILE)
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == len(shown)
+    assert all(line.startswith("oet: ") for line in printed.err.splitlines())
+    assert not set("\x1b\x9b\r") & set(printed.out + printed.err)
+
+
+def test_what_others_wrote_makes_no_row_of_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    script = {"script_type": "embedded", "script_source": "", "script_name": HOSTILE}
+    hostile = ProcedureSummary.parse(
+        {
+            **SUMMARY.to_dict(),
+            "script": script,
+            "progress": {"percent": 1, "message": HOSTILE},
+            "exit": {"cause": "raised", "message": HOSTILE},
+            "history": {"process_states": [["CREATING", 1.0]], "stacktrace": None},
+        }
+    )
+    tables.print_procedures([hostile])
+    assert len(capsys.readouterr().out.splitlines()) == 4
+    tables.print_procedure(hostile, "tango://h:1/a/b/c")
+    printed = capsys.readouterr().out
+    assert not [line for line in printed.splitlines() if line.startswith("10:29:38")]
+    assert not set("\x1b\x9b\r") & set(printed)
 
 
 def _event(topic: str, source: object, data: object) -> Event:

@@ -60,6 +60,11 @@ def _all(stream: EventStream) -> list[Any]:
     return items
 
 
+def test_a_number_that_cannot_travel_is_a_wrong_argument() -> None:
+    with pytest.raises(InvalidArgument, match="since"):
+        EventStream(FakeLink(), since=2**63)
+
+
 def test_a_stream_begins_now() -> None:
     link = FakeLink()
     link.publish("a", "a")

@@ -149,6 +149,14 @@ def test_time_runs_out() -> None:
         wait(FakeLink(), timeout=0.02)
 
 
+@pytest.mark.parametrize("number", [2**63, 10**30, -1])
+def test_there_is_no_procedure_or_activity_whose_number_cannot_travel(number: int) -> None:
+    with pytest.raises(ProcedureNotFound, match=f"there is no procedure {number}"):
+        PROCEDURES.describe(FakeLink(), number)
+    with pytest.raises(ActivityNotFound, match=f"there is no activity {number}"):
+        ACTIVITIES.describe(FakeLink(), number)
+
+
 def test_an_unknown_procedure_is_not_waited_for() -> None:
     link = FakeLink()
     link.procedure = None

@@ -174,6 +174,11 @@ F = '"script_type": "filesystem", "script_uri": "file:///x.py"'
             '{"script": {"script_type": "filesystem", "script_uri": "file:///\\u0000"}}',
             "NUL",
         ),
+        (
+            PrepareProcessCommand,
+            '{"script": {"script_type": "filesystem", "script_uri": "file:///x%00y.py"}}',
+            "NUL",
+        ),
         (PrepareProcessCommand, '{"script": {"script_type": "git", "script_uri": "file:///x.py"}}', "git://"),
         (PrepareProcessCommand, f'{{"script": {{{F}, "colour": 1}}}}', "colour: Extra inputs"),
         (PrepareProcessCommand, f'{{"script": {{{F}}}, "colour": 1}}', "colour: Extra inputs"),

@@ -12,7 +12,7 @@ from ska_oso_oet.cli import exit_codes, tables
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.procedure import Flag
-from ska_oso_oet.cli.session import Session, with_session
+from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ Aid = Annotated[int | None, typer.Option("--aid", min=1, help="The activity's ID
 
 @app.command()
 @with_session
+@acts
 def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters of its function
     session: Session,
     *,

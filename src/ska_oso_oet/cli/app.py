@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - Typer reads it at run time
@@ -17,7 +18,14 @@ from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd
 from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.event_lines import notice
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer, diagnostic
+from ska_oso_oet.cli.output import (
+    OutputLost,
+    answer,
+    diagnostic,
+    flush,
+    let_outcome_count,
+    open_what_is_closed,
+)
 from ska_oso_oet.cli.session import (
     Device,
     Json,
@@ -98,7 +106,9 @@ def _print_item(item: StreamItem, *, as_json: bool) -> None:
         answer(json.dumps({"kind": type(item).__name__, **asdict(item)}))
     elif isinstance(item, Event):
         data = {"msg_src": item.msg_src, "request_id": item.request_id, **item.data}
-        answer(f"event: {item.topic}\ndata: {json.dumps(data)}\n")
+        answer(f"event: {item.topic}")
+        answer(f"data: {json.dumps(data)}")
+        answer()
     else:
         diagnostic(notice(item))
 
@@ -150,15 +160,9 @@ def up(
 
 def main() -> None:
     """Be the `oet` program."""
+    open_what_is_closed()
     raise_event_buffers(os.environ)
     code = run(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        code = ExitCode.NO_READER
-    except OSError as error:
-        diagnostic(f"the output could not be written: {error.strerror}")
-        code = ExitCode.FAULT
     # All that had to be closed is. Taking the interpreter apart would cost a tenth of a command, and let
     # Tango's own threads complain about events that come too late.
     os._exit(code)
@@ -170,17 +174,32 @@ def run(arguments: Sequence[str]) -> int:
     With OET_DEBUG set, the traceback is shown.
     """
     _let_any_text_out()
-    as_json = "--json" in arguments
+    let_outcome_count(outcome_counts=False)
+    try:
+        code = _run(arguments, as_json="--json" in arguments)
+        flush()
+    except OutputLost as lost:
+        return lost.code
+    return code
+
+
+def _run(arguments: Sequence[str], *, as_json: bool) -> int:
     try:
         return int(app(with_flag_values(arguments), prog_name="oet", standalone_mode=False) or 0)
     except _UsageError as error:
         if as_json:
             print_error("OET_InvalidArgument", error.format_message(), as_json=True)
         else:
-            error.show()
+            with suppress(OSError):
+                error.show()
         return ExitCode.USAGE
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    except SystemExit as end:
+        # Click's own answer to a pipe that nobody reads any more, as where it prints the help.
+        return ExitCode.NO_READER if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
+    except OutputLost:
+        raise
     except Exception as error:
         if "OET_DEBUG" in os.environ:
             raise

@@ -12,7 +12,7 @@ import typer
 from ska_oso_oet.cli import tables
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.output import answer
-from ska_oso_oet.cli.session import Session, with_session
+from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.history.queries import MAX_LIMIT, HistoryQuery
 from ska_oso_oet.procedure.domain import ProcedureState
@@ -78,6 +78,7 @@ def summary(page: HistoryPage, query: HistoryQuery) -> str:
 
 @app.command()
 @with_session
+@acts
 def prune(
     session: Session,
     older_than: Annotated[

@@ -13,7 +13,7 @@ from ska_oso_oet.cli.arguments import Call, literal, split
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.output import answer
-from ska_oso_oet.cli.session import Session, with_session
+from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
@@ -62,6 +62,7 @@ Pid = Annotated[int | None, typer.Option("--pid", min=1, help="The procedure's I
 
 @app.command(context_settings=SCRIPT)
 @with_session
+@acts
 def create(
     session: Session,
     *,
@@ -112,6 +113,7 @@ def list_procedures(
 
 @app.command(context_settings=SCRIPT)
 @with_session
+@acts
 def start(
     session: Session, script_args: ScriptArgs = None, pid: Pid = None, listen: Listen = Flag.TRUE
 ) -> ExitCode:
@@ -125,6 +127,7 @@ def start(
 
 @app.command()
 @with_session
+@acts
 def stop(
     session: Session,
     pid: Pid = None,
@@ -166,6 +169,7 @@ def describe(session: Session, pid: Pid = None) -> ExitCode:
 
 @app.command(context_settings=SCRIPT)
 @with_session
+@acts
 def run(
     session: Session,
     *,

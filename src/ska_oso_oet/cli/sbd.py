@@ -18,8 +18,8 @@ import typer
 
 from ska_oso_oet.cli import tables
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer
-from ska_oso_oet.cli.session import Session, without_controller
+from ska_oso_oet.cli.output import visible_lines, write
+from ska_oso_oet.cli.session import Session, acts, without_controller
 from ska_oso_oet.errors import InvalidArgument, OetError
 from ska_oso_oet.oda import OdaSettings, SBDefinition, open_oda
 from ska_oso_oet.oda.sbdefinition import SBDefinitionEntry
@@ -47,6 +47,7 @@ DataDir = Annotated[
 
 @app.command()
 @without_controller
+@acts
 def add(
     session: Session,
     files: Annotated[list[str], typer.Argument(metavar="FILE…", help="JSON documents; - for stdin.")],
@@ -93,7 +94,7 @@ def show(
     if session.json:
         session.document({"sbd": document})
     else:
-        answer(json.dumps(document, indent=2, ensure_ascii=False))
+        write(f"{visible_lines(json.dumps(document, indent=2, ensure_ascii=False))}\n")
     return ExitCode.DONE
 
 

@@ -6,7 +6,6 @@ import functools
 import inspect
 import json
 import os
-import sys
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ import typer
 
 from ska_oso_oet.cli import exit_codes
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer, diagnostic
+from ska_oso_oet.cli.output import answer, diagnostic, discard, flush, let_outcome_count
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
 
@@ -130,8 +129,7 @@ class Session:
 
     def close(self) -> None:
         """Close the connection; Tango's C++ library would tell stderr of each event that comes meanwhile."""
-        sys.stdout.flush()
-        sys.stderr.flush()
+        flush()
         stderr = os.dup(2)
         discard(2)
         try:
@@ -144,12 +142,19 @@ class Session:
 def print_error(
     code: str, message: str, *, as_json: bool, about: Mapping[str, int | None] | None = None
 ) -> None:
-    """Report an error: as the JSON document on stdout, or as a line on stderr."""
+    """Report an error: as the JSON document on stdout, or on stderr."""
+    let_outcome_count(outcome_counts=True)
     if as_json:
         known = {key: value for key, value in (about or {}).items() if value is not None}
         answer(json.dumps({"error": {"code": code, "message": message}, **known}))
     else:
         diagnostic(message)
+
+
+def acts(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Mark a command that does something: its exit code tells what became of it, read or not."""
+    function.acts = True  # type: ignore[attr-defined]
+    return function
 
 
 def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
@@ -188,6 +193,7 @@ def _with_options(
             tuple(name for parameter in ctx.command.params for name in parameter.opts),
             as_json=as_json or common.get("json", False),
         )
+        let_outcome_count(outcome_counts=getattr(function, "acts", False))
         try:
             return function(session, **options)
         except OetError as error:
@@ -196,10 +202,6 @@ def _with_options(
         except KeyboardInterrupt:
             session.fail("OET_Interrupted", session.interrupted)
             return ExitCode.INTERRUPTED
-        except BrokenPipeError:
-            # Whoever read our output has gone; Python would complain again when it flushes at exit.
-            discard(sys.stdout.fileno())
-            return ExitCode.NO_READER
         finally:
             session.close()
 
@@ -216,13 +218,6 @@ def _with_options(
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del command.__wrapped__
     return command
-
-
-def discard(descriptor: int) -> None:
-    """Let what is written to a file descriptor vanish from now on."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, descriptor)
-    os.close(nothing)
 
 
 def _jsonable(value: Any) -> Any:

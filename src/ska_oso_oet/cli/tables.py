@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
+from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
 from rich import box
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ska_oso_oet.cli.output import answer, visible
+from ska_oso_oet.cli.output import paragraph, paragraph_of_lines, visible, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,10 +44,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], title:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    terminal = sys.stdout.isatty()
-    console = Console(markup=False, highlight=False, emoji=False, width=None if terminal else _WIDE)
+    terminal, printed = sys.stdout.isatty(), StringIO()
+    console = Console(
+        file=printed,
+        force_terminal=terminal,
+        width=None if terminal else _WIDE,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
     console.print(table)
-    answer()
+    write(f"{printed.getvalue()}\n")
 
 
 def _cell(value: object) -> Text:
@@ -81,21 +89,21 @@ def print_procedure(procedure: ProcedureSummary, controller: str) -> None:
             ("Repository", "Branch", "Commit"), [(git.git_repo, git.git_branch or "", git.git_commit or "")]
         )
     if procedure.progress is not None:
-        answer(f"Progress: {procedure.progress.percent:g} % {procedure.progress.message}\n")
+        paragraph(f"Progress: {procedure.progress.percent:g} % {procedure.progress.message}")
     print_failure(procedure)
 
 
 def print_failure(procedure: ProcedureSummary) -> None:
     """Print how a procedure ended, and the stack trace, if there is something to say."""
     if procedure.exit is not None and procedure.exit.message:
-        answer(f"Ended: {procedure.exit.message}\n")
+        paragraph(f"Ended: {procedure.exit.message}")
     print_stacktrace(procedure)
 
 
 def print_stacktrace(procedure: ProcedureSummary) -> None:
     """Print the script's traceback, if it raised."""
     if procedure.history.stacktrace:
-        answer(f"Stack trace\n-----------\n{procedure.history.stacktrace.rstrip()}\n")
+        paragraph_of_lines(f"Stack trace\n-----------\n{procedure.history.stacktrace.rstrip()}")
 
 
 def _attribute(controller: str, name: str) -> str:
@@ -155,12 +163,12 @@ def print_activity(activity: ActivitySummary, controller: str) -> None:
 def print_reason(activity: ActivitySummary) -> None:
     """Print why an activity ended as it did, if there is something to say."""
     if activity.message:
-        answer(f"Ended: {activity.message}\n")
+        paragraph(f"Ended: {activity.message}")
 
 
 def print_sbds(entries: Iterable[SBDefinitionEntry], store: str) -> None:
     """Print where Scheduling Blocks are, and one line for each."""
-    answer(f"ODA: {store}\n")
+    paragraph(f"ODA: {store}")
     print_table(
         ("SB ID", "Version", "Telescope", "Activities"),
         [

@@ -197,7 +197,7 @@ class EventStream:
 
     def _ask(self, since: int, limit: int) -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(
-            self._link.command("GetEvents", EventsQuery(since=since, limit=limit).to_json())
+            self._link.command("GetEvents", EventsQuery.parse({"since": since, "limit": limit}).to_json())
         )
         return answer
 

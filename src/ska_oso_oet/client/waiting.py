@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 State = ProcedureState | ActivityState
 
 
+_IDS: Final = range(2**63)
+"""Numbers that a procedure or an activity can have, which travel as 64 bits; 0 is the newest."""
+
+
 class Summary(Protocol):
     """What is known of a procedure or an activity at one moment."""
 
@@ -66,6 +70,8 @@ class Kind(Generic[S]):
 
     def describe(self, link: Link, number: int) -> S:
         """Ask the controller; 0 is the newest one."""
+        if number not in _IDS:
+            raise self.missing(f"there is no {self.word} {number}")
         try:
             return self.read(link.command(self.command, number))
         except NotFound as error:

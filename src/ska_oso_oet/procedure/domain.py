@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import unquote
 
 from pydantic import AliasChoices, Field, JsonValue, StrictBool, StrictStr, field_validator
 
@@ -146,8 +147,8 @@ def presentable(script: AnyScript) -> AnyScript:
 def _require_prefix(uri: str, prefix: str) -> str:
     if not uri.startswith(prefix) or len(uri) == len(prefix):
         raise ValueError(f"a {prefix}… URI is expected")
-    if "\0" in uri:
-        raise ValueError("a URI has no NUL character")
+    if "\0" in unquote(uri):
+        raise ValueError("a URI has no NUL character, nor %00")
     return uri
 
 

@@ -25,8 +25,8 @@ MAX_LINE: Final = 16 * 1024
 class OutputQuery(Model):
     """The argument of GetOutput: lines after number `since`; without an id, of the newest procedure."""
 
-    procedure_id: Annotated[StrictInt, Field(ge=1)] | None = None
-    since: Annotated[StrictInt, Field(ge=0)] = 0
+    procedure_id: Annotated[StrictInt, Field(ge=1, lt=2**63)] | None = None
+    since: Annotated[StrictInt, Field(ge=0, lt=2**63)] = 0
 
 
 class Line(NamedTuple):
