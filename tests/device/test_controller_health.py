@@ -145,3 +145,70 @@ def test_a_controller_that_is_not_in_use_has_no_known_health(
     proxy.adminMode = 1
     proxy.adminMode = mode
     health.until(HealthState.UNKNOWN)
+
+
+def heard(proxy: tango.DeviceProxy, attribute: str) -> queue.Queue[Any]:
+    values: queue.Queue[Any] = queue.Queue()
+    proxy.subscribe_event(
+        attribute,
+        tango.EventType.CHANGE_EVENT,
+        lambda event: None if event.err else values.put(event.attr_value.value),
+    )
+    return values
+
+
+def until(values: queue.Queue[Any], text: str) -> None:
+    """Wait for a value that begins with a text, "" for an empty one."""
+    while not (value := values.get(timeout=DEADLINE)).startswith(text) or bool(value) != bool(text):
+        pass
+
+
+def test_a_fault_is_bad_health_with_its_reason_and_not_ready(
+    device_server: DeviceServers, tmp_path: Path
+) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path, HistoryLength="many"))
+    reasons = heard(proxy, "whyNotReady")
+    until(reasons, "the controller is in state FAULT: init_device failed: ")
+    assert proxy.State() == tango.DevState.FAULT
+    assert proxy.healthState == HealthState.FAILED
+    [message] = json.loads(proxy.healthInfo)[proxy.dev_name()]
+    assert "HistoryLength" in message
+    assert "HistoryLength" in proxy.whyNotReady
+
+
+def test_being_out_of_use_is_said_and_not_ready(device_server: DeviceServers, tmp_path: Path) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path))
+    reasons = heard(proxy, "whyNotReady")
+    until(reasons, "")
+    proxy.adminMode = 1
+    until(reasons, "the controller is in state DISABLE: adminMode is OFFLINE")
+    assert proxy.healthState == HealthState.UNKNOWN
+    assert json.loads(proxy.healthInfo)[proxy.dev_name()] == ["adminMode is OFFLINE"]
+    proxy.adminMode = 3
+    until(reasons, "the controller is in state DISABLE: adminMode is NOT_FITTED")
+    proxy.adminMode = 1
+    proxy.adminMode = 0
+    until(reasons, "")
+    assert json.loads(proxy.healthInfo)[proxy.dev_name()] == []
+    assert proxy.healthState == HealthState.OK
+    proxy.Off()
+    until(reasons, "the controller is in state OFF")
+    proxy.On()
+    until(reasons, "")
+    proxy.Init()
+    until(reasons, "the controller is in state INIT: the device is being initialised")
+    until(reasons, "")
+
+
+def test_a_fork_server_that_starts_no_process_is_not_ready_whatever_its_weight(
+    device_server: DeviceServers, tmp_path: Path
+) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path, CriticalComponents="event pump"))
+    reasons = heard(proxy, "whyNotReady")
+    until(reasons, "")
+    fork_server = fork_server_of(device_server, proxy)
+    os.kill(fork_server, signal.SIGSTOP)
+    until(reasons, "fork server: ")
+    assert proxy.healthState == HealthState.DEGRADED
+    os.kill(fork_server, signal.SIGCONT)
+    until(reasons, "")

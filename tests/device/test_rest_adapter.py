@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -67,6 +68,16 @@ class Adapter:
             if seen[-1] == (name, value):
                 return
 
+    def until_not_ready(self, text: str) -> None:
+        """Wait until a probe is answered with a reason that contains a text."""
+        deadline = time.monotonic() + DEADLINE
+        answer = None
+        while time.monotonic() < deadline:
+            answer = httpx.get(httpx.URL(self.proxy.url).join("/readyz"), timeout=DEADLINE)
+            if answer.status_code == 503 and text in answer.json()["Message"]:
+                return
+        pytest.fail(f"{answer and answer.text}")
+
     @property
     def client(self) -> httpx.Client:
         return httpx.Client(base_url=self.proxy.url, timeout=DEADLINE)
@@ -85,7 +96,16 @@ def controller(device_server: DeviceServers, tmp_path: Path) -> tango.DeviceProx
         "EnvironmentsDir": str(tmp_path / "environments"),
         "AbortScript": (tmp_path / "abort.py").as_uri(),
     }
-    return device_server(*CONTROLLER, properties)
+    proxy = device_server(*CONTROLLER, properties)
+    ready: queue.Queue[None] = queue.Queue()
+
+    def on_event(event: tango.EventData) -> None:
+        if not event.err and event.attr_value.value == "":
+            ready.put(None)
+
+    proxy.subscribe_event("whyNotReady", tango.EventType.CHANGE_EVENT, on_event)
+    ready.get(timeout=DEADLINE)
+    return proxy
 
 
 @pytest.fixture
@@ -459,7 +479,7 @@ def test_a_taken_port_is_a_fault_that_a_reset_ends(
         adapter = start_adapter(name_of(controller), Port=port)
         assert adapter.proxy.State() == FAULT
         assert f"port {port} of 127.0.0.1" in adapter.proxy.Status()
-        assert adapter.proxy.healthState == FAILED
+        adapter.until("healthstate", FAILED)
     adapter.proxy.Reset()
     adapter.until("healthstate", OK)
     assert adapter.proxy.State() == ON
@@ -471,6 +491,7 @@ def test_a_bad_property_is_a_fault_that_names_it(start_adapter: Callable[..., Ad
     adapter = start_adapter("a/b/c", ApiPrefix="no prefix")
     assert adapter.proxy.State() == FAULT
     assert "property ApiPrefix" in adapter.proxy.Status()
+    adapter.until("healthstate", FAILED)
 
 
 def test_without_a_controller(start_adapter: Callable[..., Adapter]) -> None:
@@ -485,6 +506,41 @@ def test_without_a_controller(start_adapter: Callable[..., Adapter]) -> None:
         root = httpx.URL(adapter.proxy.url).join("/")
         assert client.get(root.join("/healthz")).status_code == 200
         assert client.get(root.join("/readyz")).status_code == 503
+
+
+def probed(adapter: Adapter) -> tuple[int, str]:
+    response = httpx.get(httpx.URL(adapter.proxy.url).join("/readyz"), timeout=DEADLINE)
+    return response.status_code, response.json().get("Message", "")
+
+
+def test_readiness_is_that_of_the_controller(adapter: Adapter, controller: tango.DeviceProxy) -> None:
+    """While the controller is out of use it is not ready, which a listener hears and a probe is answered."""
+
+    def until_told(events: Iterator[dict[str, str]], begin: str | None) -> None:
+        while (event := next(events)).get("event") != "readiness" or not (
+            str(json.loads(event["data"])["why_not_ready"]).startswith(str(begin))
+        ):
+            pass
+
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        events = sent_events(stream)
+        controller.adminMode = 1
+        until_told(events, "the controller is in state DISABLE: adminMode is OFFLINE")
+        assert probed(adapter) == (503, "the controller is in state DISABLE: adminMode is OFFLINE")
+        with adapter.client as late, late.stream("GET", "/stream") as other:
+            until_told(sent_events(other), "the controller is in state DISABLE")
+        controller.adminMode = 0
+        until_told(events, None)
+        assert probed(adapter) == (200, "")
+
+
+def test_a_controller_in_fault_is_not_ready_and_says_why(
+    device_server: DeviceServers, start_adapter: Callable[..., Adapter]
+) -> None:
+    controller = device_server(*CONTROLLER, {"AbortScript": "http://x", "adminMode/__value": 0})
+    adapter = start_adapter(name_of(controller))
+    adapter.until("controllerstate", FAULT)
+    adapter.until_not_ready("property AbortScript")
 
 
 def test_nothing_is_left_of_an_adapter(adapter: Adapter, device_server: DeviceServers) -> None:

@@ -10,14 +10,13 @@ from tango.server import command, device_property
 from ska_oso_oet.activity.domain import ActivityCommand
 from ska_oso_oet.device.activity_interface import ActivityInterface
 from ska_oso_oet.device.activity_tasks import ActivityTasks
-from ska_oso_oet.device.controller_health import ControllerHealth
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.engine import Engine
 from ska_oso_oet.device.event_interface import EventInterface
 from ska_oso_oet.device.history_interface import HistoryInterface
-from ska_oso_oet.device.interface import json_attribute
 from ska_oso_oet.device.pending import PendingCommands
 from ska_oso_oet.device.procedure_interface import ProcedureInterface
+from ska_oso_oet.device.status_interface import StatusInterface
 from ska_oso_oet.device.stop_tasks import StopTasks
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
@@ -25,7 +24,6 @@ from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.settings import ControllerSettings, default_history_url, property_name
-from ska_oso_oet.ska.control_model import HealthState
 from ska_oso_oet.ska.lrc_record import Limits
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ _SCHEMAS: Final[dict[str, type[Model]]] = {
 _NEWEST: Final = ("event", "procedureChanged", "activityChanged")
 
 
-class OETController(ProcedureInterface, ActivityInterface, EventInterface, HistoryInterface):
+class OETController(ProcedureInterface, ActivityInterface, EventInterface, HistoryInterface, StatusInterface):
     """Runs observing scripts on demand and tells what happens to them."""
 
     LIMITS: ClassVar[Limits] = Limits(max_queued=32, max_executing=32)
@@ -70,20 +68,16 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     MonitoredDevices = device_property(dtype=(str,), doc="Names of devices whose health is aggregated")
     CriticalComponents = device_property(dtype=(str,), doc="Parts without which the health is FAILED")
 
-    healthInfo = json_attribute("read_health_info", "What is wrong, by device name, as JSON")
-
     # ------------------------------------------------------------ lifecycle
 
     def create_component(self) -> None:
         """Start the engine; a bad property is a FAULT that names it."""
         self.engine = None
-        self._health_info: dict[str, list[str]] = {self.get_name(): []}
-        self._health: ControllerHealth | None = None
         self._newest_event = self._newest_procedure = self._newest_activity = "{}"
         self._silence_watched = False
         # Each change is told, even if its text were that of the change before.
         self.declare_events("procedures", "activities", *_NEWEST, repeats=True)
-        self.declare_events("lastEventSeq", "runningProcedures", "healthInfo")
+        self.declare_events("lastEventSeq", "runningProcedures")
         self.pending = PendingCommands()
         settings = ControllerSettings.load(self._properties())
         url = settings.history_url or default_history_url(self.get_name())
@@ -105,34 +99,6 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         if self.engine is not None:
             self.engine.stop()
 
-    def start_communicating(self) -> None:
-        """Begin to supervise the health."""
-        super().start_communicating()
-        self._health = ControllerHealth(
-            self.get_name(),
-            self.running_engine,
-            self.pump,
-            self._settings.critical_components,
-            self._settings.monitored_devices,
-            self._publish_health,
-        )
-        self._health.start()
-
-    def stop_communicating(self) -> None:
-        """Supervise the health no longer: it is UNKNOWN."""
-        if self._health is not None:
-            self._health.stop()
-            self._health = None
-        self.set_health(HealthState.UNKNOWN)
-        super().stop_communicating()
-
-    def _publish_health(self, attribute: str, value: Any) -> None:
-        if attribute == "healthState":
-            self.set_health(value)
-        else:
-            self._health_info = {self.get_name(): [], **value}
-            self.pump.put("healthInfo", self.read_health_info())
-
     def _announce(self, summary: ActivitySummary) -> None:
         self.pump.call(lambda: self.on_activity(summary))
 
@@ -141,10 +107,6 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         return {field: value for field, value in values.items() if value is not None and len(str(value)) > 0}
 
     # ------------------------------------------------------------ the rest of the interface
-
-    def read_health_info(self) -> str:
-        """Answer what is wrong, this device first."""
-        return json.dumps(self._health_info)
 
     @command(dtype_in=str, doc_in="name of a command", dtype_out=str, doc_out="JSON Schema")
     def GetCommandSchema(self, name: str) -> str:

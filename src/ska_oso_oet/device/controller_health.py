@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ska_oso_oet.device.monitored_devices import MonitoredDevices
+from ska_oso_oet.device.monitored_devices import MonitoredDevices, is_silent
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.health import (
     Component,
@@ -15,8 +16,9 @@ from ska_oso_oet.health import (
     HealthSupervisor,
     Probe,
     ProbeRunner,
+    why_not_ready,
 )
-from ska_oso_oet.ska.control_model import HealthState
+from ska_oso_oet.ska.control_model import AdminMode, HealthState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +32,9 @@ FORK_SERVER: Final = "fork server"
 EVENT_PUMP: Final = "event pump"
 ODA: Final = "ODA"
 HISTORY: Final = "history"
+NOT_INITIALISED: Final = "the device is being initialised"
+_OUT_OF_USE: Final = {"INIT": NOT_INITIALISED, "DISABLE": "adminMode is {mode}"}
+"""States in which the device is not in use, and how that is said."""
 
 Verdict = tuple[HealthState, str | None]
 _WORKER: Final = "ska_oso_oet.mptools.worker:ProcWorker"
@@ -45,28 +50,87 @@ _log = logging.getLogger(__name__)
 
 
 class ControllerHealth:
-    """Supervises the parts of the controller and the devices that it depends on, from `start` to `stop`.
+    """The health of the controller, from `start` to `stop`; its parts are checked from `watch` to `rest`.
 
-    `publish(attribute, value)` gets healthState (a HealthState) and healthInfo (a dict) on a thread of this
-    object. `critical` names the parts without which the controller cannot do its work.
+    `publish(attribute, value)` gets healthInfo (a dict), healthState (a HealthState) and whyNotReady (a
+    sentence, empty when scripts can be started) on a thread of this object, each when it has changed.
     """
 
-    def __init__(
-        self,
-        device_name: str,
-        engine: Engine,
-        pump: EventPump,
-        critical: Sequence[str],
-        monitored: Sequence[str],
-        publish: Callable[[str, Any], None],
-    ) -> None:
+    def __init__(self, device_name: str, publish: Callable[[str, Any], None]) -> None:
+        self._device_name = device_name
+        self._publish = publish
+        self._state = "INIT"
+        self._why_not_ready = NOT_INITIALISED
         self._supervisor = HealthSupervisor(
             model=HealthStateModel(device_name),
             update_attribute=publish,
-            policy=HealthEvaluationPolicy(weights=dict.fromkeys(critical, 1)),
             logger=_log,
         )
-        self._probes = ProbeRunner(self._supervisor.report_probe, _log)
+        self._supervisor.evaluated = self._judge_readiness
+        self._supervisor.set_disabled(disabled=True, reason=NOT_INITIALISED)
+        self._parts: _Parts | None = None
+
+    def start(self) -> None:
+        """Begin to evaluate."""
+        self._supervisor.start()
+
+    def stop(self) -> None:
+        """End the checks and all threads."""
+        self.rest()
+        self._supervisor.stop()
+
+    def follow(self, state: str, fault: str, admin_mode: AdminMode) -> None:
+        """Take the state of the device itself: a fault, or being out of use, wins over what its parts say."""
+        self._state = state
+        reason = _OUT_OF_USE.get(state, "").format(mode=admin_mode.name)
+        faulty = partial(self._supervisor.set_faulty, faulty=state == "FAULT", reason=fault)
+        disabled = partial(self._supervisor.set_disabled, disabled=bool(reason), reason=reason)
+        # What begins is noted before the other ends, so that the parts are not heard in between.
+        for note in (disabled, faulty) if reason else (faulty, disabled):
+            note()
+
+    def watch(
+        self, engine: Engine, pump: EventPump, critical: Sequence[str], monitored: Sequence[str]
+    ) -> None:
+        """Begin to check the parts; `critical` names those without which the controller can do no work."""
+        self._supervisor.begin(HealthEvaluationPolicy(weights=dict.fromkeys(critical, 1)))
+        self._parts = _Parts(self._supervisor, engine, pump, monitored)
+        self._parts.start()
+
+    def rest(self) -> None:
+        """Check the parts no longer, and forget what they said."""
+        parts, self._parts = self._parts, None
+        if parts is not None:
+            parts.stop()
+            self._supervisor.begin(HealthEvaluationPolicy())
+
+    def devices(self) -> dict[str, bool]:
+        """Tell of each monitored device whether it answers; one that has not been heard of does not."""
+        parts = self._parts
+        return {} if parts is None else parts.devices()
+
+    @property
+    def why_not_ready(self) -> str:
+        """Why no script can be started now; empty when they can."""
+        return self._why_not_ready
+
+    def _judge_readiness(self) -> None:
+        messages = self._supervisor.health_state_info.get(self._device_name, [])
+        needed = self._supervisor.components().get(FORK_SERVER)
+        reason = why_not_ready(self._state, self._supervisor.health_state, messages, needed)
+        if reason != self._why_not_ready:
+            self._why_not_ready = reason
+            self._publish("whyNotReady", reason)
+
+
+class _Parts:
+    """The parts that are checked, and the devices that are followed."""
+
+    def __init__(
+        self, supervisor: HealthSupervisor, engine: Engine, pump: EventPump, monitored: Sequence[str]
+    ) -> None:
+        self._supervisor = supervisor
+        self._probes = ProbeRunner(supervisor.report_probe, _log)
         oda = Probe(Component(ODA), lambda: _check_oda(engine), _ODA_PERIOD_SECS, _ODA_TIMEOUT_SECS)
         for probe in (
             Probe(Component(FORK_SERVER), lambda: check_fork_server(engine.context), _PERIOD_SECS),
@@ -76,11 +140,11 @@ class ControllerHealth:
         ):
             self._supervisor.expect(probe.component)
             self._probes.add(probe)
-        self._devices = MonitoredDevices(monitored, self._supervisor)
+        self._monitored = monitored
+        self._devices = MonitoredDevices(monitored, supervisor)
 
     def start(self) -> None:
         """Begin to check."""
-        self._supervisor.start()
         self._probes.start()
         self._devices.start()
 
@@ -88,7 +152,16 @@ class ControllerHealth:
         """End the checks and their threads."""
         self._devices.stop()
         self._probes.stop()
-        self._supervisor.stop()
+        for name in self._monitored:
+            self._supervisor.update_subsystems_healthinfo(name, None)
+
+    def devices(self) -> dict[str, bool]:
+        """Tell of each monitored device whether it answers."""
+        known = self._supervisor.components()
+        return {
+            name: name in known and not known[name].pending and not is_silent(known[name])
+            for name in self._monitored
+        }
 
 
 class _Unheard:

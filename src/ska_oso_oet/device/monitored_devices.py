@@ -15,7 +15,7 @@ from ska_oso_oet.ska.control_model import AdminMode, HealthState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ska_oso_oet.health import HealthSupervisor
+    from ska_oso_oet.health import ComponentSnapshot, HealthSupervisor
 
 ATTRIBUTES: Final = ("healthState", "state", "adminMode", "healthInfo")
 ASKED: Final = ("healthState", "state", "adminMode")
@@ -25,6 +25,14 @@ _ABSENT: Final = frozenset(
 )
 """Reasons of an attribute that a device does not have, or does not tell of."""
 _log = logging.getLogger(__name__)
+
+
+_SILENT: Final = "does not answer"
+
+
+def is_silent(device: ComponentSnapshot) -> bool:
+    """Tell whether a device was last heard of by its silence."""
+    return (device.message or "").startswith(_SILENT)
 
 
 class MonitoredDevices:
@@ -135,7 +143,7 @@ class MonitoredDevices:
             Component(name),
             health=HealthState.FAILED,
             state="UNKNOWN",
-            message=f"does not answer: {first_line}",
+            message=f"{_SILENT}: {first_line}",
         )
         self._supervisor.update_subsystems_healthinfo(name, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import tango
@@ -52,7 +53,7 @@ class OETRestAdapter(SKABaseDevice):
         self._controller_state = DevState.UNKNOWN
         self._service: RestService | None = None
         self._serving = threading.Lock()
-        self._unwatch: Callable[[], None] | None = None
+        self._watched: set[str] = set()
         self._stopper: threading.Thread | None = None
         self._counter = Counter(lambda: self.pump.coalesce("requestCount", self.read_request_count))
         self.declare_events("url", "controllerState", "requestCount", "streamClients")
@@ -131,7 +132,7 @@ class OETRestAdapter(SKABaseDevice):
             except OetError as error:
                 self._on_failure(str(error))
                 return False
-            self._client, self._service = client, service
+            self._client, self._service, self._watched = client, service, set()
         self.pump.put("url", self.read_url())
         return True
 
@@ -142,7 +143,6 @@ class OETRestAdapter(SKABaseDevice):
                 return
             service.stop()
             self._client.close()
-            self._unwatch = None
         self._on_controller_state(None)
         self.set_health(HealthState.UNKNOWN)
         self.pump.put("url", "")
@@ -150,18 +150,34 @@ class OETRestAdapter(SKABaseDevice):
 
     def _on_failure(self, message: str) -> None:
         self.report_fault(message)
-        self.set_health(HealthState.FAILED)
+
+    def follow_state(self) -> None:
+        """Count a fault as bad health, whatever made it."""
+        if self.model.state == "FAULT":
+            self.set_health(HealthState.FAILED)
 
     # ------------------------------------------------------------ what the service reports, on its threads
 
     def _on_reachable(self, client: ControllerClient, trouble: str | None) -> None:
         if trouble is None:
             self.set_health(HealthState.OK)
-            if self._unwatch is None:
-                self._unwatch = client.watch("State", self._on_controller_state)
         else:
             self.set_health(HealthState.DEGRADED)
             self._on_controller_state(None)
+        # Also while there are no events to be had: a controller in FAULT says why.
+        self._watch(client, "State", self._on_controller_state)
+        self._watch(client, "whyNotReady", self._on_readiness)
+
+    def _watch(self, client: ControllerClient, attribute: str, deliver: Callable[[Any], None]) -> None:
+        if attribute not in self._watched:
+            with suppress(OetError):  # it is away: asked again when that has changed
+                client.watch(attribute, deliver)
+                self._watched.add(attribute)
+
+    def _on_readiness(self, reason: str | None) -> None:
+        service = self._service
+        if service is not None:
+            service.tell_readiness(reason)
 
     def _on_controller_state(self, state: DevState | None) -> None:
         self._controller_state = DevState.UNKNOWN if state is None else state

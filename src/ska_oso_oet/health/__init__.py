@@ -7,6 +7,7 @@ from ska_oso_oet.health.info_manager import HealthInfoManager
 from ska_oso_oet.health.model import HealthStateModel
 from ska_oso_oet.health.policy import HealthEvaluationPolicy
 from ska_oso_oet.health.probes import ComponentProbe, Probe, ProbeRunner
+from ska_oso_oet.health.readiness import why_not_ready
 from ska_oso_oet.health.snapshot_store import ComponentSnapshotStore, Sample
 from ska_oso_oet.health.supervisor import HealthSupervisor
 
@@ -24,4 +25,5 @@ __all__ = [
     "Probe",
     "ProbeRunner",
     "Sample",
+    "why_not_ready",
 ]

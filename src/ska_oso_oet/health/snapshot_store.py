@@ -34,7 +34,7 @@ def given(**fields: Any) -> dict[str, Any]:
 class ComponentSnapshotStore:
     """Thread-safe store of component snapshots, by name of the component.
 
-    The revision increases by one when, and only when, an update changes a snapshot.
+    The revision increases by one when, and only when, an update changes what is known.
     """
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
@@ -65,6 +65,14 @@ class ComponentSnapshotStore:
         """Return the snapshots with the revision and the time of their last change."""
         with self._lock:
             return dict(self._samples)
+
+    def clear(self) -> int:
+        """Know of no component any more. Returns the revision."""
+        with self._lock:
+            if self._samples:
+                self._samples.clear()
+                self._revision += 1
+            return self._revision
 
     def revision(self) -> int:
         """Return the present revision."""

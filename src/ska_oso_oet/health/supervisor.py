@@ -17,7 +17,7 @@ from ska_oso_oet.ska.control_model import AdminMode, HealthState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ska_oso_oet.health.component import Component
+    from ska_oso_oet.health.component import Component, ComponentSnapshot
     from ska_oso_oet.health.model import HealthStateModel
 
 
@@ -42,6 +42,8 @@ class HealthSupervisor:
     ) -> None:
         self._model = model
         self._update_attribute = update_attribute
+        self.evaluated: Callable[[], None] = lambda: None
+        """Called after each evaluation; to be set before `start`."""
         self._policy = policy or HealthEvaluationPolicy()
         self._logger = logger or logging.getLogger(__name__)
         self._store = HealthStateStore()
@@ -66,6 +68,16 @@ class HealthSupervisor:
     def health_state_info(self) -> dict[str, list[str]]:
         """The messages by device, this device first; a device without messages is left out."""
         return self._info.snapshot()
+
+    def components(self) -> dict[str, ComponentSnapshot]:
+        """Return the latest of every component, by name."""
+        return self._store.snapshot()
+
+    def begin(self, policy: HealthEvaluationPolicy) -> None:
+        """Forget the components, and judge by `policy` those that are reported from now on."""
+        self._policy = policy
+        self._store.clear()
+        self._schedule(immediate=True)
 
     def start(self) -> None:
         """Start to evaluate."""
@@ -153,6 +165,7 @@ class HealthSupervisor:
         self._info.update_health_info(own, subsystem_updates_by_source=forwarded)
         if changed:
             self._publish("healthState", health)
+        self.evaluated()
         return True
 
     def _schedule(self, *, immediate: bool = False, force: bool = False) -> None:

@@ -82,8 +82,8 @@ def _probes(backend: Backend) -> APIRouter:
 
     @router.get("/readyz", responses={503: {}})
     async def ready() -> JSONResponse:
-        """Tell whether the controller can be reached."""
-        backend.hub.require_events()
+        """Tell whether scripts can be started; if not, 503 says why."""
+        backend.hub.require_ready()
         return JSONResponse({"status": "ready"})
 
     return router

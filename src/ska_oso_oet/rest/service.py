@@ -110,6 +110,10 @@ class RestService:
             host = socket.gethostname()
         return f"http://{f'[{host}]' if ':' in host else host}:{port}{self._settings.api_prefix}"
 
+    def tell_readiness(self, reason: str | None) -> None:
+        """Note why the controller can start no script; empty when it can, None when that is not known."""
+        self._hub.tell_readiness(reason)
+
     def start(self) -> None:
         """Listen and serve; raises PortTaken."""
         self._socket = _listen(self._settings.host, self._settings.port)

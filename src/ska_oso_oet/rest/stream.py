@@ -35,6 +35,12 @@ PAUSE: Final = 1.0
 _POSITION: Final = re.compile(r"([0-9A-Za-z-]{1,64}):([0-9]{1,18})")
 
 
+class ControllerNotReady(ControllerUnreachable):
+    """The controller answers, and can start no script; the message says why."""
+
+    code = "OET_ControllerNotReady"
+
+
 class Position(NamedTuple):
     """A place in the order of events; as text `<epoch>:<seq>`, the id of a server-sent event."""
 
@@ -77,6 +83,10 @@ def encode(item: StreamItem) -> Chunk:
             return _chunk("disconnected", vars(item))
         case Reconnected():
             return _chunk("reconnected", vars(item))
+
+
+def _readiness(reason: str) -> Chunk:
+    return _chunk("readiness", {"why_not_ready": reason or None})
 
 
 def _chunk(name: str, data: dict[str, Any], position: Position | None = None) -> Chunk:
@@ -156,6 +166,8 @@ class EventHub:
         self._ended = False
         self.trouble: str | None = "the controller has not been reached yet"
         """Why no events can be had; None while they can."""
+        self._why_not_ready: str | None = None
+        self._told_readiness = ""
 
     # ------------------------------------------------------------ on the event loop
 
@@ -174,6 +186,8 @@ class EventHub:
     def reader(self) -> Iterator[Reader]:
         """Give every event from now on to a new reader, until the context is left."""
         reader = Reader()
+        if self._why_not_ready:
+            reader.offer(_readiness(self._why_not_ready))
         if self._ended:
             reader.end()
         self._readers.add(reader)
@@ -194,9 +208,33 @@ class EventHub:
         if self.trouble is not None:
             raise ControllerUnreachable(self.trouble)
 
+    def require_ready(self) -> None:
+        """Raise ControllerNotReady when the controller can start no script, or is not there."""
+        if self._why_not_ready:
+            raise ControllerNotReady(self._why_not_ready)
+        self.require_events()
+        if self._why_not_ready is None:
+            raise ControllerNotReady("the controller has not said yet whether scripts can be started")
+
     def _deliver(self, chunk: Chunk) -> None:
         for reader in self._readers:
             reader.offer(chunk)
+
+    # ------------------------------------------------------------ from any thread
+
+    def tell_readiness(self, reason: str | None) -> None:
+        """Take why the controller can start no script, empty when it can, and tell who listens.
+
+        None says that it is not known, as after the controller was lost. To be called after `start`.
+        """
+        self._why_not_ready = reason
+        if reason not in {None, self._told_readiness}:
+            self._told_readiness = reason or ""
+            self._send(_readiness(self._told_readiness))
+
+    def _send(self, chunk: Chunk) -> None:
+        with suppress(RuntimeError):  # the loop has been closed
+            self._loop.call_soon_threadsafe(self._deliver, chunk)
 
     # ------------------------------------------------------------ the thread
 
@@ -239,8 +277,7 @@ class EventHub:
             self._report(None)
         chunk = encode(item)
         self._heard = chunk.position or self._heard
-        with suppress(RuntimeError):  # the loop has been closed
-            self._loop.call_soon_threadsafe(self._deliver, chunk)
+        self._send(chunk)
 
     def _report(self, trouble: str | None) -> None:
         if trouble != self.trouble:

@@ -116,7 +116,7 @@ class SKABaseDevice(DeviceAttributes, Device):
         self.logger = logging.getLogger("ska_oso_oet")
         self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
         self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
-        self.model = DeviceModel(self._show, self.pump.put)
+        self.model = DeviceModel(self._show, self._tell)
         self.targets = LoggingTargets(self.logger, self.get_name(), self.get_logger())
         self.declare_events(*_EVENTED)
         # As in ska-tango-base: change events only, of changed values only.
@@ -124,6 +124,7 @@ class SKABaseDevice(DeviceAttributes, Device):
         self.pump.tell_changes_only("_lrcEvent")
         self.model.begin()
         self.pump.start()
+        self.begin_telling()
         try:
             super().init_device()
             self._start_logging()
@@ -159,6 +160,7 @@ class SKABaseDevice(DeviceAttributes, Device):
             self.guarded(self.stop_communicating)
         if self._has_component:
             self.guarded(self.delete_component)
+        self.guarded(self.end_telling)
         self.lrc.close(reason)
         self.targets.close()
         pump = self.pump
@@ -205,6 +207,12 @@ class SKABaseDevice(DeviceAttributes, Device):
     def _show(self, state: str, status: str) -> None:
         self.pump.put("State", DevState.names[state])
         self.pump.put("Status", status)
+        self.pump.call(self.follow_state)
+
+    def _tell(self, attribute: str, value: object) -> None:
+        self.pump.put(attribute, value)
+        if attribute == "adminMode":
+            self.pump.call(self.follow_state)
 
     def get_state(self) -> DevState:
         """Answer the state as it is now, alarms left out; any thread may ask."""

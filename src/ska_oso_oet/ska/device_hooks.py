@@ -48,6 +48,15 @@ class DeviceHooks:
 
     # ------------------------------------------------------------ to be overridden
 
+    def begin_telling(self) -> None:
+        """Make what tells of the device also when its initialisation fails; `pump` and `model` are there.
+
+        It comes before `create_component`, and before the properties are read.
+        """
+
+    def end_telling(self) -> None:
+        """End what `begin_telling` has made; it comes after `delete_component`."""
+
     def create_component(self) -> None:
         """Make what the device works with; properties, `pump` and `lrc` are there.
 
@@ -85,6 +94,12 @@ class DeviceHooks:
         command.in_progress()
         self.clear_fault()
         command.finish(TaskStatus.COMPLETED, (ResultCode.OK, "Reset completed OK"))
+
+    def follow_state(self) -> None:
+        """Take note that State or adminMode has changed, which `model` tells; called after it was told.
+
+        It is called on the pump's thread with no lock held, and returns at once.
+        """
 
     # ------------------------------------------------------------ to be called, from any thread
 

@@ -19,6 +19,7 @@ from ska_oso_oet.ska.control_model import (
     TestMode,
 )
 from ska_oso_oet.ska.state_machines import Action, AdminModeMachine, OpStateMachine
+from ska_oso_oet.ska.text import tango_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,11 @@ class DeviceModel:
     def status(self) -> str:
         """A sentence about the state, fit for a Tango string."""
         return self._shown[1]
+
+    @property
+    def fault(self) -> str:
+        """Why the state is FAULT; empty in any other."""
+        return self._fault if self.state == "FAULT" else ""
 
     @property
     def admin_mode(self) -> AdminMode:
@@ -210,9 +216,7 @@ class DeviceModel:
     def _perform(self, action: Action) -> None:
         state = self._op_state.perform(action)
         detail = f" - {self._fault}" if state == "FAULT" and self._fault else ""
-        # Tango strings are latin-1 and end at a NUL.
-        status = f"The device is in {state} state{detail}.".encode("latin-1", "backslashreplace")
-        shown = (state, status.decode("latin-1").replace("\0", "\\0"))
+        shown = (state, tango_text(f"The device is in {state} state{detail}."))
         if shown != self._shown:
             self._shown = shown
             self._show(*shown)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from ska_oso_oet.ska.control_model import LoggingLevel
+from ska_oso_oet.ska.text import tango_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -170,13 +171,12 @@ class _TangoHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            # Tango strings are latin-1 and end at a NUL.
-            message = self.format(record).encode("latin-1", "backslashreplace").decode("latin-1")
+            message = tango_text(self.format(record))
             level = next(
                 (level for level, least in PYTHON_LEVELS.items() if least <= record.levelno),
                 LoggingLevel.DEBUG,
             )
-            self._tango_logger.log(tango_level(level), message.replace("\0", "\\0"))
+            self._tango_logger.log(tango_level(level), message)
         except Exception:  # noqa: BLE001 - the convention of logging handlers
             self.handleError(record)
 

@@ -11,7 +11,7 @@ const PAST = 500; // procedures of the history in the picture
 const LINES = 2000;
 
 const $ = (selector, root = document) => root.querySelector(selector);
-const state = { procedures: [], activities: [], chosen: null, unlisted: null, past: new Map(), since: undefined, lastLine: 0, shown: null, listening: false };
+const state = { procedures: [], activities: [], chosen: null, unlisted: null, past: new Map(), since: undefined, lastLine: 0, shown: null, listening: false, whyNotReady: null };
 
 function h(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
@@ -47,6 +47,12 @@ function link(kind, text) {
   status.textContent = text;
 }
 
+// Live is only a page of a controller that can start scripts.
+function showLink() {
+  if (state.whyNotReady) link("away", `not ready: ${state.whyNotReady}`);
+  else link("live", "live");
+}
+
 // ---------------------------------------------------------------- reading
 
 // Rounds of questions do not overlap, and events of a burst become one. Resolves when a round that began after
@@ -74,7 +80,7 @@ async function read() {
     // Somebody may have chosen another one meanwhile: it is for the next round to find that one.
     if (state.chosen === chosen && !shown(chosen)) state.chosen = state.procedures.at(-1)?.id ?? null;
     show();
-    if (state.listening) link("live", "live");
+    if (state.listening) showLink();
   } catch (error) {
     if (error.status === 401) await askToken();
     else link("away", error instanceof Refused ? `controller away: ${error.message}` : "the OET does not answer");
@@ -339,7 +345,7 @@ function askToken() {
 
 // ---------------------------------------------------------------- events
 
-const WORDS = { gap: "events were lost", epoch: "the controller was restarted", disconnected: "the controller is away", reconnected: "the controller is back" };
+const WORDS = { gap: "events were lost", epoch: "the controller was restarted", disconnected: "the controller is away", reconnected: "the controller is back", readiness: "whether scripts can be started" };
 
 function summary(data) {
   const { time, topic, msg_src, request_id, ...rest } = data;
@@ -353,7 +359,7 @@ function note(name, data) {
   const list = $("#events");
   const topic = name ? WORDS[name] || name : data.topic;
   const entry = h("li", { class: name ? "own" : "", "data-topic": topic },
-    h("time", {}, clock(data.time ?? Date.now() / 1000)), h("b", { title: topic }, topic), h("span", { title: json(data) }, name ? "" : summary(data)));
+    h("time", {}, clock(data.time ?? Date.now() / 1000)), h("b", { title: topic }, topic), h("span", { title: json(data) }, name ? data.why_not_ready ?? "" : summary(data)));
   entry.hidden = !topic.includes($("#topic").value);
   list.prepend(entry);
   while (list.childElementCount > EVENTS) list.lastElementChild.remove();
@@ -362,7 +368,10 @@ function note(name, data) {
 function onEvent(name, data) {
   note(name, data);
   if (name) {
-    if (name === "disconnected") link("away", "controller away");
+    if (name === "readiness") {
+      state.whyNotReady = data.why_not_ready;
+      showLink();
+    } else if (name === "disconnected") link("away", "controller away");
     else {
       refresh();
       readOutput();
@@ -377,6 +386,7 @@ function onEvent(name, data) {
 listen({
   open() {
     state.listening = true;
+    state.whyNotReady = null; // what is so is said first
     recall();
     refresh();
     readOutput();

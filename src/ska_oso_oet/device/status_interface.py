@@ -1,0 +1,77 @@
+"""How the controller fares, on its Tango interface: its health, and whether scripts can be started."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ska_oso_oet.device.controller_health import NOT_INITIALISED, ControllerHealth
+from ska_oso_oet.device.interface import ControllerInterface, json_attribute
+from ska_oso_oet.ska.text import tango_text
+
+if TYPE_CHECKING:
+    from ska_oso_oet.settings import ControllerSettings
+
+
+class StatusInterface(ControllerInterface):
+    """Attributes and commands that tell how the controller fares; they answer in every state."""
+
+    healthInfo = json_attribute("read_health_info", "What is wrong, by device name, as JSON")
+    whyNotReady = json_attribute(
+        "read_why_not_ready", "Why no script can be started now; empty when they can"
+    )
+
+    _health: ControllerHealth | None = None
+    _settings: ControllerSettings | None = None
+
+    def begin_telling(self) -> None:
+        """Begin to tell the health, whatever becomes of the initialisation."""
+        super().begin_telling()
+        self.declare_events("healthInfo", "whyNotReady")
+        self._health_info: dict[str, list[str]] = {self.get_name(): [NOT_INITIALISED]}
+        self._health = health = ControllerHealth(self.get_name(), self._publish_health)
+        health.start()
+
+    def end_telling(self) -> None:
+        """End it; returns when nothing more is told."""
+        health, self._health = self._health, None
+        if health is not None:
+            health.stop()
+        super().end_telling()
+
+    def start_communicating(self) -> None:
+        """Begin to check the parts that the health is made of."""
+        super().start_communicating()
+        if self._health is not None and self._settings is not None:
+            critical, monitored = self._settings.critical_components, self._settings.monitored_devices
+            self._health.watch(self.running_engine, self.pump, critical, monitored)
+
+    def stop_communicating(self) -> None:
+        """Check the parts no longer."""
+        if self._health is not None:
+            self._health.rest()
+        super().stop_communicating()
+
+    def follow_state(self) -> None:
+        """Let the health, and with it whyNotReady, follow the state."""
+        health = self._health
+        if health is not None:
+            health.follow(self.model.state, self.model.fault, self.model.admin_mode)
+
+    def _publish_health(self, attribute: str, value: Any) -> None:
+        if attribute == "healthState":
+            self.set_health(value)
+        elif attribute == "healthInfo":
+            self._health_info = {self.get_name(): [], **value}
+            self.pump.put("healthInfo", self.read_health_info())
+        else:
+            self.pump.put(attribute, tango_text(value))
+
+    def read_health_info(self) -> str:
+        """Answer what is wrong, this device first."""
+        return json.dumps(self._health_info)
+
+    def read_why_not_ready(self) -> str:
+        """Answer why no script can be started now."""
+        health = self._health
+        return tango_text(NOT_INITIALISED if health is None else health.why_not_ready)
