@@ -378,6 +378,26 @@ def test_replay(adapter: Adapter) -> None:
             assert next(again)["id"].endswith(":1")
 
 
+def test_a_client_may_want_the_events_of_one_procedure(adapter: Adapter) -> None:
+    with adapter.client as client:
+        first = client.get("/events", params={"limit": 1}).json()
+        created(client, adapter.script())
+        with client.stream("GET", "/stream", params={"procedure_id": 2}) as stream:
+            created(client, adapter.script())
+            until_state(sent_events(stream), "procedure.lifecycle.ready")
+        created(client, adapter.script())
+        headers = {"Last-Event-ID": f"{first['epoch']}:0"}
+        with client.stream("GET", "/stream", params={"procedure_id": 2}, headers=headers) as stream:
+            events = sent_events(stream)
+            told = [json.loads(next(events)["data"])]
+            while told[-1]["topic"] != "procedure.lifecycle.ready":
+                told.append(json.loads(next(events)["data"]))
+        assert {data["procedure_id"] for data in told} == {2}
+        kept = client.get("/events", params={"procedure_id": 2}).json()["events"]
+        assert [event["topic"] for event in kept][: len(told)] == [data["topic"] for data in told]
+        assert {event["procedure_id"] for event in kept} == {2}
+
+
 def test_events_are_those_of_the_controller(adapter: Adapter, controller: tango.DeviceProxy) -> None:
     with adapter.client as client:
         with client.stream("GET", "/stream") as stream:

@@ -137,7 +137,7 @@ class Bench:
 
         def found() -> dict[str, Any] | None:
             for event in self._events:
-                if event["msg_src"] == str(pid) and event["topic"] == f"test.{word}":
+                if event["procedure_id"] == pid and event["topic"] == f"test.{word}":
                     return {"told": True, **event["data"]}
             return None
 
@@ -150,7 +150,7 @@ class Bench:
     def told(self, pid: int, word: str) -> list[dict[str, Any]]:
         with self._changed:
             topic = f"test.{word}"
-            return [e["data"] for e in self._events if (e["msg_src"], e["topic"]) == (str(pid), topic)]
+            return [e["data"] for e in self._events if (e["procedure_id"], e["topic"]) == (pid, topic)]
 
     def written(self, pid: int) -> list[str]:
         try:

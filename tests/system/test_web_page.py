@@ -120,6 +120,35 @@ def test_what_others_do_is_seen_live(page: Page, served: str, tmp_path: Path) ->
     expect(page.locator("#about")).to_contain_text("ValueError: dish 4 is away")
 
 
+def test_events_are_shown_as_those_of_the_procedure_that_they_come_from(
+    page: Page, served: str, tmp_path: Path
+) -> None:
+    boast = tmp_path / "boast.py"
+    boast.write_text(
+        "from pubsub import pub\n"
+        "def init():\n"
+        "    pub.sendMessage('procedure.progress', msg_src='1', progress=18, message='borrowed')\n"
+        "    pub.sendMessage('test.boast', msg_src='SESWorker', result={'id': 1, 'state': 'COMPLETE'})\n"
+        "def main(): pass\n"
+    )
+    silent = tmp_path / "silent.py"
+    silent.write_text("def main(): pass\n")
+    uri = httpx.post(f"{served}/procedures", json={"script_uri": boast.as_uri()}).headers["Location"]
+    number = uri.rpartition("/")[2]
+    events = page.locator("#events")
+    expect(events).to_contain_text(f"procedure {number} (1): 18 % borrowed")
+    expect(events).to_contain_text(f"procedure {number} (SESWorker): ")
+    expect(events).not_to_contain_text("procedure 1 COMPLETE")
+    create(page, silent.as_uri(), 9)
+    expect(page.locator("#detail-title")).to_contain_text("silent.py")
+    page.get_by_label("of this procedure only").check()
+    expect(events.locator("li:visible", has_text="borrowed")).to_have_count(0)
+    expect(events.locator("li:visible", has_text="procedure.lifecycle.ready")).to_have_count(1)
+    page.locator("#procedures tr", has_text="boast.py").first.get_by_role("button").click()
+    expect(events.locator("li:visible", has_text="borrowed")).to_have_count(1)
+    page.get_by_label("of this procedure only").uncheck()
+
+
 def test_a_new_procedure_is_shown_whatever_else_happens(page: Page, served: str, tmp_path: Path) -> None:
     """Events of others, which have the page ask for everything again, do not take it away."""
     busy = tmp_path / "busy.py"

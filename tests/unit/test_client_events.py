@@ -10,7 +10,7 @@ import pytest
 from ska_oso_oet.client.events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client.inbox import Deadline, Inbox, Patience
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
-from ska_oso_oet.event.journal import EventJournal, EventsQuery
+from ska_oso_oet.event.journal import EventJournal, EventsQuery, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,9 +28,9 @@ class FakeLink:
     def restart(self, epoch: str) -> None:
         self.journal = EventJournal(epoch, self.length, lambda: 1.0)
 
-    def publish(self, *topics: str, arrives: bool = True) -> None:
+    def publish(self, *topics: str, arrives: bool = True, procedure_id: int | None = None) -> None:
         for topic in topics:
-            event = self.journal.append(topic, "test", {})
+            event = self.journal.append(topic, Origin("test", None, procedure_id), {})
             if arrives and self.deliver is not None:
                 self.deliver(event.json)
 
@@ -71,6 +71,16 @@ def test_a_stream_begins_now() -> None:
     with EventStream(link) as stream:
         link.publish("a", "a")
         assert _all(stream) == [("one", 3), ("one", 4)]
+
+
+def test_a_stream_can_be_of_one_procedure() -> None:
+    link = FakeLink()
+    for procedure_id in (7, 8, None):
+        link.publish("a", "b", procedure_id=procedure_id)
+    with EventStream(link, ["a"], since=0, procedure_id=7) as stream:
+        link.publish("a", procedure_id=8)
+        link.publish("a", "b", procedure_id=7)
+        assert _all(stream) == [("one", 1), ("one", 8)]
 
 
 def test_a_stream_can_begin_in_the_past() -> None:

@@ -18,7 +18,7 @@ from ska_oso_oet.client.http import HttpClient
 from ska_oso_oet.client.http_server import HttpServer
 from ska_oso_oet.client.inbox import Inbox
 from ska_oso_oet.errors import HistoryUnavailable
-from ska_oso_oet.event.journal import EventJournal, EventsQuery
+from ska_oso_oet.event.journal import EventJournal, EventsQuery, Origin
 from ska_oso_oet.history.queries import HistoryQuery, Pruned
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
@@ -68,7 +68,7 @@ class FakeServer(ThreadingHTTPServer):
         """Publish an event on each topic, and return what a stream says of them."""
         texts = []
         for topic in topics:
-            event = self.journal.append(topic, "7", {"text": "a"})
+            event = self.journal.append(topic, Origin("7"), {"text": "a"})
             texts.append(f'data:{{"topic": "{topic}"}}\nid:{self.journal.epoch}:{event.seq}\n\n')
         return "".join(texts)
 

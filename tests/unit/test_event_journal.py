@@ -10,13 +10,13 @@ import pytest
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.event import journal as journal_module
-from ska_oso_oet.event.journal import Event, EventJournal, EventsQuery, covers, is_reserved
+from ska_oso_oet.event.journal import Event, EventJournal, EventsQuery, Origin, covers, is_reserved
 
 
 def journal(length: int = 100, events: int = 0) -> EventJournal:
     made = EventJournal("e1", length, clock=lambda: 12.5)
     for number in range(events):
-        made.append("a.b" if number % 2 else "a.c", "me", {"n": number})
+        made.append("a.b" if number % 2 else "a.c", Origin("me"), {"n": number})
     return made
 
 
@@ -31,7 +31,7 @@ def seqs(answer: dict[str, Any]) -> list[int]:
 
 def test_an_event_is_told_whole() -> None:
     made = journal()
-    event = made.append("a.b", "me", {"x": "\u2713\udcff"}, request_id="r1", subject=made)
+    event = made.append("a.b", Origin("me", "r1", 7), {"x": "\u2713\udcff"}, subject=made)
     assert event.json.isascii()
     assert json.loads(event.json) == {
         "epoch": "e1",
@@ -40,9 +40,11 @@ def test_an_event_is_told_whole() -> None:
         "topic": "a.b",
         "msg_src": "me",
         "request_id": "r1",
+        "procedure_id": 7,
         "data": {"x": "\u2713\udcff"},
     }
-    assert (event.seq, event.topic, event.msg_src, event.subject) == (1, "a.b", "me", made)
+    assert (event.seq, event.topic, event.msg_src, event.procedure_id) == (1, "a.b", "me", 7)
+    assert event.subject is made
 
 
 def test_an_empty_journal() -> None:
@@ -82,7 +84,7 @@ def test_pages_hold_every_event_once(limit: int) -> None:
 def test_topics_select_with_what_is_below_them() -> None:
     source = journal()
     for topic in ("a", "a.b", "a.bc", "b.a", "a.b.c"):
-        source.append(topic, "me", {})
+        source.append(topic, Origin("me"), {})
     assert seqs(read(source, topics=["a.b"])) == [2, 5]
     assert seqs(read(source, topics=["a"])) == [1, 2, 3, 5]
     assert seqs(read(source, topics=["b", "a.bc"])) == [3, 4]
@@ -90,17 +92,26 @@ def test_topics_select_with_what_is_below_them() -> None:
     assert seqs(read(source, topics=["nothing"])) == []
 
 
+def test_a_procedure_is_selected_by_what_the_controller_knows() -> None:
+    source = journal()
+    for msg_src, procedure_id in (("7", 8), ("8", 7), ("me", None), ("me", 7), ("7", None)):
+        source.append("a", Origin(msg_src, None, procedure_id), {"procedure_id": 7})
+    assert seqs(read(source, procedure_id=7)) == [2, 4]
+    assert seqs(read(source, procedure_id=7, limit=1)) == [2]
+    assert seqs(read(source, procedure_id=7, topics=["b"])) == []
+
+
 def test_a_few_huge_events_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_module, "MAX_JOURNAL_BYTES", 10_000)
     source = journal(1000)
     for _ in range(50):
-        source.append("a", "me", {"x": "x" * 1000})
+        source.append("a", Origin("me"), {"x": "x" * 1000})
     answer = read(source)
     assert (answer["last_seq"], answer["gap"]) == (50, True)
     assert 5 <= len(answer["events"]) <= 9
-    source.append("a", "me", {"x": "x" * 100_000})
+    source.append("a", Origin("me"), {"x": "x" * 100_000})
     assert seqs(read(source)) == [51]
-    source.append("a", "me", {})
+    source.append("a", Origin("me"), {})
     assert seqs(read(source)) == [52]
 
 
@@ -108,8 +119,8 @@ def test_a_few_huge_events_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatc
 def test_what_is_not_json_takes_no_number(data: dict[str, Any]) -> None:
     source = journal()
     with pytest.raises((TypeError, ValueError)):
-        source.append("a", "me", data)
-    assert source.append("a", "me", {}).seq == 1
+        source.append("a", Origin("me"), data)
+    assert source.append("a", Origin("me"), {}).seq == 1
 
 
 def test_many_threads_get_one_order() -> None:
@@ -120,7 +131,7 @@ def test_many_threads_get_one_order() -> None:
     def append() -> None:
         barrier.wait()
         for _ in range(500):
-            source.append("a", "me", {}, then=handed.append)
+            source.append("a", Origin("me"), {}, then=handed.append)
 
     threads = [threading.Thread(target=append) for _ in range(8)]
     for thread in threads:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ska_oso_oet.event.journal import Event, EventJournal
+from ska_oso_oet.event.journal import Event, EventJournal, Origin
 from ska_oso_oet.history.backlog import MAX_CHARACTERS, MAX_LINES, Backlog, News, Request, Tail
 from ska_oso_oet.history.rows import storable
 from ska_oso_oet.procedure.changes import ProcedureChange
@@ -18,7 +18,7 @@ def procedure(number: int = 1) -> Procedure:
 
 
 def event(journal: EventJournal, topic: str, data: dict[str, Any], subject: object = None) -> Event:
-    return journal.append(topic, "1", data, subject=subject)
+    return journal.append(topic, Origin("1", None, 1), data, subject=subject)
 
 
 def journal() -> EventJournal:
@@ -93,9 +93,9 @@ def test_a_tail_is_bounded_in_lines_and_characters() -> None:
 
 def test_a_malformed_event_costs_no_other() -> None:
     book, waiting, news = journal(), backlog(), News()
-    news.output.append(Event(1, "procedure.output", "1", "no JSON"))
+    news.output.append(Event(1, "procedure.output", "1", 1, "no JSON"))
     news.add(event(book, "procedure.output", {"procedure_id": 1, "lines": lines(1, "text")}))
-    news.add(event(book, "procedure.lifecycle.created", {"result": {"id": "?"}}))
+    news.add(event(book, "activity.lifecycle.running", {"result": "?"}))
     news.requests.append(Request("id \0", "CreateProcedure", "user", 1.0))
     waiting.take(news)
     assert len(waiting.rows().output) == 1

@@ -7,6 +7,7 @@ import json
 import queue
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,18 +28,24 @@ def event(seq: int, epoch: str = "one", topic: str = "test", **data: Any) -> Eve
     return Event(epoch, seq, 1.5, topic, "me", None, data)
 
 
+def of(seq: int, procedure_id: int | None) -> Event:
+    return replace(event(seq), procedure_id=procedure_id)
+
+
 def numbers(*chunks: bytes) -> list[str]:
     text = b"".join(chunks).decode()
     return [line.removeprefix("id:") for line in text.splitlines() if line.startswith("id:")]
 
 
 def test_an_event_is_written_as_the_reference_prints_it() -> None:
-    content = encode(Event("a1", 7, 1.5, "procedure.pool.list", "SESWorker", "r1", {"result": []})).content
+    told = Event("a1", 7, 1.5, "procedure.pool.list", "SESWorker", "r1", {"result": []}, 7)
+    content = encode(told).content
     data, identifier, *end = content.decode().split("\n")
     assert json.loads(data.removeprefix("data:")) == {
         "time": 1.5,
         "result": [],
         "request_id": "r1",
+        "procedure_id": 7,
         "msg_src": "SESWorker",
         "topic": "procedure.pool.list",
     }
@@ -49,6 +56,31 @@ def test_no_text_of_a_script_can_forge_an_event() -> None:
     content = encode(event(1, text="x\n\nevent:gap\r\ndata:{}\u2028")).content
     assert content.count(b"\n") == 3
     assert b"\r" not in content
+
+
+def test_no_data_of_a_script_takes_the_place_of_what_the_controller_knows() -> None:
+    data = {"procedure_id": 8, "time": 0, "topic": "procedure.output", "msg_src": "8", "request_id": "r2"}
+    content = encode(Event("a1", 7, 1.5, "test", "me", "r1", data, 7)).content.decode()
+    assert json.loads(content.partition("\n")[0].removeprefix("data:")) == {
+        "procedure_id": 7,
+        "time": 1.5,
+        "topic": "test",
+        "msg_src": "me",
+        "request_id": "r1",
+    }
+
+
+def test_a_reader_of_one_procedure_gets_its_events_and_what_the_oet_says() -> None:
+    async def scenario() -> list[bytes]:
+        reader = Reader(procedure_id=7)
+        for number, procedure_id in enumerate((7, 8, None), 1):
+            reader.offer(encode(of(number, procedure_id)))
+        reader.offer(encode(Reconnected("one")))
+        return [chunk.content for chunk in await reader.take()]
+
+    mine, said = asyncio.run(scenario())
+    assert numbers(mine) == ["one:1"]
+    assert said.startswith(b"event:reconnected")
 
 
 def test_what_the_oet_says_itself_has_a_name() -> None:

@@ -86,9 +86,12 @@ def listen(
     since: Annotated[
         int | None, typer.Option("--since", min=0, help="Begin after the event with this number.")
     ] = None,
+    pid: Annotated[
+        int | None, typer.Option("--pid", min=1, help="Only events of the procedure with this ID.")
+    ] = None,
 ) -> ExitCode:
     """Print events as they happen, until Ctrl-C or --timeout; with --json, one JSON object on each line."""
-    stream = session.owns(session.client.events(topic or (), since))
+    stream = session.owns(session.client.events(topic or (), since, procedure_id=pid))
     try:
         while session.deadline.remaining != 0.0:
             item = stream.get(session.deadline.remaining)
@@ -105,7 +108,8 @@ def _print_item(item: StreamItem, *, as_json: bool) -> None:
     if as_json:
         answer(json.dumps({"kind": type(item).__name__, **asdict(item)}))
     elif isinstance(item, Event):
-        data = {"msg_src": item.msg_src, "request_id": item.request_id, **item.data}
+        known = {"msg_src": item.msg_src, "request_id": item.request_id, "procedure_id": item.procedure_id}
+        data = known | item.data | known  # in this order, and no data of a script's in the place of these
         answer(f"event: {item.topic}")
         answer(f"data: {json.dumps(data)}")
         answer()

@@ -13,8 +13,7 @@ from ska_oso_oet.event.journal import covers
 if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.procedure.output import Line
-
-_OF_THE_SERVICE = ("request", "activity", "procedure.lifecycle", "procedure.pool", "procedure.output")
+_TOLD_BY_STATES = ("request", "procedure.lifecycle", "activity.lifecycle")
 
 
 @dataclass
@@ -38,7 +37,7 @@ class Subject:
             and event.topic == "procedure.lifecycle.statechange"
             and event.request_id == self.command_id
         ):
-            self.procedure_id = int(event.msg_src)
+            self.procedure_id = event.procedure_id
 
     def is_moved_by(self, event: Event) -> bool:
         """Tell whether what is followed may have another state by now."""
@@ -47,24 +46,15 @@ class Subject:
         return covers("procedure.lifecycle", event.topic) and self.concerned_by(event)
 
     def concerned_by(self, event: Event) -> bool:
-        """Tell whether an event speaks of what is followed, or comes from it."""
-        data = _object(event.data)
-        result = _object(data.get("result"))
+        """Tell whether an event speaks of what is followed, or comes from it, whatever it calls itself."""
         if covers("activity", event.topic):
+            result = _object(_object(event.data).get("result"))
             return self.activity_id is not None and result.get("id") == self.activity_id
-        named = data.get("procedure_id", result.get("id"))
-        return str(event.msg_src if named is None else named) == str(self.procedure_id)
-
-    def may_be_concerned_by(self, event: Event) -> bool:
-        """Tell whether to show an event: also one of a script that names itself, as it may be this one."""
-        if self.concerned_by(event):
-            return True
-        from_service = any(covers(branch, event.topic) for branch in _OF_THE_SERVICE)
-        return not from_service and not str(event.msg_src).isdecimal()
+        return event.procedure_id is not None and event.procedure_id == self.procedure_id
 
 
 def event_lines(event: Event) -> list[str]:
-    """Write an event in a line, or in none; the lifecycle is told by its state changes alone."""
+    """Write an event in a line, or in none: requests and lifecycle are told by the changes of state."""
     data = _object(event.data)
     match event.topic:
         case "procedure.lifecycle.statechange":
@@ -73,7 +63,7 @@ def event_lines(event: Event) -> list[str]:
             text = f"activity {data.get('new_state')}"
         case "procedure.progress":
             text = f"progress {data.get('progress')} % {data.get('message', '')}"
-        case topic if covers("procedure.lifecycle", topic) or covers("activity.lifecycle", topic):
+        case topic if any(covers(branch, topic) for branch in _TOLD_BY_STATES):
             return []
         case _:
             text = f"{event.topic} {event.msg_src}: {json.dumps(event.data)}"

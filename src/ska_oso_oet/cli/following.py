@@ -96,7 +96,7 @@ class EventView:
                 self._screen.notice(notice(item))
             return
         self.subject.note(item)
-        if self.subject.may_be_concerned_by(item):
+        if self.subject.concerned_by(item):
             self._show_event(item)
 
     def _show_event(self, event: Event) -> None:

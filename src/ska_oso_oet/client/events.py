@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox
 from ska_oso_oet.errors import ControllerUnreachable
-from ska_oso_oet.event.journal import EventsQuery, covers
+from ska_oso_oet.event.journal import EventsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -25,7 +25,12 @@ PAGE: Final = 1000
 
 @dataclass(frozen=True)
 class Event:
-    """One event of the bus. `time` is in seconds since the epoch; `data` are the message's JSON values."""
+    """One event of the bus.
+
+    `time` is in seconds since the epoch; `data` are the message's JSON values. `procedure_id` is the
+    procedure that it comes from or speaks of, as the controller knows it; `msg_src` is what its sender calls
+    itself.
+    """
 
     epoch: str
     seq: int
@@ -34,11 +39,12 @@ class Event:
     msg_src: Any
     request_id: Any
     data: Any
+    procedure_id: int | None = None
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Self:
-        """Take what is known of a decoded event; a newer controller may say more."""
-        return cls(**{field.name: document[field.name] for field in fields(cls)})
+        """Take what is known of a decoded event; a newer controller may say more, an older one less."""
+        return cls(**{field.name: document[field.name] for field in fields(cls) if field.name in document})
 
 
 @dataclass(frozen=True)
@@ -84,16 +90,21 @@ class EventStream:
     """The events of the bus, each exactly once and in order; iterate over it, and close it.
 
     `topics` selects branches of the topic tree: `procedure` stands for `procedure.lifecycle.created` too.
-    Without `since` the stream begins now. With it, it begins after that sequence number (of `epoch`,
-    if one is given), as far as the controller's journal reaches. What cannot be had any more is said
-    by a Gap.
+    `procedure_id` selects the events of one procedure. Without `since` the stream begins now. With it, it
+    begins after that sequence number (of `epoch`, if one is given), as far as the controller's journal
+    reaches. What cannot be had any more is said by a Gap.
     """
 
     def __init__(
-        self, link: Link, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
+        self,
+        link: Link,
+        topics: Collection[str] = (),
+        since: int | None = None,
+        epoch: str | None = None,
+        procedure_id: int | None = None,
     ) -> None:
         self._link = link
-        self._topics = tuple(topics)
+        self._wanted = EventsQuery.parse({"topics": list(topics), "procedure_id": procedure_id})
         self._pending: deque[StreamItem] = deque()
         self._connected = True
         self._closed = False
@@ -163,7 +174,7 @@ class EventStream:
         if event.seq > self.seq + 1:
             self._pending.append(Gap(self.epoch, self.seq + 1, event.seq - 1))
         self.seq = event.seq
-        if not self._topics or any(covers(branch, event.topic) for branch in self._topics):
+        if self._wanted.wants(event.topic, event.procedure_id):
             self._pending.append(event)
 
     def _try_to_catch_up(self) -> None:

@@ -205,7 +205,11 @@ class OETClient(ActivityCalls, HistoryCalls):
         return answer
 
     def events(
-        self, topics: Collection[str] = (), since: int | None = None, epoch: str | None = None
+        self,
+        topics: Collection[str] = (),
+        since: int | None = None,
+        epoch: str | None = None,
+        procedure_id: int | None = None,
     ) -> EventStream:
         """Listen to the bus: every event exactly once and in order; see EventStream."""
-        return EventStream(self._link, topics, since, epoch)
+        return EventStream(self._link, topics, since, epoch, procedure_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pubsub.core.publisher import Publisher
 
 from ska_oso_oet.event import topics
+from ska_oso_oet.event.journal import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -59,15 +60,15 @@ class EventBus:
         data: Mapping[str, Any],
         *,
         request_id: str | float | None = None,
+        procedure_id: int | None = None,
         subject: object = None,
     ) -> Event:
-        """Announce an event; it is in the journal when this returns.
+        """Announce an event; it is in the journal when this returns. Origin says what the ids are.
 
         May be called with locks held: nothing of anyone else is called before it returns.
         """
-        return self.journal.append(
-            topic, msg_src, data, request_id=request_id, subject=subject, then=self._hand_over
-        )
+        origin = Origin(msg_src, request_id, procedure_id)
+        return self.journal.append(topic, origin, data, subject=subject, then=self._hand_over)
 
     def subscribe(self, listener: Callable[[Event], None], topic: str = "") -> None:
         """Have a listener called with each event of a topic of the tree or below it ("": every event).

@@ -7,14 +7,14 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 from pydantic import Field, StrictInt, StrictStr
 
 from ska_oso_oet.models import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
 MAX_JOURNAL_BYTES: Final = 128 * 1024 * 1024
 """Characters of JSON that are kept at most, so that a few huge events cannot fill the memory."""
@@ -23,18 +23,32 @@ MAX_LIMIT: Final = 10_000
 """Events that one query may ask for."""
 
 
+class Origin(NamedTuple):
+    """Where an event comes from.
+
+    `msg_src` is a name, which a script may choose for itself, and `request_id` the command that caused it, if
+    any. `procedure_id` is the procedure whose process sent it, or of which the service speaks; None where
+    there is none. No script has a say in it.
+    """
+
+    msg_src: str
+    request_id: str | float | None = None
+    procedure_id: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of the bus.
 
     `json` is the whole of it as ASCII JSON: `{"epoch", "seq", "time", "topic", "msg_src", "request_id",
-    "data"}`, with `time` in seconds since 1970. `subject` is for listeners in this process only: the
-    object that the event speaks of.
+    "procedure_id", "data"}`, with `time` in seconds since 1970. `subject` is for listeners in this process
+    only: the object that the event speaks of.
     """
 
     seq: int
     topic: str
     msg_src: str
+    procedure_id: int | None
     json: str
     subject: object = None
 
@@ -42,13 +56,21 @@ class Event:
 class EventsQuery(Model):
     """The argument of GetEvents: what comes after `since` in `epoch`, of topics with one of the prefixes.
 
-    Without an epoch the running one is meant; an empty list of topics means all of them.
+    Without an epoch the running one is meant; an empty list of topics means all of them. With a
+    `procedure_id` only events of that procedure are meant.
     """
 
     since: StrictInt = Field(0, ge=0, lt=2**63)
     epoch: StrictStr | None = None
     limit: Annotated[StrictInt, Field(ge=1, le=MAX_LIMIT)] = 1000
     topics: list[StrictStr] = Field(default_factory=list)
+    procedure_id: Annotated[StrictInt, Field(ge=1)] | None = None
+
+    def wants(self, topic: str, procedure_id: int | None) -> bool:
+        """Tell whether an event on `topic`, of a procedure, is asked for."""
+        if self.procedure_id not in {None, procedure_id}:
+            return False
+        return not self.topics or any(covers(prefix, topic) for prefix in self.topics)
 
 
 class EventJournal:
@@ -75,10 +97,9 @@ class EventJournal:
     def append(
         self,
         topic: str,
-        msg_src: str,
+        origin: Origin,
         data: Mapping[str, Any],
         *,
-        request_id: str | float | None = None,
         subject: object = None,
         then: Callable[[Event], None] | None = None,
     ) -> Event:
@@ -89,14 +110,14 @@ class EventJournal:
         is not JSON.
         """
         content = json.dumps(data, allow_nan=False)
-        head = json.dumps({"topic": topic, "msg_src": msg_src, "request_id": request_id})[1:-1]
+        head = json.dumps({"topic": topic, **origin._asdict()})[1:-1]
         with self._lock:
             self._last_seq += 1
             text = (
                 f'{{"epoch": "{self.epoch}", "seq": {self._last_seq}, "time": {self._clock():.6f}, '
                 f'{head}, "data": {content}}}'
             )
-            event = Event(self._last_seq, topic, msg_src, text, subject)
+            event = Event(self._last_seq, topic, origin.msg_src, origin.procedure_id, text, subject)
             self._events.append(event)
             self._size += len(text)
             self._forget()
@@ -123,18 +144,13 @@ class EventJournal:
             since = query.since if same else 0
             newer = list(islice(self._events, max(0, since + 1 - first), None))
         gap = not same or since + 1 < first or since > last
-        chosen = islice(_on_topics(newer, query.topics), query.limit)
+        wanted = (event for event in newer if query.wants(event.topic, event.procedure_id))
+        chosen = islice(wanted, query.limit)
         events = ", ".join(event.json for event in chosen)
         return (
             f'{{"epoch": "{self.epoch}", "first_seq": {first}, "last_seq": {last}, '
             f'"gap": {json.dumps(gap)}, "events": [{events}]}}'
         )
-
-
-def _on_topics(events: Iterable[Event], prefixes: list[str]) -> Iterable[Event]:
-    if not prefixes:
-        return events
-    return (event for event in events if any(covers(prefix, event.topic) for prefix in prefixes))
 
 
 def covers(prefix: str, topic: str) -> bool:

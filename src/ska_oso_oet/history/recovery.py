@@ -24,6 +24,7 @@ class Publish(Protocol):
         data: Mapping[str, Any],
         *,
         request_id: str | None = None,
+        procedure_id: int | None = None,
         subject: object = None,
     ) -> object:
         """Publish an event."""
@@ -44,9 +45,16 @@ def _announce_procedure(summary: ProcedureSummary, publish: Publish) -> None:
         str(summary.id),
         {"new_state": summary.state.value},
         request_id=request_id,
+        procedure_id=summary.id,
         subject=ProcedureChange(summary),
     )
-    publish("procedure.lifecycle.failed", "SESWorker", {"result": summary.to_dict()}, request_id=request_id)
+    publish(
+        "procedure.lifecycle.failed",
+        "SESWorker",
+        {"result": summary.to_dict()},
+        request_id=request_id,
+        procedure_id=summary.id,
+    )
 
 
 def _announce_activity(summary: ActivitySummary, publish: Publish) -> None:

@@ -57,10 +57,11 @@ def event_row(event: Event, epoch: str) -> Row | None:
     """Describe an event of a procedure's or an activity's life; None for one that names neither."""
     content = json.loads(event.json)
     data = content["data"]
-    owner = "procedure_id" if event.topic.startswith("procedure.") else "activity_id"
-    result = data.get("result")
-    number = str(result.get("id")) if isinstance(result, dict) else event.msg_src
-    if not number.isdecimal():
+    if event.topic.startswith("procedure."):
+        owner, number = "procedure_id", event.procedure_id
+    else:
+        owner, number = "activity_id", data.get("result", {}).get("id")
+    if number is None:
         return None
     request_id = content["request_id"]
     return {
@@ -72,7 +73,7 @@ def event_row(event: Event, epoch: str) -> Row | None:
         "procedure_id": None,
         "activity_id": None,
         "state": data.get("new_state"),
-        owner: int(number),
+        owner: number,
     }
 
 

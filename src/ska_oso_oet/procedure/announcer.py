@@ -36,12 +36,16 @@ class Announcer:
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
 
-    def request(self, action: str, cmd: Model, command_id: str | None) -> None:
-        """Announce that a command was taken."""
+    def request(self, action: str, cmd: Model, command_id: str | None, pid: int) -> None:
+        """Announce that a command was taken that acts on procedure `pid`."""
         if isinstance(cmd, PrepareProcessCommand):
             cmd = cmd.model_copy(update={"script": presentable(cmd.script)})
         self._bus.publish(
-            f"request.procedure.{action}", "OETController", {"cmd": cmd.to_dict()}, request_id=command_id
+            f"request.procedure.{action}",
+            "OETController",
+            {"cmd": cmd.to_dict()},
+            request_id=command_id,
+            procedure_id=pid,
         )
 
     def state(self, record: Record) -> None:
@@ -51,21 +55,22 @@ class Announcer:
             str(record.procedure.id),
             {"new_state": record.procedure.state.value},
             request_id=record.request_id,
+            procedure_id=record.procedure.id,
             subject=_change(record, record.outcomes()),
         )
 
     def entered(self, record: Record, before: ProcedureState) -> None:
         """Announce that a procedure has left the state `before` for its present one."""
         self.state(record)
-        state = record.procedure.state
+        pid, state = record.procedure.id, record.procedure.state
         loaded = (before, state) == (_S.LOADING, _S.IDLE)
         topic = "procedure.lifecycle.created" if loaded else _TOPIC_OF_STATE.get(state)
         if topic is not None:
             result = {"result": record.procedure.summary().to_dict()}
-            self._bus.publish(topic, SOURCE, result, request_id=record.request_id)
+            self._bus.publish(topic, SOURCE, result, request_id=record.request_id, procedure_id=pid)
         if record.procedure.stacktrace is not None:
             trace = {"stacktrace": record.procedure.stacktrace}
-            self._bus.publish("procedure.lifecycle.stacktrace", str(record.procedure.id), trace)
+            self._bus.publish("procedure.lifecycle.stacktrace", str(pid), trace, procedure_id=pid)
 
     def progress(self, record: Record, topic: str, data: dict[str, Any]) -> None:
         """Announce the progress that a script has reported."""
@@ -81,20 +86,21 @@ class Announcer:
         content = dict(event.arguments)
         source = str(content.pop("msg_src", None) or event.procedure_id)
         request_id = content.pop("request_id", None)
-        self._bus.publish(topic, source, content, request_id=request_id, subject=subject)
+        self._bus.publish(
+            topic, source, content, request_id=request_id, procedure_id=event.procedure_id, subject=subject
+        )
 
     def output(self, pid: int, lines: list[Line], skipped: int) -> None:
         """Announce lines that a procedure has written."""
         content = {"procedure_id": pid, "skipped": skipped, "lines": [line.to_dict() for line in lines]}
-        self._bus.publish("procedure.output", str(pid), content)
+        self._bus.publish("procedure.output", str(pid), content, procedure_id=pid)
 
     def abort_not_run(self, stopped: Record, why: str) -> None:
         """Announce that a procedure was stopped, but that its subarray could not be aborted."""
-        message = {
-            "msg": f"procedure {stopped.procedure.id} was stopped; its subarray was not aborted: {why}"
-        }
+        pid = stopped.procedure.id
+        message = {"msg": f"procedure {pid} was stopped; its subarray was not aborted: {why}"}
         change = _change(stopped, stopped_without_abort(stopped, why))
-        self._bus.publish("user.script.announce", SOURCE, message, subject=change)
+        self._bus.publish("user.script.announce", SOURCE, message, procedure_id=pid, subject=change)
 
 
 def _change(record: Record, outcomes: tuple[CommandOutcome, ...] = ()) -> ProcedureChange:

@@ -95,7 +95,7 @@ class ScriptExecutionService(ProcedureQueries):
             self._require_subarray(replace(procedure, script_args=arguments, states=[]))
             procedure.script_args = arguments
             record.start_command = command_id
-            self._announcer.request("start", cmd, command_id)
+            self._announcer.request("start", cmd, command_id, procedure.id)
             self._run_main(record)
             return procedure.summary()
 
@@ -112,7 +112,7 @@ class ScriptExecutionService(ProcedureQueries):
                 raise NotReady(
                     f"procedure {record.procedure.id} has ended already: it is {record.procedure.state}"
                 )
-            self._announcer.request("stop", cmd, command_id)
+            self._announcer.request("stop", cmd, command_id, record.procedure.id)
             self._stop(record, StopRequest(command_id, cmd.run_abort))
             return [record.procedure.summary()]
 
@@ -125,7 +125,7 @@ class ScriptExecutionService(ProcedureQueries):
             record = self._records.find(cmd.procedure_id, _S.RUNNING, "running")
             command_id = record.stop_in_progress(run_abort=cmd.run_abort)
             if command_id is not None:
-                self._announcer.request("stop", cmd, command_id)
+                self._announcer.request("stop", cmd, command_id, record.procedure.id)
             return command_id
         return None
 
@@ -214,7 +214,7 @@ class ScriptExecutionService(ProcedureQueries):
         record = Record(procedure, abort_of=abort_of)
         self._records.add(record)
         self._output.open(procedure.id)
-        self._announcer.request("create", cmd, command_id)
+        self._announcer.request("create", cmd, command_id, procedure.id)
         self._announcer.state(record)
         self._workers.create_worker(procedure.id, cmd)
         return record

@@ -55,11 +55,11 @@ class Backend:
     hub: EventHub
     endings: Endings
 
-    async def replay(self, since: Position) -> list[Chunk]:
-        """Read what came after `since` from the controller's journal."""
+    async def replay(self, since: Position, procedure_id: int | None) -> list[Chunk]:
+        """Read what came after `since` from the controller's journal, of one procedure or all."""
 
         def read() -> list[Chunk]:
-            stream = self.controller.events(since=since.seq, epoch=since.epoch)
+            stream = self.controller.events((), since.seq, since.epoch, procedure_id)
             try:
                 return [encode(item) for item in stream.drain()]
             finally:
@@ -130,16 +130,18 @@ def _words_of_the_reference(procedure_id: int) -> Iterator[None]:
 class StreamResponse(EventSourceResponse):
     """A stream of events. Its reader is there before the header goes out, and gone when it ends."""
 
-    def __init__(self, backend: Backend, since: Position | None) -> None:
+    def __init__(self, backend: Backend, since: Position | None, procedure_id: int | None) -> None:
         super().__init__(_nothing(), ping=KEEP_ALIVE, sep="\n", send_timeout=SEND_TIMEOUT)
         self._backend = backend
         self._since = since
+        self._procedure_id = procedure_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        with self._backend.hub.reader() as reader, suppress(SendTimeoutError):
-            replayed = [] if self._since is None else await self._backend.replay(self._since)
-            self.body_iterator = follow(reader, self._since, replayed)
+        with self._backend.hub.reader(self._procedure_id) as reader, suppress(SendTimeoutError):
+            since = self._since
+            replayed = [] if since is None else await self._backend.replay(since, self._procedure_id)
+            self.body_iterator = follow(reader, since, replayed)
             await super().__call__(scope, receive, send)
 
 

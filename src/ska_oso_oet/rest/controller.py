@@ -83,9 +83,13 @@ class Controller(Protocol):
         """Answer events of the journal as GetEvents does, in JSON."""
 
     def events(
-        self, topics: Sequence[str] = (), since: int | None = None, epoch: str | None = None
+        self,
+        topics: Sequence[str] = (),
+        since: int | None = None,
+        epoch: str | None = None,
+        procedure_id: int | None = None,
     ) -> Events:
-        """Listen to the bus, from now on or after event `since` of `epoch`."""
+        """Listen to the bus, or one procedure, from now on or after event `since` of `epoch`."""
 
     def watch(self, attribute: str, deliver: Callable[[Any], None]) -> object:
         """Hand each value of an attribute to `deliver`, on a thread of the connection."""

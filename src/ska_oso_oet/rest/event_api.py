@@ -25,7 +25,8 @@ def event_routes(backend: Backend) -> APIRouter:
     async def list_events(asked: Annotated[EventsParameters, Query()]) -> Response:
         """List the events after number `since`, oldest first, as far as the controller's journal reaches.
 
-        Without an `epoch` the running one is meant. `topic` selects topics with what is below them.
+        Without an `epoch` the running one is meant. `topic` selects topics with what is below them,
+        `procedure_id` the events of one procedure.
         """
         return answer(await backend.calls.ask(backend.controller.read_events, asked.query()))
 
@@ -35,8 +36,11 @@ def event_routes(backend: Backend) -> APIRouter:
         response_class=StreamResponse,
         responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     )
-    async def stream_events(last_event_id: Annotated[str | None, Header()] = None) -> Response:
-        """Send every event as it is published, for ever.
+    async def stream_events(
+        last_event_id: Annotated[str | None, Header()] = None,
+        procedure_id: Annotated[int | None, Query(ge=1)] = None,
+    ) -> Response:
+        """Send every event, or those of one procedure, as it is published, for ever.
 
         Each is `data:{…, "topic": …}` with `id:<epoch>:<number>`. With `Last-Event-ID`, what came after that
         event is sent first. What the OET itself has to say has a name: `gap` (events that cannot be had any
@@ -45,6 +49,6 @@ def event_routes(backend: Backend) -> APIRouter:
         """
         since = None if last_event_id is None else Position.parse(last_event_id)
         backend.hub.require_events()
-        return StreamResponse(backend, since)
+        return StreamResponse(backend, since, procedure_id)
 
     return router

@@ -145,8 +145,9 @@ class EventsParameters(Model):
     epoch: str | None = None
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = 1000
     topic: list[str] = Field(default_factory=list)
+    procedure_id: Annotated[int, Field(ge=1)] | None = None
 
     def query(self) -> EventsQuery:
         """Make the argument of the command."""
-        given = {"since": self.since, "epoch": self.epoch, "limit": self.limit, "topics": self.topic}
-        return EventsQuery.parse(given)
+        given = self.model_dump()
+        return EventsQuery.parse({"topics": given.pop("topic"), **given})

@@ -228,7 +228,10 @@ class Output(Model):
 
 
 class BusEvent(Model):
-    """An event of the bus; `time` is in seconds since 1970, `data` is what its topic says."""
+    """An event of the bus; `time` is in seconds since 1970, `data` is what its topic says.
+
+    `procedure_id` is the procedure that it comes from or speaks of, whatever name `msg_src` is.
+    """
 
     epoch: str
     seq: int
@@ -236,6 +239,7 @@ class BusEvent(Model):
     topic: str
     msg_src: JsonValue
     request_id: JsonValue
+    procedure_id: int | None
     data: dict[str, JsonValue]
 
 

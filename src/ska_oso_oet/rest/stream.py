@@ -60,20 +60,33 @@ class Position(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """An item of the stream as it is sent, and where it belongs; a message of ours belongs nowhere."""
+    """An item of the stream as it is sent, and where it belongs; a message of ours belongs nowhere.
+
+    `own` is what the OET says itself, which concerns everyone; other items are events of the bus, with the
+    procedure that they come from or speak of.
+    """
 
     position: Position | None
     content: bytes
+    own: bool = True
+    procedure_id: int | None = None
+
+    def concerns(self, procedure_id: int | None) -> bool:
+        """Tell whether who wants the events of one procedure, or None for all, wants it."""
+        return self.own or procedure_id in {None, self.procedure_id}
 
 
 def encode(item: StreamItem) -> Chunk:
     """Write an item of the bus as a server-sent event."""
     match item:
         case Event():
-            source = {"msg_src": item.msg_src, "topic": item.topic}
-            request = {} if item.request_id is None else {"request_id": item.request_id}
-            data = {"time": item.time, **item.data, **request, **source}
-            return _chunk("", data, Position(item.epoch, item.seq))
+            # What the controller knows of an event counts, whatever a script calls the same.
+            ids = {"request_id": item.request_id, "procedure_id": item.procedure_id}
+            known = {name: value for name, value in ids.items() if value is not None}
+            source = {"msg_src": item.msg_src, "topic": item.topic, "time": item.time}
+            data = {**item.data, **known, **source}
+            chunk = _chunk("", data, Position(item.epoch, item.seq))
+            return chunk._replace(own=False, procedure_id=item.procedure_id)
         case Gap():
             lost = {"epoch": item.epoch, "first_seq": item.first_seq, "last_seq": item.last_seq}
             return _chunk("gap", lost, Position(item.epoch, item.last_seq))
@@ -98,9 +111,10 @@ def _chunk(name: str, data: dict[str, Any], position: Position | None = None) ->
 
 
 class Reader:
-    """What waits for one client. Used on the event loop only."""
+    """What waits for one client, of one procedure or all. Used on the event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, procedure_id: int | None = None) -> None:
+        self._procedure_id = procedure_id
         self._waiting: deque[Chunk] = deque()
         self._size = 0
         self._ended = False
@@ -108,7 +122,7 @@ class Reader:
 
     def offer(self, chunk: Chunk) -> None:
         """Give the client an item, or let it go when it does not keep up."""
-        if self._ended:
+        if self._ended or not chunk.concerns(self._procedure_id):
             return
         full = len(self._waiting) >= MAX_WAITING or self._size + len(chunk.content) > MAX_WAITING_BYTES
         if self._waiting and full:
@@ -183,9 +197,9 @@ class EventHub:
             reader.end()
 
     @contextmanager
-    def reader(self) -> Iterator[Reader]:
-        """Give every event from now on to a new reader, until the context is left."""
-        reader = Reader()
+    def reader(self, procedure_id: int | None = None) -> Iterator[Reader]:
+        """Give a new reader every event from now on, or those of a procedure, until the context is left."""
+        reader = Reader(procedure_id)
         if self._why_not_ready:
             reader.offer(_readiness(self._why_not_ready))
         if self._ended:

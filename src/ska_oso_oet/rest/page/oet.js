@@ -141,6 +141,7 @@ function follow(procedure) {
   if (since === state.since) return;
   state.since = since;
   state.lastLine = 0;
+  siftAll();
   $("#output").replaceChildren();
   readOutput();
 }
@@ -347,20 +348,33 @@ function askToken() {
 
 const WORDS = { gap: "events were lost", epoch: "the controller was restarted", disconnected: "the controller is away", reconnected: "the controller is back", readiness: "whether scripts can be started" };
 
+// Whose event it is says the controller, in procedure_id; a script may call itself what it likes, in msg_src.
 function summary(data) {
-  const { time, topic, msg_src, request_id, ...rest } = data;
-  if (rest.result?.id) return `procedure ${rest.result.id} ${rest.result.state}`;
-  if (topic === "procedure.progress") return `${msg_src}: ${rest.progress} % ${rest.message ?? ""}`;
-  if (rest.lines) return `procedure ${rest.procedure_id}: ${rest.lines.at(-1)?.text ?? ""}`;
-  return [msg_src, rest.msg || rest.new_state || json(rest)].join(": ");
+  const { time, topic, msg_src, request_id, procedure_id: id, ...rest } = data;
+  if (topic.startsWith("procedure.lifecycle.") && (rest.result || rest.new_state)) return `procedure ${id} ${rest.new_state ?? rest.result.state}`;
+  if (topic === "procedure.output") return `procedure ${id}: ${rest.lines.at(-1)?.text ?? ""}`;
+  const who = id ? `procedure ${id}${msg_src === String(id) ? "" : ` (${msg_src})`}` : msg_src;
+  if (topic === "procedure.progress") return `${who}: ${rest.progress} % ${rest.message ?? ""}`;
+  return `${who}: ${rest.msg || rest.new_state || json(rest)}`;
+}
+
+// What the OET says of the stream itself is for everyone.
+function sift(entry) {
+  const { topic, procedure } = entry.dataset;
+  const elsewhere = $("#mine").checked && !entry.classList.contains("own") && procedure !== String(state.chosen);
+  entry.hidden = elsewhere || !topic.includes($("#topic").value);
+}
+
+function siftAll() {
+  for (const entry of $("#events").children) sift(entry);
 }
 
 function note(name, data) {
   const list = $("#events");
   const topic = name ? WORDS[name] || name : data.topic;
-  const entry = h("li", { class: name ? "own" : "", "data-topic": topic },
+  const entry = h("li", { class: name ? "own" : "", "data-topic": topic, "data-procedure": data.procedure_id },
     h("time", {}, clock(data.time ?? Date.now() / 1000)), h("b", { title: topic }, topic), h("span", { title: json(data) }, name ? data.why_not_ready ?? "" : summary(data)));
-  entry.hidden = !topic.includes($("#topic").value);
+  sift(entry);
   list.prepend(entry);
   while (list.childElementCount > EVENTS) list.lastElementChild.remove();
 }
@@ -403,8 +417,7 @@ $("#new-procedure").addEventListener("click", newProcedure);
 $("#new-activity").addEventListener("click", newActivity);
 for (const button of document.querySelectorAll("dialog .cancel")) button.addEventListener("click", () => button.closest("dialog").close());
 $("#span").addEventListener("change", recall);
-$("#topic").addEventListener("input", () => {
-  for (const entry of $("#events").children) entry.hidden = !entry.dataset.topic.includes($("#topic").value);
-});
+$("#topic").addEventListener("input", siftAll);
+$("#mine").addEventListener("change", siftAll);
 new ResizeObserver(timeline).observe($("#chart"));
 setInterval(timeline, 1000); // time goes on in the picture
