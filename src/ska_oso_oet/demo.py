@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet import resources
@@ -34,18 +35,19 @@ class DemoFailed(Exception):
 def main() -> int:
     """Show a session from start to end; return 0 when all of it went well."""
     failure = ""
-    with TemporaryDirectory(prefix="oet-demo-") as directory:
-        terminal = Terminal(Path(directory))
-        try:
-            with terminal.stack():
-                show(terminal)
-        except DemoFailed as error:
-            failure = str(error)
-        left = [f"{pid} {name}" for pid, name in stack_processes(terminal.data_dir).items()]
+    terminal = Terminal(Path(mkdtemp(prefix="oet-demo-")))
+    try:
+        with terminal.stack():
+            show(terminal)
+    except DemoFailed as error:
+        failure = str(error)
+    left = [f"{pid} {name}" for pid, name in stack_processes(terminal.data_dir).items()]
     say(f"processes left behind: {', '.join(left) or 'none'}")
     if failure:
-        say(f"the demo has failed: {failure}")
-    return 1 if left or failure else 0
+        say(f"the demo has failed: {failure}; its logs are kept in {terminal.data_dir / 'logs'}")
+        return 1
+    shutil.rmtree(terminal.directory)
+    return 1 if left else 0
 
 
 def show(terminal: Terminal) -> None:

@@ -42,11 +42,11 @@ class StackProcess:
     def stderr(self) -> str:
         return self._stderr.read_text()
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, deadline: float = DEADLINE) -> None:
         assert self.process.stdout is not None
         with selectors.DefaultSelector() as selector:
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            assert selector.select(DEADLINE), f"neither ready nor ended in time:\n{self.stderr}"
+            assert selector.select(deadline), f"neither ready nor ended in time:\n{self.stderr}"
         line = self.process.stdout.readline().decode()
         assert line.startswith(READY), f"not ready: {line!r}\n{self.stderr}"
         self.tango_host, _, self.rest_url = line.removeprefix(READY).strip().partition(" REST=")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     Start = Callable[..., StackProcess]
 
+START_DEADLINE = 200.0  # as long as each of them gives itself, and a moment more
 ADAPTER = "mid-oso/oet-rest-adapter/01"
 needs_rest = pytest.mark.skipif(not rest_is_installed(), reason="the extra rest is not installed")
 
@@ -127,7 +128,7 @@ def test_a_port_in_use_is_named_with_its_option(oet_up: Start) -> None:
 
 
 @needs_rest
-def test_the_ready_line_names_no_http_api_that_does_not_answer_there(oet_up: Start) -> None:
+def test_the_ready_line_names_the_http_api_whatever_its_properties_say(oet_up: Start) -> None:
     stack = oet_up()
     stack.wait_ready()
     database = tango.Database(*stack.tango_host.split(":"))
@@ -136,8 +137,38 @@ def test_the_ready_line_names_no_http_api_that_does_not_answer_there(oet_up: Sta
         assert stack.stop() == 0
         stack = oet_up("--rest-port=0")
         stack.wait_ready()
+        assert get(f"{stack.rest_url.partition('/api')[0]}/healthz") == {"status": "ok"}
+        url = tango.DeviceProxy(f"tango://{stack.tango_host}/{ADAPTER}").url
+        assert url == stack.rest_url
+
+
+@needs_rest
+def test_the_ready_line_names_no_http_api_that_is_not_served(oet_up: Start) -> None:
+    stack = oet_up()
+    stack.wait_ready()
+    database = tango.Database(*stack.tango_host.split(":"))
+    database.put_device_property(ADAPTER, {"TokenFile": ["/no/such/token"]})
+    assert stack.stop() == 0
+    stack = oet_up("--rest-port=0")
+    stack.wait_ready()
     assert stack.rest_url == ""
-    assert "the HTTP API does not answer at http://127.0.0.1:" in stack.stderr
+    assert "the HTTP API is not served at http://127.0.0.1:" in stack.stderr
+
+
+@needs_rest
+def test_stacks_that_start_together_have_addresses_of_their_own(start_stack: Start, tmp_path: Path) -> None:
+    directories = [tmp_path / f"data-{number}" for number in range(5)]
+    stacks = [start_stack([program("oet"), "up", "--port=0", f"--data-dir={d}"], d) for d in directories]
+    for stack in stacks:
+        stack.wait_ready(START_DEADLINE)
+    assert len({stack.tango_host for stack in stacks}) == len(stacks)
+    assert len({stack.rest_url for stack in stacks}) == len(stacks)
+    for stack in stacks:
+        adapter = tango.DeviceProxy(f"tango://{stack.tango_host}/{ADAPTER}")
+        assert adapter.url == stack.rest_url
+    for stack in stacks:
+        stack.process.terminate()
+    assert [stack.wait_exit() for stack in stacks] == [0] * len(stacks)
 
 
 def test_how_fast_the_telescope_is_can_be_changed_and_changed_back(oet_up: Start) -> None:
@@ -168,6 +199,7 @@ def test_without_the_extras_the_telescope_runs_and_the_http_api_is_refused(
     assert refused.stderr == "oet up: the HTTP API needs the extra rest: pip install 'ska-oso-oet[rest]'\n"
     stack = oet_up("--telescope=mid")
     stack.wait_ready()
-    assert (stack.stderr, stack.rest_url) == ("", "")
+    assert stack.rest_url == ""
+    assert "HTTP" not in stack.stderr
     central_node = tango.DeviceProxy(f"tango://{stack.tango_host}/ska_mid/tm_central/central_node")
     assert central_node.telescopeState == tango.DevState.OFF

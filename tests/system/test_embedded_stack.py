@@ -209,7 +209,16 @@ def test_a_server_that_never_answers_is_named(run_up: Start) -> None:
     assert stack.wait_exit() == 1
     assert "oet up: not ready within 8 s: StandIn/silent (log " in stack.stderr
     assert "StandIn/01" not in stack.stderr
+    assert "--timeout lets it take longer" in stack.stderr
     assert stack.processes() == []
+    assert (stack.data_dir / "logs" / "StandIn-silent.log").exists()
+
+
+def test_a_start_that_takes_its_time_says_what_it_waits_for(run_up: Start) -> None:
+    stack = run_up("01 silent")
+    told = " s of 180; it waits for StandIn/silent (log "
+    stack.wait_until(lambda: told in stack.stderr, "a word of the start's progress")
+    assert stack.stop() == 0
 
 
 def test_a_program_that_is_not_installed_is_named(run_up: Start, tmp_path: Path) -> None:

@@ -148,6 +148,10 @@ def up(
             "--rest_port", "--rest-port", min=0, max=65535, help="Of the HTTP API; by default a free one."
         ),
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", min=1, help="Seconds that the start may take; 180 by default."),
+    ] = None,
 ) -> int:
     """Run a Tango database, the controller and, if it is installed, the HTTP API, until Ctrl-C."""
     from ska_oso_oet import embedded  # noqa: PLC0415 - only this command needs it
@@ -159,6 +163,7 @@ def up(
         embedded.DEFAULT_PORT if port is None else port,
         data_dir,
         embedded.Parts(telescope=simulated, rest_port=rest_port),
+        embedded.Limits(start=embedded.DEFAULT_TIMEOUT if timeout is None else timeout),
     )
 
 

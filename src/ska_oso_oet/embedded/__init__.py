@@ -3,10 +3,11 @@
 from ska_oso_oet.embedded.child import StackError
 from ska_oso_oet.embedded.marked import stack_processes
 from ska_oso_oet.embedded.parts import Parts, Server, Telescope, rest_is_installed
-from ska_oso_oet.embedded.stack import DEFAULT_PORT, Limits, up
+from ska_oso_oet.embedded.stack import DEFAULT_PORT, DEFAULT_TIMEOUT, Limits, up
 
 __all__ = [
     "DEFAULT_PORT",
+    "DEFAULT_TIMEOUT",
     "Limits",
     "Parts",
     "Server",

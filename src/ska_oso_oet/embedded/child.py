@@ -48,16 +48,20 @@ class Child:
     stops the parts in order. The kernel kills it when its parent is gone, whatever ended that.
     Everything it prints goes to a log file; lines that report an error are shown as well.
 
-    Needs a running event loop in the main thread, and no other threads.
+    `handed` are descriptors that it inherits, by the environment variables that tell it their numbers. Needs
+    a running event loop in the main thread, and no other threads.
     """
 
-    def __init__(self, name: str, argv: Sequence[str], log_dir: Path) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], log_dir: Path, handed: Mapping[str, int] | None = None
+    ) -> None:
         self.name = name
         self.log = log_dir / f"{name.replace('/', '-')}.log"
         self.tail: deque[str] = deque(maxlen=20)
         self.ready: asyncio.Future[None]
         self.exit: asyncio.Future[int]
         self._argv = list(argv)
+        self._handed = handed or {}
         self._loop = asyncio.get_running_loop()
         self._writer = RotatingFileHandler(self.log, maxBytes=10_000_000, backupCount=3, encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,14 +81,16 @@ class Child:
         self._partial = b""
         self._pipe, write_end = os.pipe()
         os.set_blocking(self._pipe, False)
+        told = {variable: str(number) for variable, number in self._handed.items()}
         try:
             self._process = subprocess.Popen(
                 self._argv,
-                env={**env, "PYTHONUNBUFFERED": "1"},
+                env={**env, **told, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                pass_fds=tuple(self._handed.values()),
                 preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - no other threads run here
             )
         except OSError as error:

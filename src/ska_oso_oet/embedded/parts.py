@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet import resources
+from ska_oso_oet.embedded.address import HOST
 from ska_oso_oet.embedded.child import StackError
 from ska_oso_oet.errors import NotFound
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-HOST = "127.0.0.1"
 API_PREFIX = "/api/v1.0"
 
 # Whoever starts the stack is the one who uses it: the controller takes scripts from everywhere on this
@@ -53,6 +53,8 @@ CONTROLLER = Server("OETController", "01")
 REST_DEVICE = "mid-oso/oet-rest-adapter/01"
 """Its health is part of the controller's."""
 REST_ADAPTER = Server("OETRestAdapter", "01")
+REST_SOCKET = "OET_REST_SOCKET"
+"""The environment variable that tells it the number of the socket that it is handed."""
 
 
 @dataclass(frozen=True)

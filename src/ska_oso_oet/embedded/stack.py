@@ -6,9 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from filecmp import cmp
 from math import inf
@@ -17,9 +16,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from platformdirs import user_data_path
 
+from ska_oso_oet.embedded.address import HOST, HeldPort
 from ska_oso_oet.embedded.child import Child, StackError, show
 from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
-from ska_oso_oet.embedded.parts import HOST, Parts, defaults, rest_is_installed
+from ska_oso_oet.embedded.parts import REST_ADAPTER, REST_SOCKET, Parts, defaults, rest_is_installed
 from ska_oso_oet.held_file import Held, HeldFile
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_PORT = 10000  # the customary port of a Tango database
+DEFAULT_TIMEOUT = 180.0
+"""Six seconds do on a machine of its own; twenty stacks that start together on two cores need a minute."""
+PROGRESS_SECS = 10.0
+"""After which, and again and again, it is told what a start waits for."""
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
 
 
@@ -34,7 +38,7 @@ REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, writt
 class Limits:
     """How long the parts may take, in seconds, and how often a server is restarted."""
 
-    start: float = 20.0
+    start: float = DEFAULT_TIMEOUT
     """until every device answers"""
     stop: float = 8.0
     """from SIGTERM to SIGKILL; more than the controller gives to its scripts"""
@@ -63,18 +67,27 @@ def up(
     """
     directory = (data_dir or user_data_path("ska-oso-oet")).expanduser().absolute()
     try:
-        with _owned(directory):
-            database = _usable_port(port)
-            asyncio.run(_Stack(database, directory, _checked(parts or Parts()), limits).run())
+        with _owned(directory), ExitStack() as held:
+            database = held.enter_context(closing(HeldPort(port, "--port")))
+            parts, rest = _with_rest_port(_checked(parts or Parts()), held)
+            asyncio.run(_Stack(Ports(database, rest), directory, parts, limits).run())
     except (StackError, OSError) as error:
         show(f"oet up: {error}")
         return 1
     return 0
 
 
+@dataclass(frozen=True)
+class Ports:
+    """What the stack holds, from before its start to after its end."""
+
+    database: HeldPort
+    rest: HeldPort | None
+
+
 class _Stack:
-    def __init__(self, port: int, data_dir: Path, parts: Parts, limits: Limits) -> None:
-        self._port = port
+    def __init__(self, ports: Ports, data_dir: Path, parts: Parts, limits: Limits) -> None:
+        self._ports = ports
         self._limits = limits
         self._data_dir = data_dir
         self._parts = parts
@@ -100,24 +113,36 @@ class _Stack:
             raise outcome
 
     async def _serve(self) -> None:
+        progress = asyncio.create_task(self._tell_progress())
         try:
             async with asyncio.timeout(self._limits.start):
                 await self._start()
         except TimeoutError:
-            late = ", ".join(
-                f"{child.name} (log {child.log})" for child in self._children if not child.answers
-            )
             raise StackError(
-                f"not ready within {self._limits.start:g} s: {late or 'the registration of the devices'}"
+                f"not ready within {self._limits.start:g} s: {self._late()}; --timeout lets it take longer"
             ) from None
-        rest = await self._rest()
-        print(f"ready TANGO_HOST={HOST}:{self._port}{rest}", flush=True)  # noqa: T201 - programs wait for it
+        finally:
+            progress.cancel()
+        line = f"ready TANGO_HOST={self._tango_host}{self._rest()}"
+        print(line, flush=True)  # noqa: T201 - programs wait for it
         try:
             async with asyncio.TaskGroup() as group:
                 for child in self._children:
                     group.create_task(self._keep_running(child))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
+
+    async def _tell_progress(self) -> None:
+        """Say what a start waits for that takes its time."""
+        begin = asyncio.get_running_loop().time()
+        while True:
+            await asyncio.sleep(PROGRESS_SECS)
+            took = asyncio.get_running_loop().time() - begin
+            show(f"oet up: starting for {took:.0f} s of {self._limits.start:g}; it waits for {self._late()}")
+
+    def _late(self) -> str:
+        late = ", ".join(f"{child.name} (log {child.log})" for child in self._children if not child.answers)
+        return late or "the registration of the devices"
 
     async def _start(self) -> None:
         to_register = self._unregistered()
@@ -128,19 +153,15 @@ class _Stack:
             servers = [self._add(server.name, server.argv()) for server in wave]
             await asyncio.gather(*(self._spawn(server) for server in servers))
 
-    async def _rest(self) -> str:
-        """Say where the HTTP API is; nothing where it does not answer, which is no reason not to go on."""
-        port, url = self._parts.rest_port, self._parts.rest_url
-        if port is None:
+    def _rest(self) -> str:
+        """Say where the HTTP API is; nothing where it is not served, which is no reason not to go on."""
+        if self._ports.rest is None:
             return ""
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError as error:
-            log = self._data_dir / "logs" / "OETRestAdapter-01.log"
-            show(f"the HTTP API does not answer at {url}: {error.strerror} (log {log})")
+        if not self._ports.rest.is_served:
+            (log,) = (child.log for child in self._children if child.name == REST_ADAPTER.name)
+            show(f"the HTTP API is not served at {self._parts.rest_url} (log {log})")
             return ""
-        writer.close()
-        return f" REST={url}"
+        return f" REST={self._parts.rest_url}"
 
     async def _register(self, file: Path) -> None:
         """Write the devices of `file` to the database."""
@@ -201,7 +222,9 @@ class _Stack:
                 await child.kill()
 
     def _add(self, name: str, argv: list[str]) -> Child:
-        child = Child(name, argv, self._data_dir / "logs")
+        rest = self._ports.rest
+        handed = {REST_SOCKET: rest.fileno()} if rest is not None and name == REST_ADAPTER.name else {}
+        child = Child(name, argv, self._data_dir / "logs", handed)
         self._children.append(child)
         return child
 
@@ -209,9 +232,13 @@ class _Stack:
         child.spawn(self._environment())
         await child.ready
 
+    @property
+    def _tango_host(self) -> str:
+        return f"{HOST}:{self._ports.database.number}"
+
     def _database_argv(self) -> list[str]:
         module = ["-m", "tango.databaseds.database"]
-        return [sys.executable, *module, "--host", HOST, "--port", str(self._port), "2"]
+        return [sys.executable, *module, "--host", HOST, "--port", str(self._ports.database.number), "2"]
 
     def _environment(self) -> dict[str, str]:
         """Describe this stack to its servers."""
@@ -221,34 +248,25 @@ class _Stack:
             **self._parts.environment,
             STACK_MARK: str(self._data_dir),
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
-            "TANGO_HOST": f"{HOST}:{self._port}",
+            "TANGO_HOST": self._tango_host,
         }
 
 
-def _usable_port(port: int, option: str = "--port") -> int:
-    """Check that `port` can be had, or find a free one, which `option` chooses.
-
-    It is found here: a server that dies shall come back on the port that was told to others.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise StackError(f"port {port} cannot be used: {reason}; {option} 0 takes a free one") from None
-        return int(probe.getsockname()[1])
-
-
 def _checked(parts: Parts) -> Parts:
-    """Refuse what cannot be, and choose the port of the HTTP API."""
+    """Refuse what cannot be."""
     if parts.telescope is not None and not 0 < parts.telescope.time_scale < inf:
         raise StackError(f"--time-scale is a number above 0, not {parts.telescope.time_scale}")
-    if parts.rest_port is None:
-        return parts
-    if not rest_is_installed():
+    if parts.rest_port is not None and not rest_is_installed():
         raise StackError("the HTTP API needs the extra rest: pip install 'ska-oso-oet[rest]'")
-    return replace(parts, rest_port=_usable_port(parts.rest_port, "--rest-port"))
+    return parts
+
+
+def _with_rest_port(parts: Parts, held: ExitStack) -> tuple[Parts, HeldPort | None]:
+    """Choose the port of the HTTP API, if there is one."""
+    if parts.rest_port is None:
+        return parts, None
+    port = held.enter_context(closing(HeldPort(parts.rest_port, "--rest-port")))
+    return replace(parts, rest_port=port.number), port
 
 
 @contextmanager

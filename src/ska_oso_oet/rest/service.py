@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 import uvicorn
 
-from ska_oso_oet.errors import OetError
 from ska_oso_oet.rest.app import create_app
 from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
 from ska_oso_oet.rest.endings import Endings
+from ska_oso_oet.rest.listening import ListeningSocket
 from ska_oso_oet.rest.stream import EventHub
 
 if TYPE_CHECKING:
@@ -30,15 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-BACKLOG: Final = 1024
 GRACE: Final = 2
 """Seconds that requests have to end in when the service stops; streams are ended at once."""
-
-
-class PortTaken(OetError):
-    """The service cannot listen where it should."""
-
-    code = "OET_PortTaken"
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ class RestService:
             )
         )
         self._thread = threading.Thread(target=self._run, name="rest-server")
-        self._socket: socket.socket | None = None
+        self._socket: ListeningSocket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping = False
 
@@ -104,11 +97,10 @@ class RestService:
         """Where the API is."""
         if self._socket is None:
             return ""
-        port = self._socket.getsockname()[1]
-        host = self._settings.host
+        host = self._socket.host
         if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
             host = socket.gethostname()
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}{self._settings.api_prefix}"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._socket.port}{self._settings.api_prefix}"
 
     def tell_readiness(self, reason: str | None) -> None:
         """Note why the controller can start no script; empty when it can, None when that is not known."""
@@ -116,7 +108,7 @@ class RestService:
 
     def start(self) -> None:
         """Listen and serve; raises PortTaken."""
-        self._socket = _listen(self._settings.host, self._settings.port)
+        self._socket = ListeningSocket(self._settings.host, self._settings.port)
         self._thread.start()
 
     def stop(self) -> None:
@@ -149,29 +141,10 @@ class RestService:
         if self._stopping or self._socket is None:
             return
         self._hub.start()
-        await self._server.serve(sockets=[self._socket])
+        await self._server.serve(sockets=[self._socket.handle()])
 
 
 def _open(controller: Controller, since: Position | None) -> Events:
     if since is None:
         return controller.events()
     return controller.events(since=since.seq, epoch=since.epoch)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
-        )[0]
-        # Only for a socket that names its protocol does asyncio turn Nagle's algorithm off (40 ms an answer).
-        listening = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise PortTaken(f"address {host} cannot be used: {error.strerror}") from None
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise PortTaken(f"port {port} of {host} cannot be used: {error.strerror}") from None
-    return listening
