@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Final
 
-from ska_oso_oet.event.buffers import raise_event_buffers
+from ska_oso_oet.tango_environment import prepare_tango
 
 SWITCH_SECS: Final = 0.001
 """After which a thread that computes lets another one go on; Python's own 5 ms are longer than a command."""
@@ -44,7 +44,7 @@ def rest_adapter(argv: list[str] | None = None) -> None:
 def _prepared(argv: list[str] | None) -> list[str]:
     """Set what Tango reads from the environment, and complete the arguments."""
     args = list(sys.argv if argv is None else argv)[1:]
-    raise_event_buffers(os.environ)
+    prepare_tango(os.environ)
     if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
         args += LOOPBACK
     return args

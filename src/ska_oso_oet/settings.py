@@ -6,13 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from platformdirs import user_cache_path, user_data_path
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.history.file_url import file_url
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.resources import scripts_dir
+from ska_oso_oet.user_directories import cache_directory, data_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,11 @@ def default_script_roots() -> list[Path]:
     """
     location = os.environ.get("SCRIPTS_LOCATION")
     return [scripts_dir(), *([Path(location)] if location else [])]
+
+
+def default_environments_dir() -> Path:
+    """Name the directory of clones and environments where none is configured."""
+    return cache_directory("EnvironmentsDir (OET_ENVIRONMENTS_DIR)")
 
 
 class ControllerSettings(BaseSettings):
@@ -52,7 +58,7 @@ class ControllerSettings(BaseSettings):
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)
     environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
 
-    environments_dir: Path = Field(default_factory=lambda: user_cache_path("ska-oso-oet"))
+    environments_dir: Path = Field(default_factory=default_environments_dir)
     max_idle_environments: int = Field(5, ge=0)
 
     monitored_devices: _Names = Field(default_factory=list)
@@ -105,7 +111,8 @@ class ControllerSettings(BaseSettings):
 
 def default_history_url(device_name: str) -> str:
     """Name the database of a controller's history where none is configured: a file of its user's."""
-    return f"sqlite:///{user_data_path('ska-oso-oet')}/{device_name}/history.db"
+    directory = data_directory("HistoryUrl (OET_HISTORY_URL)") / device_name
+    return file_url(directory / "history.db")
 
 
 def property_name(field: str) -> str:

@@ -283,3 +283,22 @@ def test_a_directory_that_cannot_be_written_is_a_failure_with_its_reason(
     manager = GitManager(tmp_path / "file" / "clones", [str(tmp_path / "srv")])
     with pytest.raises(GitError, match=r"cannot be cloned: .*file/clones"):
         manager.clone(origin.args("main"))
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_repository_of_another_user_is_used_where_git_is_told_that_it_is_safe(
+    origin: Origin, manager: GitManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in (origin.path, *origin.path.rglob("*")):
+        os.chown(path, 54321, 54321)
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[core]\n\thooksPath = /nowhere\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    with pytest.raises(RepositoryUnreachable, match="dubious ownership"):
+        manager.clone(origin.args("main"))
+    settings.write_text(f"[safe]\n\tdirectory = /it's another\n\tdirectory = {origin.path}\n")
+    with pytest.raises(RepositoryUnreachable, match="dubious ownership"):
+        manager.clone(origin.args("main"))
+    settings.write_text(f"[safe]\n\tdirectory = /it's another\n\tdirectory = {origin.path}/.git\n")
+    assert (manager.clone(origin.args("main")) / "scripts" / "observe.py").is_file()
+    assert manager.resolve(origin.args("main", origin.first[:8])) == origin.first

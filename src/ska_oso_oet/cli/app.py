@@ -36,7 +36,7 @@ from ska_oso_oet.cli.session import (
     with_session,
 )
 from ska_oso_oet.client.events import Event
-from ska_oso_oet.event.buffers import raise_event_buffers
+from ska_oso_oet.tango_environment import prepare_tango
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,7 +170,7 @@ def up(
 def main() -> None:
     """Be the `oet` program."""
     open_what_is_closed()
-    raise_event_buffers(os.environ)
+    prepare_tango(os.environ)
     code = run(sys.argv[1:])
     # All that had to be closed is. Taking the interpreter apart would cost a tenth of a command, and let
     # Tango's own threads complain about events that come too late.

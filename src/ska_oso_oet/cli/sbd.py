@@ -23,6 +23,7 @@ from ska_oso_oet.cli.session import Session, acts, without_controller
 from ska_oso_oet.errors import InvalidArgument, OetError
 from ska_oso_oet.oda import OdaSettings, SBDefinition, open_oda
 from ska_oso_oet.oda.sbdefinition import SBDefinitionEntry
+from ska_oso_oet.user_directories import absolute
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,7 +106,7 @@ def oda_settings(data_dir: Path | None) -> OdaSettings:
     for its device properties and win over ODA_* and POSTGRES_*.
     """
     if data_dir is not None:
-        return OdaSettings(data_dir=data_dir.expanduser().absolute() / "oda")
+        return OdaSettings(data_dir=absolute(data_dir) / "oda")
     properties = {
         field: os.environ.get(f"OET_ODA_{field.upper()}") for field in ("backend", "data_dir", "url")
     }
@@ -115,7 +116,7 @@ def oda_settings(data_dir: Path | None) -> OdaSettings:
 def store_name(settings: OdaSettings) -> str:
     """Name a store, without the password."""
     if settings.backend == "filesystem":
-        return f"directory {settings.data_dir}"
+        return f"directory {settings.directory}"
     if settings.url is None:
         return f"database {settings.database} at {settings.host}:{settings.port}"
     url = urlsplit(settings.url.get_secret_value())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from contextlib import suppress
 from functools import partial
@@ -18,6 +19,7 @@ from ska_oso_oet.errors import (
     OetError,
     Rejected,
 )
+from ska_oso_oet.tango_environment import let_omniorb_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +51,7 @@ class TangoLink:
     """A connection to one device, made at its first use."""
 
     def __init__(self, device: str, call_timeout: float = CALL_TIMEOUT) -> None:
+        let_omniorb_start(os.environ)
         self.device = device
         self._call_timeout = call_timeout
         self._proxy: tango.DeviceProxy | None = None

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ska_oso_oet import resources
 from ska_oso_oet.embedded.address import HOST
 from ska_oso_oet.embedded.child import StackError
-from ska_oso_oet.errors import NotFound
+from ska_oso_oet.errors import InvalidArgument, NotFound
+from ska_oso_oet.history.file_url import file_url
+from ska_oso_oet.user_directories import cache_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,9 @@ TRUSTING = {
     "OET_GIT_REPOSITORIES": "https://gitlab.com/ska-telescope/,file:///",
     "OET_SCRIPT_ROOTS": "/",
 }
+
+
+_ENVIRONMENTS_DIR = "OET_ENVIRONMENTS_DIR"
 
 
 @dataclass(frozen=True)
@@ -145,10 +150,20 @@ def defaults(data_dir: Path) -> Mapping[str, str]:
     """Return what the servers are told unless the user's environment says otherwise."""
     return {
         **TRUSTING,
+        **_places_of_no_user(data_dir),
         "ODA_DATA_DIR": str(data_dir / "oda"),  # Scheduling Blocks are this stack's own
-        "OET_HISTORY_URL": f"sqlite:///{data_dir}/history.db",
+        "OET_HISTORY_URL": file_url(data_dir / "history.db"),
         "OET_SCAN_ID_FILE": str(data_dir / "scan-ids"),  # unique among all its procedures
     }
+
+
+def _places_of_no_user(data_dir: Path) -> Mapping[str, str]:
+    """Keep with the stack what users have elsewhere, for a user who has no home directory."""
+    try:
+        cache_directory(_ENVIRONMENTS_DIR)
+    except InvalidArgument:
+        return {_ENVIRONMENTS_DIR: str(data_dir / "environments")}
+    return {}
 
 
 def rest_is_installed() -> bool:

@@ -44,18 +44,22 @@ _KEEPALIVE: Final = " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c t
 
 
 def parse_url(text: str) -> sa.URL:
-    """Read HistoryUrl: `sqlite:////absolute/path` or `postgresql://…`. Raises InvalidArgument."""
+    """Read HistoryUrl: `sqlite:////absolute/path`, encoded as URLs are, or `postgresql://…`.
+
+    Raises InvalidArgument.
+    """
     try:
         url = sa.make_url(text)
     except (ArgumentError, ValueError):
         url = sa.URL.create("none")
-    if url.drivername == _SQLITE and url.database and Path(url.database).is_absolute():
+    if url.drivername == _SQLITE and url.database and Path(url.database).is_absolute() and "?" not in text:
         return url
     if url.drivername in {"postgres", _POSTGRES, "postgresql+psycopg"}:
         return url.set(drivername="postgresql+psycopg")
     # The text given is not repeated: it may hold a password.
     raise InvalidArgument(
-        "HistoryUrl: expected sqlite:////absolute/path/of/a/file or postgresql://user:password@host:port/database"
+        "HistoryUrl: expected sqlite:////absolute/path/of/a/file (with %25 for % and %3F for ?) or "
+        "postgresql://user:password@host:port/database"
     )
 
 
@@ -234,6 +238,8 @@ def _migrate(connection: sa.Connection) -> None:
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # Alembic puts the values of its settings in the place of what follows a percent sign.
+    migrations = str(Path(__file__).parent / "migrations").replace("%", "%%")
+    config.set_main_option("script_location", migrations)
     config.attributes["connection"] = connection
     command.upgrade(config, SCHEMA)

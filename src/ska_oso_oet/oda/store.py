@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-import platformdirs
 from pydantic import Field, SecretStr
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model
 from ska_oso_oet.oda.filesystem import FilesystemOda
+from ska_oso_oet.user_directories import data_directory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +56,6 @@ class Oda(Protocol):
         """Let go of connections. The store must not be used afterwards."""
 
 
-_DEFAULT_DATA_DIR: Final = platformdirs.user_data_path("ska-oso-oet") / "oda"
-
-
 class OdaSettings(Model):
     """Which store, and where.
 
@@ -66,13 +63,18 @@ class OdaSettings(Model):
     """
 
     backend: Literal["filesystem", "postgres"] = "filesystem"
-    data_dir: Path = Field(default=_DEFAULT_DATA_DIR)
+    data_dir: Path | None = None
     url: SecretStr | None = None
     host: str | None = None
     port: int = Field(default=5432, ge=1, le=65535)
     database: str = "postgres"
     user: str = "postgres"
     password: SecretStr | None = None
+
+    @property
+    def directory(self) -> Path:
+        """Where a store of files is: by default below the user's data; raises InvalidArgument."""
+        return self.data_dir or data_directory("OdaDataDir (ODA_DATA_DIR)") / "oda"
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str], **properties: Any) -> OdaSettings:
@@ -112,7 +114,7 @@ def open_oda(settings: OdaSettings) -> Oda:
     Raises InvalidArgument where the settings cannot work.
     """
     if settings.backend == "filesystem":
-        return FilesystemOda(settings.data_dir)
+        return FilesystemOda(settings.directory)
     try:
         from ska_oso_oet.oda.postgres import PostgresOda, database_url  # noqa: PLC0415 - an optional extra
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import shlex
 import subprocess
 from typing import TYPE_CHECKING, cast
 
@@ -33,16 +34,22 @@ _SETTINGS = {
 }
 
 
+_CONFIG_SECS = 10.0
+_CONTACTING = frozenset({"fetch", "ls-remote"})
+
+
 class GitCommand:
     """Runs git in `directory`, allowed to contact `repository` only by its own protocol.
 
-    The configuration of the machine and of the user is not read. Proxy and certificates come from the
-    environment (`https_proxy`, `GIT_SSL_CAINFO`), ssh keys from ssh's own configuration.
+    Of the configuration of the machine and of the user only safe.directory is read: it names the repositories
+    of others on this machine that may be used. Proxy and certificates come from the environment
+    (`https_proxy`, `GIT_SSL_CAINFO`), ssh keys from ssh's own configuration.
     """
 
     def __init__(self, directory: Path, repository: Repository, timeout: float) -> None:
         self._git = Git(directory)
         self._git.update_environment(**_environment(directory, repository))
+        self._contact = _upload_pack() if repository.scheme == "file" else []
         self._timeout = timeout
         self._repository = repository
 
@@ -63,11 +70,15 @@ class GitCommand:
     def _start(self, arguments: tuple[str, ...]) -> subprocess.Popen[bytes]:
         try:
             # GitPython's own timeout needs ps or pgrep, which slim containers lack.
-            process = self._git.execute(["git", *arguments], as_process=True)
+            process = self._git.execute(["git", *self._completed(arguments)], as_process=True)
         except GitCommandNotFound:
             raise GitError("git is not installed") from None
         # A wrapper with most of Popen's methods; it reaps git when it is garbage collected.
         return cast("subprocess.Popen[bytes]", process)
+
+    def _completed(self, arguments: tuple[str, ...]) -> list[str]:
+        command, *rest = arguments
+        return [command, *(self._contact if command in _CONTACTING else []), *rest]
 
     def _reason(self, errors: str) -> str:
         lines = [line.strip() for line in errors.splitlines() if line.strip()]
@@ -85,6 +96,25 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     for stream in (process.stdout, process.stderr):
         if stream:
             stream.close()
+
+
+def _upload_pack() -> list[str]:
+    """Tell the git that reads a repository on this machine what is safe: it gets no settings of ours."""
+    settings = [part for directory in _safe_directories() for part in ("-c", f"safe.directory={directory}")]
+    return [f"--upload-pack={shlex.join(['git', *settings, 'upload-pack'])}"] if settings else []
+
+
+def _safe_directories() -> list[str]:
+    """Read what this machine's administrator and this user say of repositories of others."""
+    asked = ["git", "config", "--null", "--get-all", "safe.directory"]
+    try:
+        # Outside of any repository, whose own word does not count.
+        answer = subprocess.run(
+            asked, cwd="/", capture_output=True, text=True, check=False, timeout=_CONFIG_SECS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []  # the command that follows says what is wrong
+    return answer.stdout.split("\0")[:-1]
 
 
 def _environment(directory: Path, repository: Repository) -> dict[str, str]:

@@ -1,0 +1,40 @@
+"""What Tango and omniORB read from the environment when they are loaded."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.event.buffers import raise_event_buffers
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+_UNIX_SOCKETS: Final = "ORBunixTransportDirectory"
+_SHORT: Final = Path("/tmp")  # noqa: S108 - omniORB's own choice
+
+
+def prepare_tango(environment: MutableMapping[str, str]) -> None:
+    """Set what users have not set themselves; before Tango is loaded."""
+    raise_event_buffers(environment)
+    let_omniorb_start(environment)
+
+
+def let_omniorb_start(environment: MutableMapping[str, str]) -> None:
+    """Name a directory for omniORB where it cannot find one itself; before the first use of Tango."""
+    if _UNIX_SOCKETS not in environment and not _has_name(os.getuid()):
+        # omniORB's own choice is /tmp/omni-<name of the user>, and without a name it gives up. It ends the
+        # process when the path is too long for a socket, as that of a temporary directory may be.
+        place = _SHORT if os.access(_SHORT, os.W_OK) else Path(tempfile.gettempdir())
+        environment[_UNIX_SOCKETS] = str(place / f"omni-{os.getuid()}")
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
