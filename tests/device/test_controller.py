@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -130,6 +131,7 @@ def test_a_procedure_from_creation_to_its_end(controller: Controller) -> None:
     }
     assert complete["script_args"]["main"] == {"args": [], "kwargs": {"name": "Karoo"}}
     assert complete["progress"] == {"percent": 50.0, "message": "half way"}
+    assert complete["requester"].endswith(f"pid {os.getpid()}")
     assert controller.result_of(start_id) == (0, {"procedure_id": pid, "state": "COMPLETE"})
     assert controller.proxy.CheckLongRunningCommandStatus(start_id) == "COMPLETED"
     output = json.loads(controller.proxy.GetOutput(json.dumps({"procedure_id": pid})))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
 from typing import TYPE_CHECKING, Any
 
@@ -145,6 +146,8 @@ def test_an_activity_from_its_request_to_its_end(controller: Controller) -> None
     assert json.loads(controller.proxy.DescribeActivity(0)) == ended
     procedure = json.loads(controller.proxy.DescribeProcedure(ended["procedure_id"]))
     assert (procedure["command_id"], procedure["subarray_id"]) == (command_id, 4)
+    assert procedure["requester"] == ended["requester"]
+    assert ended["requester"].endswith(f"pid {os.getpid()}")
     while (snapshot := controller.snapshots.get(timeout=DEADLINE))["activities"] != [ended]:
         pass
     assert snapshot["seq"] > 0

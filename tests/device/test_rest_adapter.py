@@ -442,7 +442,7 @@ def test_the_history_is_listed_and_pruned(adapter: Adapter) -> None:
         assert found["environment"] is None
         shown = client.get(uri).json()["procedure"]
         assert {key: found[key] for key in shown} == shown
-        assert set(found) - set(shown) == {"requester", "epoch", "environment"}
+        assert set(found) - set(shown) == {"epoch", "environment"}
         assert client.get("/history?subarray_id=2").json()["total"] == 1
         assert len(client.get("/history?limit=2&page=2").json()["procedures"]) == 1
         pruned = client.post("/history/prune", json={"keep": 1}).json()

@@ -88,10 +88,13 @@ class Rig:
         script: AnyScript = OBSERVE,
         subarray_id: Any = 1,
         command_id: str | None = None,
+        requester: str | None = None,
         to: tuple[ProcedureState, ...] = TO_READY,
     ) -> Record:
         arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
-        procedure = Procedure(next(self.procedure_ids), script, arguments, self.clock(), command_id)
+        procedure = Procedure(
+            next(self.procedure_ids), script, arguments, self.clock(), command_id, requester
+        )
         record = Record(procedure)
         self.announcer.state(record)
         self.enter(record, *to)

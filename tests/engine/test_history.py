@@ -367,6 +367,16 @@ def test_pruning_by_age_and_number(start: Callable[..., Rig]) -> None:
     assert len(rig.history._reader.events(11)) == 13
 
 
+def test_who_asked_is_part_of_the_procedure(start: Callable[..., Rig]) -> None:
+    rig = start()
+    rig.history.note_request("command-1", "CreateProcedure", "what the table of requests says")
+    record = rig.create(command_id="command-1", requester="alma@desk pid 42")
+    rig.flush()
+    (entry,) = page(rig).procedures
+    assert entry.requester == "alma@desk pid 42"
+    assert json.loads(rig.history.describe_procedure(record.procedure.id))["requester"] == "alma@desk pid 42"
+
+
 def test_pruning_thousands_keeps_requests_that_are_named(start: Callable[..., Rig]) -> None:
     now = [0.0]
     rig = start(clock=lambda: now[0])

@@ -75,6 +75,7 @@ def test_a_summary_has_the_documented_shape() -> None:
         "activity_states": [["REQUESTED", 5.0], ["PREPARED", 6.5]],
         "state": "PREPARED",
         "message": None,
+        "requester": None,
     }
 
 

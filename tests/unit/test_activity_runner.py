@@ -34,12 +34,16 @@ class FakeProcedures:
 
     def __init__(self) -> None:
         self.asked: list[object] = []
+        self.requesters: list[str | None] = []
         self.refuse_prepare: Exception | None = None
         self.refuse_start: Exception | None = None
         self.created: list[Procedure] = []
 
-    def prepare(self, command: PrepareProcessCommand, command_id: str | None, /) -> ProcedureSummary:
+    def prepare(
+        self, command: PrepareProcessCommand, command_id: str | None, requester: str | None, /
+    ) -> ProcedureSummary:
         self.asked.append(command)
+        self.requesters.append(requester)
         if self.refuse_prepare:
             raise self.refuse_prepare
         self.created.append(
@@ -97,7 +101,7 @@ class Desk:
 
     def request(self, activity_id: int = 1, name: str = "observe", **request: Any) -> Activity:
         command = ActivityCommand.parse({"activity_name": name, "sbd_id": "sbd-1"} | request)
-        activity = Activity(activity_id, command, self.tick(), f"command-{activity_id}")
+        activity = Activity(activity_id, command, self.tick(), f"command-{activity_id}", "alma@desk")
         self.runner.accept(activity)
         return activity
 
@@ -144,6 +148,7 @@ def test_an_activity_runs_to_its_end(desk: Desk) -> None:
     prepared, started = desk.procedures.asked
     assert isinstance(prepared, PrepareProcessCommand)
     assert started == StartProcessCommand(procedure_id=100)
+    assert (last.requester, desk.procedures.requesters) == ("alma@desk", ["alma@desk"])
 
 
 def test_every_change_is_told_once(desk: Desk) -> None:

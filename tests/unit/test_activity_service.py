@@ -42,7 +42,9 @@ class EagerProcedures:
         thread.start()
         thread.join()
 
-    def prepare(self, command: PrepareProcessCommand, command_id: str | None, /) -> ProcedureSummary:
+    def prepare(
+        self, command: PrepareProcessCommand, command_id: str | None, requester: str | None, /
+    ) -> ProcedureSummary:
         procedure = Procedure(len(self._procedures) + 1, command.script, command.script_args, 0.0, command_id)
         self._procedures[procedure.id] = procedure
         before = procedure.summary()

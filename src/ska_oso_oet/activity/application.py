@@ -91,17 +91,17 @@ class ActivityService:
             self._earlier.remember(ended)
 
     def prepare_run_activity(
-        self, command: ActivityCommand, request_id: str | None = None
+        self, command: ActivityCommand, request_id: str | None = None, requester: str | None = None
     ) -> ActivitySummary:
         """Begin to run an activity; it is listed, in state REQUESTED, when this returns.
 
         Its later states are announced. `request_id` becomes the `command_id` of the activity and of its
-        procedure. Raises Rejected when the service is closed.
+        procedure, and `requester` is who asked for both. Raises Rejected when the service is closed.
         """
         with self._lock:
             if self._closed:
                 raise Rejected(_CLOSING)
-            activity = Activity(next(self._ids), command, self._clock(), request_id)
+            activity = Activity(next(self._ids), command, self._clock(), request_id, requester)
             summary = activity.summary()
             self._summaries[activity.id] = summary
             self._mailbox.submit(self._step, self._runner.accept, activity)

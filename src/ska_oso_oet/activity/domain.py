@@ -136,7 +136,8 @@ class ActivityCommand(Model):
 class ActivitySummary(Model):
     """An activity as it was at one moment: what attributes, events, REST and the CLI present.
 
-    `message` says why it failed, and is null otherwise.
+    `message` says why it failed, and is null otherwise. `requester` is who asked for it, as far as that is
+    known: `user@host pid 42`.
     """
 
     id: int
@@ -151,6 +152,7 @@ class ActivitySummary(Model):
     activity_states: list[tuple[ActivityState, float]]
     state: ActivityState
     message: str | None = None
+    requester: str | None = None
 
     @property
     def request_done(self) -> bool:
@@ -171,6 +173,7 @@ class Activity:
     command: ActivityCommand
     requested_at: float
     command_id: str | None = None
+    requester: str | None = None
     script_args: CallArgs = field(default_factory=CallArgs)
     procedure_id: int | None = None
     sbd_version: int | None = None
@@ -206,4 +209,5 @@ class Activity:
             activity_states=list(self.states),
             state=self.state,
             message=self.message,
+            requester=self.requester,
         )

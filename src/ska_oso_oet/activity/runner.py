@@ -37,7 +37,9 @@ _FAILED: Final = f"{_OBSERVATION}finished.failed"
 class Procedures(Protocol):
     """What activities need of the procedure side. Every call returns at once; outcomes are events."""
 
-    def prepare(self, command: PrepareProcessCommand, command_id: str | None, /) -> ProcedureSummary:
+    def prepare(
+        self, command: PrepareProcessCommand, command_id: str | None, requester: str | None, /
+    ) -> ProcedureSummary:
         """Create a procedure; raises OetError where it is refused."""
 
     def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
@@ -103,7 +105,8 @@ class ActivityRunner:
         activity.sbd_version, activity.sbi_id = preparation.sbd_version, preparation.sbi_id
         activity.script_args = preparation.command.script_args
         with self._failing(activity, now):
-            summary = self._procedures.prepare(preparation.command, activity.command_id)
+            command_id, requester = activity.command_id, activity.requester
+            summary = self._procedures.prepare(preparation.command, command_id, requester)
             activity.procedure_id = summary.id
             self._by_procedure[summary.id] = activity
             self.on_procedure_created(summary)

@@ -9,6 +9,7 @@ from tango.server import command
 from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface, json_attribute
+from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.errors import ActivityNotFound
 from ska_oso_oet.ska.base_device import LongStringArray, allowed_when
 
@@ -53,7 +54,7 @@ class ActivityInterface(ControllerInterface):
         """Run an activity of a Scheduling Block; ends with its script, or once that is prepared."""
         with as_dev_failed("RunActivity"):
             request = ActivityCommand.parse(argin)
-        return self.activity_tasks.run(self, request)
+        return self.activity_tasks.run(self, request, requester_of(self))
 
     @command(dtype_in="DevLong64", doc_in="activity id, 0 for the newest", dtype_out=str, doc_out="JSON")
     def DescribeActivity(self, activity_id: int) -> str:

@@ -29,7 +29,7 @@ class ActivityTasks:
         self._lock = threading.Lock()
         self._tasks: dict[str, TrackedCommand] = {}
 
-    def run(self, device: DeviceHooks, request: ActivityCommand) -> LongStringArray:
+    def run(self, device: DeviceHooks, request: ActivityCommand, requester: str | None) -> LongStringArray:
         """Begin to run an activity, as a long running command of `device`."""
         begun: list[int] = []
 
@@ -39,7 +39,7 @@ class ActivityTasks:
 
         def work(command: LongRunningCommand) -> None:
             self._begin(command, request)
-            begun.append(self._request(command, request))
+            begun.append(self._request(command, request, requester))
             command.in_progress()
             if command.abort_requested:
                 abort()
@@ -52,9 +52,9 @@ class ActivityTasks:
         with self._lock:
             self._tasks[command.command_id] = TrackedCommand(command, "RunActivity", subtasks)
 
-    def _request(self, command: LongRunningCommand, request: ActivityCommand) -> int:
+    def _request(self, command: LongRunningCommand, request: ActivityCommand, requester: str | None) -> int:
         try:
-            return self._service.prepare_run_activity(request, command.command_id).id
+            return self._service.prepare_run_activity(request, command.command_id, requester).id
         except BaseException:
             with self._lock:
                 del self._tasks[command.command_id]

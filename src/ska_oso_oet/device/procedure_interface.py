@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tango.server import attribute, command
 
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface, json_attribute
+from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.errors import ProcedureNotFound
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
@@ -68,7 +70,8 @@ class ProcedureInterface(ControllerInterface):
     def CreateProcedure(self, argin: str) -> LongStringArray:
         """Load a script in a process of its own and call its init; ends when it is READY, or failed."""
         service = self.running_engine.procedures
-        return self.act("CreateProcedure", PrepareProcessCommand, argin, service.prepare, service.abandon)
+        prepare = partial(service.prepare, requester=requester_of(self))
+        return self.act("CreateProcedure", PrepareProcessCommand, argin, prepare, service.abandon)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, script_args", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def StartProcedure(self, argin: str) -> LongStringArray:

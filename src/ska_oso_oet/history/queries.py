@@ -60,11 +60,10 @@ class Pruned(Model):
 class ProcedureEntry(ProcedureSummary):
     """A procedure as the history lists it.
 
-    `requester` is the user and host that created it; `epoch` is the controller's run; `environment` is the
-    Python environment that it ran in, null for the controller's own.
+    `epoch` is the controller's run; `environment` is the Python environment that it ran in, null for the
+    controller's own.
     """
 
-    requester: str | None
     epoch: str
     environment: str | None
 

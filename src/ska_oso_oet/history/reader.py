@@ -115,9 +115,10 @@ def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
 
 
 def _entry(summary: str, epoch: str, environment: str | None, requester: str | None) -> str:
-    """Add to the JSON of a summary, which ends with a brace, what is not part of it."""
-    more = {"requester": requester, "epoch": epoch, "environment": environment}
-    return f"{summary[:-1]}, {json.dumps(more)[1:]}"
+    """Add to a summary what is not part of it; one of an earlier version does not say who asked for it."""
+    content = {**json.loads(summary), "epoch": epoch, "environment": environment}
+    content["requester"] = content.get("requester") or requester
+    return json.dumps(content)
 
 
 def output_answer(number: int, since: int, last_line: int, lines: list[dict[str, Any]]) -> str:

@@ -69,14 +69,16 @@ class ScriptExecutionService(ProcedureQueries):
 
     # ------------------------------------------------------------ commands
 
-    def prepare(self, cmd: PrepareProcessCommand, command_id: str | None = None) -> ProcedureSummary:
+    def prepare(
+        self, cmd: PrepareProcessCommand, command_id: str | None = None, requester: str | None = None
+    ) -> ProcedureSummary:
         """Load a script in a process of its own, and call its `init`; does not wait for it.
 
         Raises Rejected when the script is not allowed.
         """
         self._rules.check_script(cmd.script)
         with self._lock:
-            return self._create(cmd, command_id).procedure.summary()
+            return self._create(cmd, command_id, requester).procedure.summary()
 
     def start(self, cmd: StartProcessCommand, command_id: str | None = None) -> ProcedureSummary:
         """Call the `main` of a READY procedure; does not wait for it.
@@ -202,7 +204,11 @@ class ScriptExecutionService(ProcedureQueries):
         self._workers.call_later(delay, function, *args)
 
     def _create(
-        self, cmd: PrepareProcessCommand, command_id: str | None, abort_of: AbortRun | None = None
+        self,
+        cmd: PrepareProcessCommand,
+        command_id: str | None,
+        requester: str | None,
+        abort_of: AbortRun | None = None,
     ) -> Record:
         procedure = Procedure(
             self._records.next_id(),
@@ -210,6 +216,7 @@ class ScriptExecutionService(ProcedureQueries):
             cmd.script_args,
             created_at=self._clock(),
             command_id=command_id,
+            requester=requester,
         )
         record = Record(procedure, abort_of=abort_of)
         self._records.add(record)
@@ -242,7 +249,7 @@ class ScriptExecutionService(ProcedureQueries):
         else:
             run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
             arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
-            abort = self._create(PrepareProcessCommand(script=script, script_args=arguments), None, run)
+            abort = self._create(PrepareProcessCommand(script=script, script_args=arguments), None, None, run)
             self._workers.call_later(self._rules.abort_timeout, self._on_abort_overdue, abort)
             return
         self._announcer.abort_not_run(stopped, why)

@@ -181,7 +181,10 @@ class Progress(Model):
 
 
 class ProcedureSummary(Model):
-    """A procedure as it was at one moment: what attributes, events, REST and the CLI present."""
+    """A procedure as it was at one moment: what attributes, events, REST and the CLI present.
+
+    `requester` is who had it created, as far as that is known: `user@host pid 42`.
+    """
 
     id: int
     command_id: str | None
@@ -192,6 +195,7 @@ class ProcedureSummary(Model):
     progress: Progress | None
     history: ProcedureHistory
     exit: ExitRecord | None
+    requester: str | None = None
 
     @property
     def created_at(self) -> float:
@@ -208,6 +212,7 @@ class Procedure:
     script_args: CallArgs
     created_at: float
     command_id: str | None = None
+    requester: str | None = None
     state: ProcedureState = ProcedureState.CREATING
     stacktrace: str | None = None
     exit: ExitRecord | None = None
@@ -255,4 +260,5 @@ class Procedure:
                 process_states=list(self.states), stacktrace=self.stacktrace
             ),
             exit=self.exit,
+            requester=self.requester,
         )

@@ -109,6 +109,7 @@ class ProcedureUpdate(Model):
     subarray_id: JsonValue = None
     progress: JsonValue = None
     exit: JsonValue = None
+    requester: JsonValue = None
 
     def start(self, procedure_id: int) -> StartProcessCommand:
         """Make the command that starts the procedure."""

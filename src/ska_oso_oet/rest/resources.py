@@ -40,6 +40,7 @@ _PROCEDURE: Final[dict[str, Any]] = {
     "subarray_id": 1,
     "progress": None,
     "exit": None,
+    "requester": "alma@desk pid 4711",
 }
 
 
@@ -69,6 +70,7 @@ class Procedure(Model):
     subarray_id: int | None
     progress: Progress | None
     exit: ExitRecord | None
+    requester: str | None = None
 
     @classmethod
     def of(cls, summary: ProcedureSummary, uri: str) -> Self:
@@ -82,11 +84,10 @@ class Procedure(Model):
 class HistoryEntry(Procedure):
     """A procedure as the history lists it.
 
-    `requester` is who created it, null when unknown; `epoch` is the controller's run; `environment` is the
-    Python environment that it ran in, null for the controller's own.
+    `epoch` is the controller's run; `environment` is the Python environment that it ran in, null for the
+    controller's own.
     """
 
-    requester: str | None
     epoch: str
     environment: str | None
 
@@ -131,6 +132,7 @@ class Activity(Model):
     state: ActivityState
     command_id: str | None = None
     message: str | None = None
+    requester: str | None = None
 
     @classmethod
     def of(cls, summary: ActivitySummary, uri: str) -> Activity:
