@@ -53,6 +53,7 @@ class ControllerSettings(BaseSettings):
     abort_script: str = Field(default_factory=(scripts_dir() / "abort.py").as_uri)
     abort_timeout: float = Field(60.0, gt=0, allow_inf_nan=False)
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
+    max_ready_procedures: int = Field(50, ge=1)
     history_length: int = Field(10, ge=0)
     event_journal_length: int = Field(10_000, ge=1)
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)

@@ -11,6 +11,8 @@ import pytest
 import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
+from ska_oso_oet.errors import Rejected
+from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 from tests.system.oet_program import DEADLINE, Oet
 
 if TYPE_CHECKING:
@@ -205,6 +207,20 @@ def test_an_unreachable_controller_is_named(oet: Oet, variables: dict[str, str])
     done = oet("procedure", "run", oet.uris["good"], "--json", **variables)
     assert done.returncode == 6
     assert json.loads(done.stdout)["error"]["code"] == "OET_ControllerUnreachable"
+
+
+def test_a_run_that_is_refused_leaves_no_process_behind(oet: Oet, client: OETClient) -> None:
+    holder = client.create(oet.uris["endless"], subarray_id=7)
+    client.wait(holder.id, {ProcedureState.READY}, DEADLINE)
+    client.start(holder.id)
+    code, document = oet.json("procedure", "run", oet.uris["good"], "--subarray_id=7")
+    assert (code, document["error"]["code"]) == (3, "OET_Rejected")
+    made = document["procedure_id"]
+    assert f"procedure {made}, which was made for this, is ended" in document["error"]["message"]
+    with pytest.raises(Rejected, match=f"procedure {holder.id}, which is RUNNING, .* is ended"):
+        client.run(oet.uris["good"], init=ProcedureInput.of(subarray_id=7), timeout=DEADLINE)
+    states = {procedure.id: procedure.state for procedure in client.list() if procedure.id >= holder.id}
+    assert states == {holder.id: "RUNNING", made: "STOPPED", made + 1: "STOPPED"}
 
 
 @pytest.mark.parametrize("as_json", [False, True])

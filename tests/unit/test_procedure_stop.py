@@ -51,20 +51,29 @@ class Workers:
 class Service:
     """A service, its workers, and what was published."""
 
-    def __init__(self) -> None:
+    def __init__(self, **rules: Any) -> None:
         self.workers = Workers()
+        self.now = 0.0
         self.journal = EventJournal("e", 1000, clock=lambda: 0.0)
         later: deque[Callable[[], None]] = deque()
-        rules = ServiceRules(abort_script=ABORT)
-        self.procedures = ScriptExecutionService(EventBus(self.journal, later.append), lambda: 0.0, rules)
+        bus = EventBus(self.journal, later.append)
+        kept = ServiceRules(abort_script=ABORT, **rules)
+        self.procedures = ScriptExecutionService(bus, lambda: self.now, kept)
         self.procedures.use(self.workers)
 
-    def running(self, subarray_id: int = 1) -> int:
+    def created(self, subarray_id: int = 1) -> int:
         init = ProcedureInput.of(subarray_id=subarray_id)
         command = PrepareProcessCommand(script=SCRIPT, script_args=CallArgs(init=init))
-        pid = self.procedures.prepare(command).id
+        return self.procedures.prepare(command).id
+
+    def becomes_ready(self, pid: int) -> int:
+        self.now += 1.0
         for state in WAY_TO_READY:
             self.procedures.on_state(pid, state)
+        return pid
+
+    def running(self, subarray_id: int = 1) -> int:
+        pid = self.becomes_ready(self.created(subarray_id))
         self.procedures.start(StartProcessCommand(procedure_id=pid))
         return pid
 
@@ -118,3 +127,27 @@ def test_what_has_ended_or_is_unknown_is_not_joined(service: Service) -> None:
     service.ended(pid)
     for unknown in (pid, 99, None):
         assert service.procedures.join_stop(StopProcessCommand(procedure_id=unknown)) is None
+
+
+def test_procedures_that_nobody_starts_have_an_end() -> None:
+    service = Service(max_ready=2)
+    slow = service.created()
+    running = service.running()
+    first, second = (service.becomes_ready(service.created()) for _ in range(2))
+    assert ("stop", first) not in service.workers.asked
+    service.becomes_ready(slow)
+    assert [asked for asked in service.workers.asked if asked[0] == "stop"] == [("stop", first)]
+    service.ended(first)
+    summary = service.procedures.summarise([first])[0]
+    assert summary.state is S.STOPPED
+    assert summary.exit is not None
+    assert "nobody had started it, and more than 2 procedures were READY" in (summary.exit.message or "")
+    assert [service.state(pid) for pid in (running, second, slow)] == [S.RUNNING, S.READY, S.READY]
+
+
+def test_one_that_is_being_stopped_does_not_count_as_waiting() -> None:
+    service = Service(max_ready=2)
+    first, second = (service.becomes_ready(service.created()) for _ in range(2))
+    service.stop(first, "not needed")
+    service.becomes_ready(service.created())
+    assert ("stop", second) not in service.workers.asked

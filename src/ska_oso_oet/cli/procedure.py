@@ -193,7 +193,9 @@ def run(
     known = _create(session, command, follower)
     if known.state is ProcedureState.READY:
         session.deadline.check(f"procedure {known.id} is READY and has not been started")
-        known = _start(session, known.id, Call(), follower if listen is Flag.TRUE else None)
+        _about_to_start(session, f"procedure {known.id}")
+        started = session.client.start_or_end(known.id, session.deadline)
+        known = _started(session, started, follower if listen is Flag.TRUE else None)
     return _report(session, known)
 
 
@@ -247,9 +249,15 @@ def _create(session: Session, command: PrepareProcessCommand, follower: Follower
 
 def _start(session: Session, pid: int | None, main: Call, follower: Follower | None) -> ProcedureSummary:
     """Start a procedure; with a follower, wait for its end."""
-    named = "the newest READY procedure" if pid is None else f"procedure {pid}"
+    _about_to_start(session, "the newest READY procedure" if pid is None else f"procedure {pid}")
+    return _started(session, session.client.start(pid, *main.args, **main.kwargs), follower)
+
+
+def _about_to_start(session: Session, named: str) -> None:
     session.interrupted = f"interrupted while {named} was being started; it may go on (oet procedure list)"
-    known = session.client.start(pid, *main.args, **main.kwargs)
+
+
+def _started(session: Session, known: ProcedureSummary, follower: Follower | None) -> ProcedureSummary:
     session.procedure_id = known.id
     session.interrupted = (
         f"no longer following; procedure {known.id} goes on (oet procedure stop --pid={known.id} ends it)"

@@ -15,7 +15,7 @@ from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client.requests import as_command, newest_ready, start_command, the_running
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
-from ska_oso_oet.errors import CommandForgotten, ProcedureNotFound
+from ska_oso_oet.errors import CommandForgotten, ProcedureNotFound, Rejected
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from ska_oso_oet.client.inbox import Connection
 
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
+
+
+END_TIMEOUT: Final = 10.0
+"""Seconds that the end of a procedure whose start was refused is waited for."""
 
 
 class Stopped(NamedTuple):
@@ -119,6 +123,21 @@ class OETClient(ActivityCalls, HistoryCalls):
         self._submit("StartProcedure", start_command(procedure_id, main))
         return self.describe(procedure_id)
 
+    def start_or_end(self, procedure_id: int, timeout: float | Deadline | None = None) -> ProcedureSummary:
+        """Start a procedure that was created for it; where that is refused it is ended, as nobody else will.
+
+        Raises Rejected then, and says what became of it.
+        """
+        try:
+            return self.start(procedure_id)
+        except Rejected as error:
+            if self.describe(procedure_id).state is not ProcedureState.READY:
+                raise
+            self.stop(procedure_id, run_abort=False, timeout=Deadline.of(timeout).at_most(END_TIMEOUT))
+            raise type(error)(
+                f"{error}; procedure {procedure_id}, which was made for this, is ended"
+            ) from None
+
     def stop(
         self,
         procedure_id: int | None = None,
@@ -156,7 +175,7 @@ class OETClient(ActivityCalls, HistoryCalls):
 
         `init` are the arguments of `init`. A script whose parameters are called `init` or `timeout` gets
         them through a PrepareProcessCommand. Raises WaitTimeout when it takes longer than `timeout`
-        seconds; what was started goes on.
+        seconds; what was started goes on. Raises Rejected when it cannot be started; it is ended then.
         """
         deadline = Deadline(timeout)
         main = ProcedureInput.of(*args, **kwargs)
@@ -165,7 +184,7 @@ class OETClient(ActivityCalls, HistoryCalls):
         if ready.state is not ProcedureState.READY:
             return ready
         deadline.check(f"procedure {ready.id} is READY and has not been started")
-        self.start(created.id)
+        self.start_or_end(created.id, deadline)
         return self.wait(created.id, timeout=deadline)
 
     def wait(

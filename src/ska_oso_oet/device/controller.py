@@ -54,6 +54,9 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     AbortScript = device_property(dtype=str, doc="URI of the script that aborts a subarray after a stop")
     AbortTimeout = device_property(dtype=float, doc="Seconds that the abort script may take")
     Exclusivity = device_property(dtype=str, doc="subarray or global: what a running procedure holds")
+    MaxReadyProcedures = device_property(
+        dtype=int, doc="How many READY procedures may wait for their start; then the oldest is ended"
+    )
     HistoryLength = device_property(dtype=int, doc="How many finished procedures are remembered")
     EventJournalLength = device_property(dtype=int, doc="How many events GetEvents can replay")
     StopGracePeriod = device_property(dtype=float, doc="Seconds from SIGTERM to SIGKILL")

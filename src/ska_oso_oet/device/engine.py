@@ -81,6 +81,7 @@ class Engine:
             check_script=policy.check,
             exclusivity=settings.exclusivity,
             history_length=settings.history_length,
+            max_ready=settings.max_ready_procedures,
             abort_script=FileSystemScript(script_uri=settings.abort_script)
             if settings.abort_script
             else None,

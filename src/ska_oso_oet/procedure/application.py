@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,7 @@ __all__ = [
 ]
 
 _S = ProcedureState
+_log = logging.getLogger(__name__)
 
 
 class ScriptExecutionService(ProcedureQueries):
@@ -151,8 +153,8 @@ class ScriptExecutionService(ProcedureQueries):
         with self._lock:
             record = self._records.get(pid)
             self._enter(record, state)
-            if state is _S.READY and record.abort_of is not None:
-                self._run_main(record)
+            if state is _S.READY:
+                self._on_ready(record)
 
     def on_commit(self, pid: int, commit: str) -> None:
         """Note the commit that a script from git is taken from."""
@@ -183,9 +185,8 @@ class ScriptExecutionService(ProcedureQueries):
         self._output.close(pid)
         with self._lock:
             record = self._records.get(pid)
-            procedure = record.procedure
-            verdict = judge(status, ending, procedure.state)
-            procedure.exit, procedure.stacktrace = verdict.exit, verdict.stacktrace
+            verdict = judge(status, ending, record.procedure.state)
+            record.end(verdict)
             self._enter(record, verdict.state)
             if any(stop.run_abort for stop in record.stops):
                 self._abort_subarray(record)
@@ -230,6 +231,16 @@ class ScriptExecutionService(ProcedureQueries):
         # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
         self._enter(record, _S.RUNNING)
         self._workers.send_run(record.procedure.id, "main", record.procedure.script_args.main)
+
+    def _on_ready(self, record: Record) -> None:
+        if record.abort_of is not None:
+            self._run_main(record)
+        # Each is a process; whoever creates one and forgets it does so again and again.
+        limit = self._rules.max_ready
+        for unstarted in self._records.unstarted_beyond(limit):
+            why = f"nobody had started it, and more than {limit} procedures were READY (MaxReadyProcedures)"
+            _log.warning("Procedure %d is ended: %s", unstarted.procedure.id, why)
+            self._stop(unstarted, StopRequest(why=why))
 
     def _stop(self, record: Record, request: StopRequest) -> None:
         if not record.procedure.state.final:

@@ -35,11 +35,13 @@ class ServiceRules:
     """What ScriptExecutionService keeps to.
 
     `check_script` raises Rejected for a script that is not allowed. `abort_script` is run for a subarray
-    when a stop asks for it, and may take `abort_timeout` seconds.
+    when a stop asks for it, and may take `abort_timeout` seconds. Of more than `max_ready` procedures that
+    wait for their start, the oldest is ended.
     """
 
     check_script: Callable[[AnyScript], None] = lambda _: None
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
     history_length: int = 10
+    max_ready: int = 50
     abort_script: AnyScript | None = None
     abort_timeout: float = 60.0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ska_oso_oet.procedure.domain import Procedure
+    from ska_oso_oet.procedure.verdict import Verdict
 
 _RESULT_OF_STATE: Final[dict[ProcedureState, Result]] = {
     ProcedureState.READY: "ok",
@@ -24,10 +25,14 @@ _RESULT_OF_STATE: Final[dict[ProcedureState, Result]] = {
 
 @dataclass(frozen=True, slots=True)
 class StopRequest:
-    """One wish that a procedure ends: by which command, if any, and whether the abort script follows."""
+    """One wish that a procedure ends: by which command, if any, and whether the abort script follows.
+
+    `why` is what the exit record says where nothing else is to be said.
+    """
 
     command_id: str | None = None
     run_abort: bool = False
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,17 @@ class Record:
             return False
         self.procedure.progress = progress
         return True
+
+    @property
+    def waits_for_start(self) -> bool:
+        """True while the procedure is READY, and nobody has asked for anything else."""
+        return self.procedure.state is ProcedureState.READY and not self.stops and self.abort_of is None
+
+    def end(self, verdict: Verdict) -> None:
+        """Note how the process ended, and what it was stopped for."""
+        why = next((stop.why for stop in self.stops if stop.why), None)
+        told = verdict.exit if verdict.exit.message else verdict.exit.model_copy(update={"message": why})
+        self.procedure.exit, self.procedure.stacktrace = told, verdict.stacktrace
 
     def why_not_ready(self) -> str:
         """Say why the procedure cannot be started."""

@@ -73,6 +73,12 @@ class Records:
         """List the procedures that hold a subarray."""
         return [record.procedure for record in self if record.holds]
 
+    def unstarted_beyond(self, limit: int) -> list[Record]:
+        """List those that wait for their start, beyond the `limit` that became READY last; oldest first."""
+        waiting = [record for record in self if record.waits_for_start]
+        waiting.sort(key=lambda record: record.procedure.states[-1][1])
+        return waiting[: max(0, len(waiting) - limit)]
+
     def summaries(self) -> list[ProcedureSummary]:
         """Describe all that are listed, those of earlier runs first."""
         return self._earlier.before(record.procedure.summary() for record in self)
