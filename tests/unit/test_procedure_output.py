@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -9,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ska_oso_oet.procedure.output import MAX_CHARACTERS, MAX_LINE, MAX_LINES, OutputBuffer
+from ska_oso_oet.procedure.output import (
+    MAX_CHARACTERS,
+    MAX_LINE,
+    MAX_LINES,
+    OutputBuffer,
+    OutputRecorder,
+)
 
 
 def told(buffer: OutputBuffer, since: int = 0) -> dict[str, Any]:
@@ -127,3 +134,70 @@ def test_what_comes_after_a_line() -> None:
         "dropped": 0,
         "lines": [],
     }
+
+
+# ------------------------------------------------------------ lines that have no end yet
+
+
+def test_a_line_without_an_end_is_told_as_far_as_it_has_come_and_no_part_twice() -> None:
+    buffer = OutputBuffer()
+    buffer.feed("stdout", b"slewing ... ", 0.0)
+    assert buffer.unfinished
+    buffer.take_unfinished(0.8)
+    assert texts(buffer) == ["slewing ... "]
+    assert not buffer.unfinished
+    buffer.feed("stdout", b"done\nnext\n", 1.0)
+    assert texts(buffer) == ["slewing ... ", "done", "next"]
+
+
+def test_an_end_that_comes_later_is_no_empty_line() -> None:
+    buffer = OutputBuffer()
+    buffer.feed("stdout", b"one", 0.0)
+    buffer.take_unfinished(0.8)
+    buffer.feed("stdout", b"\n\ntwo\n", 1.0)
+    assert texts(buffer) == ["one", "", "two"]
+
+
+def test_a_line_that_is_written_anew_is_shown_as_a_terminal_shows_it() -> None:
+    buffer = OutputBuffer()
+    buffer.feed("stderr", b"\r10 %\r20 %", 0.0)
+    buffer.take_unfinished(0.8)
+    buffer.feed("stderr", b"\r30 %\r", 1.0)
+    buffer.take_unfinished(1.8)
+    buffer.feed("stderr", b"\r90 %\r100 %\r\n", 2.0)
+    assert texts(buffer) == ["20 %", "30 %", "100 %"]
+
+
+def test_a_character_that_has_come_by_half_is_not_told() -> None:
+    buffer = OutputBuffer()
+    buffer.feed("stdout", "né".encode()[:-1], 0.0)
+    buffer.take_unfinished(0.8)
+    buffer.feed("stdout", "é".encode()[1:], 1.0)
+    buffer.take_unfinished(1.8)
+    assert texts(buffer) == ["n", "é"]
+
+
+def test_a_recorder_tells_a_line_without_an_end_within_a_second() -> None:
+    now = 0.0
+    calls: list[tuple[float, Any]] = []
+    announced: list[str] = []
+    recorder = OutputRecorder(
+        lambda: now,
+        lambda delay, function, *args: calls.append((now + delay, lambda: function(*args))),
+        lambda _, lines, __: announced.extend(line.text for line in lines),
+    )
+    recorder.open(1)
+    for step in range(30):
+        now = step / 10
+        recorder.write(1, "stdout", b"\rscan %d" % step)
+        for call in [call for call in calls if call[0] <= now]:
+            calls.remove(call)
+            call[1]()
+    told = [int(text.removeprefix("scan ")) for text in announced]
+    assert len(told) >= 2
+    assert all(later - earlier <= 10 for earlier, later in itertools.pairwise([0, *told, 29]))
+    recorder.close(1)
+    assert announced[-1] == "scan 29"
+    recorder.forget(1)
+    for _, function in calls:
+        function()

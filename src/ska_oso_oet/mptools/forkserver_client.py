@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import socket
 import subprocess
 import sys
@@ -23,6 +24,8 @@ HUNG_SECS: Final = 5.0
 """How long a fork server may take to fork on a loaded machine; it then counts as hung."""
 CLOSE_SECS: Final = 5.0
 """How long a fork server may take to end its workers; it gives them a grace of its own."""
+_ENVIRONMENT: Final = {"PYTHONUNBUFFERED": "1"}
+"""For the Python programs that scripts start: their output, too, is seen when it is written."""
 _log = logging.getLogger(__name__)
 
 
@@ -58,6 +61,7 @@ class ForkServerClient:
             return subprocess.Popen(
                 [sys.executable, "-m", "ska_oso_oet.mptools.forkserver", str(fd), *preload],
                 pass_fds=[fd],
+                env={**os.environ, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's Ctrl-C is the controller's to handle
             )

@@ -20,6 +20,7 @@ from ska_oso_oet.mptools.signals import (
     default_signal_handler,
     init_signals,
 )
+from ska_oso_oet.mptools.stdio import make_output_prompt
 
 if TYPE_CHECKING:
     import socket
@@ -189,6 +190,7 @@ def proc_worker_wrapper(
     kwargs: dict[str, Any],
 ) -> int:
     """Make and run a worker in this process; `channel` carries its inbox and its outbox."""
+    make_output_prompt()
     event_q = MPQueue(writer=channel)
     if proc_worker_class.takes_work_q:
         args = [MPQueue(reader=channel), *args]

@@ -1,4 +1,7 @@
-"""What a procedure writes: the newest lines of its stdout and stderr."""
+"""What a procedure writes: the newest lines of its stdout and stderr.
+
+A line that has no end yet, such as a progress bar, is told as far as it has come.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +50,51 @@ class Line(NamedTuple):
         return content if self.level is None else {**content, "level": self.level}
 
 
+class _Stream:
+    """Cuts what comes through one pipe into lines."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._partial = ""
+        self._begun = False
+
+    @property
+    def unfinished(self) -> bool:
+        """True when there is a line without an end that has not been told as far as it has come."""
+        return bool(self._partial)
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take what was written; returns the lines that have an end now."""
+        *whole, rest = (self._partial + self._decoder.decode(data)).split("\n")
+        if whole:
+            if self._begun and not _as_shown(whole[0]):
+                del whole[0]  # its end is all that was missing
+            self._begun = False
+        while len(rest) > MAX_LINE:
+            whole.append(rest[:MAX_LINE])
+            rest = rest[MAX_LINE:]
+        self._partial = rest
+        return whole
+
+    def take(self) -> list[str]:
+        """Return what there is of a line without an end; what follows will be a line of its own."""
+        text, self._partial = self._partial, ""
+        if not _as_shown(text):
+            return []
+        self._begun = True
+        return [text]
+
+    def finish(self) -> list[str]:
+        """Return what was written without an end of line, once nothing more can come."""
+        self._partial += self._decoder.decode(b"", final=True)
+        return self.take()
+
+
+def _as_shown(text: str) -> str:
+    """Give a line as a terminal shows it: after a carriage return it is written anew."""
+    return text.rstrip("\r").rpartition("\r")[2]
+
+
 class OutputBuffer:
     """Keeps the newest lines, at most MAX_LINES and MAX_CHARACTERS of them. Not thread-safe."""
 
@@ -54,25 +102,26 @@ class OutputBuffer:
         self._lines: deque[Line] = deque()
         self._size = 0
         self._count = 0
-        self._partial = {"stdout": "", "stderr": ""}
-        self._decoders = {
-            name: codecs.getincrementaldecoder("utf-8")(errors="replace") for name in self._partial
-        }
+        self._streams = {"stdout": _Stream(), "stderr": _Stream()}
 
     @property
     def count(self) -> int:
         """How many lines there have been."""
         return self._count
 
+    @property
+    def unfinished(self) -> bool:
+        """True when a line without an end waits to be told."""
+        return any(stream.unfinished for stream in self._streams.values())
+
     def feed(self, stream: str, data: bytes, now: float) -> None:
         """Take what was written."""
-        text = self._partial[stream] + self._decoders[stream].decode(data)
-        *whole, rest = text.split("\n")
-        self._extend(stream, whole, now)
-        while len(rest) > MAX_LINE:
-            self._extend(stream, [rest[:MAX_LINE]], now)
-            rest = rest[MAX_LINE:]
-        self._partial[stream] = rest
+        self._extend(stream, self._streams[stream].feed(data), now)
+
+    def take_unfinished(self, now: float) -> None:
+        """Make lines of what was written without an end of line, as far as it has come."""
+        for name, stream in self._streams.items():
+            self._extend(name, stream.take(), now)
 
     def log(self, level: str, text: str, now: float) -> None:
         """Take a record of the script's log; one of several lines becomes as many."""
@@ -80,19 +129,16 @@ class OutputBuffer:
 
     def finish(self, now: float) -> None:
         """Take what was written without an end of line, once nothing more can come."""
-        for stream, partial in self._partial.items():
-            rest = partial + self._decoders[stream].decode(b"", final=True)
-            if rest:
-                self._extend(stream, [rest], now)
-                self._partial[stream] = ""
+        for name, stream in self._streams.items():
+            self._extend(name, stream.finish(), now)
 
     def _extend(self, stream: str, texts: Sequence[str], now: float, level: str | None = None) -> None:
         skipped = max(0, len(texts) - MAX_LINES)
         self._count += skipped
-        for text in islice(texts, skipped, None):
+        for text in map(_as_shown, islice(texts, skipped, None)):
             for start in range(0, max(1, len(text)), MAX_LINE):
                 self._count += 1
-                part = text[start : start + MAX_LINE].rstrip("\r")
+                part = text[start : start + MAX_LINE]
                 self._lines.append(Line(self._count, now, stream, part, level))
                 self._size += len(part)
         while len(self._lines) > MAX_LINES or self._size > MAX_CHARACTERS:
@@ -125,10 +171,12 @@ class OutputRecorder:
     """Keeps what every procedure writes, and tells it in batches; any thread may use it.
 
     `announce(procedure_id, lines, skipped)` is called on the thread that calls `call_later`'s functions, at
-    most once in BATCH_SECS for each procedure; `skipped` lines of a long batch are left to GetOutput.
+    most once in BATCH_SECS for each procedure; `skipped` lines of a long batch are left to GetOutput. A line
+    without an end is told after UNFINISHED_SECS as far as it has come.
     """
 
     BATCH_SECS = 0.1
+    UNFINISHED_SECS = 0.8
     BATCH_LINES = 200
 
     def __init__(
@@ -144,6 +192,7 @@ class OutputRecorder:
         self._buffers: dict[int, OutputBuffer] = {}
         self._told: dict[int, int] = {}
         self._due: set[int] = set()
+        self._unfinished: set[int] = set()
 
     def open(self, pid: int) -> None:
         """Begin to keep the output of a procedure."""
@@ -154,24 +203,35 @@ class OutputRecorder:
     def write(self, pid: int, stream: str, data: bytes) -> None:
         """Take what a procedure wrote."""
         with self._lock:
-            self._buffers[pid].feed(stream, data, self._clock())
-            due = self._make_due(pid)
-        if due:
-            self._call_later(self.BATCH_SECS, self.tell, pid)
+            buffer = self._buffers[pid]
+            buffer.feed(stream, data, self._clock())
+            news = buffer.count > self._told[pid]
+            unfinished = buffer.unfinished
+        if news:
+            self._once(self._due, pid, self.BATCH_SECS, self.tell)
+        if unfinished:
+            self._once(self._unfinished, pid, self.UNFINISHED_SECS, self.tell_unfinished)
 
     def log(self, pid: int, level: str, text: str) -> None:
         """Take a record of a procedure's log."""
         with self._lock:
             self._buffers[pid].log(level, text, self._clock())
-            due = self._make_due(pid)
-        if due:
-            self._call_later(self.BATCH_SECS, self.tell, pid)
+        self._once(self._due, pid, self.BATCH_SECS, self.tell)
 
-    def _make_due(self, pid: int) -> bool:
-        if pid in self._due:
-            return False
-        self._due.add(pid)
-        return True
+    def _once(self, due: set[int], pid: int, delay: float, function: Callable[[int], None]) -> None:
+        with self._lock:
+            if pid in due:
+                return
+            due.add(pid)
+        self._call_later(delay, function, pid)
+
+    def tell_unfinished(self, pid: int) -> None:
+        """Announce lines that have no end yet as far as they have come."""
+        with self._lock:
+            self._unfinished.discard(pid)
+            if (buffer := self._buffers.get(pid)) is not None:
+                buffer.take_unfinished(self._clock())
+        self.tell(pid)
 
     def tell(self, pid: int) -> None:
         """Announce the lines that were not announced yet."""
