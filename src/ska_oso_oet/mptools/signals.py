@@ -6,7 +6,8 @@ import functools
 import os
 import select
 import signal
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,9 +79,49 @@ def default_signal_handler(
         raise exception_class
 
 
+_PLAIN: Final[dict[signal.Signals, Any]] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: signal.SIG_DFL,
+}
+
+
 def init_signals(shutdown_event: ShutdownEvent, int_handler: Handler, term_handler: Handler) -> SignalObject:
-    """Install handlers of SIGINT and SIGTERM; returns the state that they share."""
+    """Install handlers of SIGINT and SIGTERM; returns the state that they share.
+
+    Processes that this one forks do not have them: there, the signals do what they do in any Python program.
+    """
     signal_object = SignalObject(shutdown_event)
-    signal.signal(signal.SIGINT, functools.partial(int_handler, signal_object, KeyboardInterrupt))
-    signal.signal(signal.SIGTERM, functools.partial(term_handler, signal_object, TerminateInterrupt))
+    handlers = {
+        signal.SIGINT: functools.partial(int_handler, signal_object, KeyboardInterrupt),
+        signal.SIGTERM: functools.partial(term_handler, signal_object, TerminateInterrupt),
+    }
+    for signum, handler in handlers.items():
+        signal.signal(signum, handler)
+    _keep_from_children(handlers)
     return signal_object
+
+
+def _keep_from_children(handlers: dict[signal.Signals, Any]) -> None:
+    """Have a forked process begin without these handlers.
+
+    The signals are blocked for the moment of the fork: one that a child took before would be lost in it.
+    """
+    here = threading.local()
+
+    def block() -> None:
+        here.mask = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, here.mask)
+
+    def begin() -> None:
+        _remove(handlers)
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=begin)
+
+
+def _remove(handlers: dict[signal.Signals, Any]) -> None:
+    for signum, handler in handlers.items():
+        if signal.getsignal(signum) is handler:
+            signal.signal(signum, _PLAIN[signum])

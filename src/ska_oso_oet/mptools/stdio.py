@@ -17,7 +17,7 @@ class PromptWriter(io.BufferedWriter):
     """
 
     def write(self, data: ReadableBuffer, /) -> int:
-        """Write to the descriptor; what an exception of a signal handler keeps back goes out with the next."""
+        """Write at once; what the exception of a signal handler keeps back goes out with the next."""
         count = super().write(data)
         self.flush()
         return count

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import linecache
+import os
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 MODULE_NAME: Final = "observing_script"
 """Name of the module that a script becomes: fixed, so that no script can take another module's name."""
+_SPAWNED: Final = Path(__file__).with_name("spawned")
 
 
 class ScriptUnreadable(OetError):
@@ -69,19 +71,42 @@ def load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ScriptUnreadable(f"{path} is no Python script")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[MODULE_NAME] = module
+    _make_program(module, str(path))
     spec.loader.exec_module(module)
-    return module
+    return _with_main(module, str(path))
 
 
 def load_source(source: str, filename: str) -> ModuleType:
     """Load a script from its text; tracebacks show its lines under `filename`."""
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module = ModuleType(MODULE_NAME)
-    module.__file__ = filename
-    sys.modules[MODULE_NAME] = module
+    # For programs that want a file; there is one for as long as this process lives.
+    content = os.memfd_create(MODULE_NAME)
+    os.write(content, source.encode())
+    module.__file__ = f"/proc/{os.getpid()}/fd/{content}"
+    _make_program(module, filename)
     exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 - running scripts is the purpose
+    return _with_main(module, filename)
+
+
+def _with_main(module: ModuleType, name: str) -> ModuleType:
+    if not callable(getattr(module, "main", None)):
+        raise ScriptUnreadable(f"{name} has no function main")
     return module
+
+
+def _make_program(module: ModuleType, name: str) -> None:
+    """Make a script what this process runs, in the eyes of the script and of multiprocessing.
+
+    Programs that multiprocessing starts (spawn, forkserver) load the file of `__main__` as `__mp_main__`, as
+    they do for `python script.py`, and find the script's functions and classes there by either name.
+    `__main__` is not what the script is called, so that its `if __name__ == "__main__"` does not run it.
+    """
+    module.__spec__ = None
+    for alias in (MODULE_NAME, "__mp_main__", "__main__"):
+        sys.modules[alias] = module
+    sys.argv = [name]
+    sys.path.append(str(_SPAWNED))
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):

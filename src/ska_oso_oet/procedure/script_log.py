@@ -2,34 +2,67 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from typing import TYPE_CHECKING
+import os
+import socket
+from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.mptools import QueueClosed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-def send_log(tell: Callable[[str, str], None]) -> None:
-    """Have `tell(level, text)` called with each record that the root logger gets, from INFO on."""
-    logging.root.handlers = [_Sender(tell)]
-    logging.root.setLevel(logging.INFO)
+_MAX_PACKET: Final = 1 << 17
+"""Bytes of a record of a forked process: a socket takes so many in one piece."""
 
 
-class _Sender(logging.Handler):
-    """Sends what a script logs to the controller, with its level."""
+class ScriptLog(logging.Handler):
+    """Sends what a script logs to the controller, with its level.
+
+    `tell(level, text)` is called with each record. Those of processes that the script has forked come through
+    a socket, each in one piece, and are told by `relay`, since two processes cannot write into one channel.
+    """
 
     def __init__(self, tell: Callable[[str, str], None]) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
         self._tell = tell
+        self._pid = os.getpid()
+        self._relayed, self._children = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+    def install(self) -> None:
+        """Take each record that the root logger gets, from INFO on, and no other handler."""
+        logging.root.handlers = [self]
+        logging.root.setLevel(logging.INFO)
+
+    def fileno(self) -> int:
+        """Descriptor that is readable when a forked process has logged something."""
+        return self._relayed.fileno()
+
+    def relay(self) -> None:
+        """Tell what forked processes have logged."""
+        while True:
+            try:
+                packet = self._relayed.recv(_MAX_PACKET, socket.MSG_DONTWAIT)
+            except OSError:  # nothing is left, or a script has closed it
+                return
+            level, text = json.loads(packet)
+            self._tell(level, text)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
         try:
-            self._tell(record.levelname, self.format(record))
+            text = self.format(record)
+            if os.getpid() == self._pid:
+                self._tell(record.levelname, text)
+            else:
+                self._send(record.levelname, text)
         except QueueClosed:
             return  # the controller is gone, and so is this process in a moment
         except Exception:  # noqa: BLE001 - what a script logs must not break the script (logging.Handler)
             self.handleError(record)
+
+    def _send(self, level: str, text: str) -> None:
+        # As JSON, a character takes at most twelve bytes.
+        self._children.send(json.dumps([level, text[: _MAX_PACKET // 12 - 100]]).encode())

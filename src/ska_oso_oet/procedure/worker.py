@@ -25,7 +25,7 @@ from ska_oso_oet.procedure.orders import SPARE_NAME, Order, Word
 from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
 from ska_oso_oet.procedure.reports import Raised, Report, Resolved, Returned, StateEntered
 from ska_oso_oet.procedure.script_bus import ScriptBus
-from ska_oso_oet.procedure.script_log import send_log
+from ska_oso_oet.procedure.script_log import ScriptLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,7 @@ class ScriptWorker(ProcWorker):
         self._resume = resume
         self._orders: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
         self._bus = ScriptBus(self._tell_event, self._tell_interest)
+        self._script_log = ScriptLog(self._tell_log)
         self._interrupted = False
         self._sending = False
         self._ended = False
@@ -108,7 +109,7 @@ class ScriptWorker(ProcWorker):
     def startup(self) -> None:
         """Join the event bus."""
         ScriptWorker._active = self
-        send_log(self._tell_log)
+        self._script_log.install()
         self._bus.join()
 
     def main_loop(self) -> None:
@@ -161,8 +162,6 @@ class ScriptWorker(ProcWorker):
             if isinstance(script, GitScript)
             else ModuleFactory.get_module(script)
         )
-        if not callable(getattr(module, "main", None)):
-            raise ScriptUnreadable(f"{module.__file__} has no function main")
         self.publish_lifecycle(ProcedureState.IDLE)
         return module
 
@@ -233,14 +232,23 @@ class ScriptWorker(ProcWorker):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
         while True:
             try:
-                message = self.work_q.get()
+                message = self.work_q.get(unless=self._script_log)
+            except queue.Empty:
+                self._script_log.relay()
+                continue
             except QueueClosed:
                 self._end_orphaned()
                 return
             if message.msg_type == Order.PUBSUB:
-                self._bus.deliver(message.msg["topic"], message.msg["data"])
+                self._deliver(message.msg["topic"], message.msg["data"])
             else:
                 self._orders.put(message)
+
+    def _deliver(self, topic: str, data: dict[str, Any]) -> None:
+        # What a listener starts must not inherit that the signals are blocked here.
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
+        self._bus.deliver(topic, data)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _end_orphaned(self) -> None:
         """Let the script clean up, briefly, and then take the whole process group down."""
