@@ -57,6 +57,7 @@ class ControllerSettings(BaseSettings):
     history_length: int = Field(10, ge=0)
     event_journal_length: int = Field(10_000, ge=1)
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)
+    exit_timeout: float = Field(10.0, ge=0, allow_inf_nan=False)
     environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
 
     environments_dir: Path = Field(default_factory=default_environments_dir)

@@ -193,6 +193,7 @@ def test_a_worker_that_is_halted(bench: Bench) -> None:
 
 
 def test_a_script_that_waits_for_a_thread(bench: Bench) -> None:
+    bench.grant(4.0)  # of which the thread gets half
     pid = bench.running("""
         import threading
         def main():

@@ -62,6 +62,8 @@ class Ends:
 
 def test_the_end_of_a_process_that_could_not_be_made_is_told_however_soon_it_comes() -> None:
     ends = Ends()
-    pool = ScriptWorkerPool(cast("Any", FastEngine()), cast("Any", ends), cast("Any", None), grace=1.0)
+    pool = ScriptWorkerPool(
+        cast("Any", FastEngine()), cast("Any", ends), cast("Any", None), exit_timeout=10.0, grace=1.0
+    )
     pool.create_worker(7, COMMAND)
     assert ends.told == [(7, GONE)]

@@ -25,7 +25,7 @@ INTERRUPTED = Raised(message="stopped", interrupted=True)
     [
         # its own end
         (OWN, Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
-        (ExitStatus(signal=11), Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
+        (ExitStatus(signal=11), Returned(), S.RUNNING, (S.FAILED, "signal", None)),
         (OWN, RAISED, S.RUNNING, (S.FAILED, "raised", None)),
         (OWN, Left(code=0, message="sys.exit(0)"), S.RUNNING, (S.COMPLETE, "returned", None)),
         (OWN, Left(code=0, message="sys.exit(0)"), S.INITIALISING, (S.FAILED, "exit_code", None)),
@@ -35,7 +35,7 @@ INTERRUPTED = Raised(message="stopped", interrupted=True)
         # its own end came before the stop
         (TERM, Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
         (TERM, RAISED, S.RUNNING, (S.FAILED, "raised", None)),
-        (KILL, Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
+        (KILL, Returned(), S.RUNNING, (S.STOPPED, "stopped", "SIGKILL")),
         # the stop came before
         (TERM, None, S.CREATING, (S.STOPPED, "stopped", "SIGTERM")),
         (TERM, INTERRUPTED, S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),

@@ -59,6 +59,9 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     )
     HistoryLength = device_property(dtype=int, doc="How many finished procedures are remembered")
     EventJournalLength = device_property(dtype=int, doc="How many events GetEvents can replay")
+    ExitTimeout = device_property(
+        dtype=float, doc="Seconds that a script's threads and exit functions may take after its end"
+    )
     StopGracePeriod = device_property(dtype=float, doc="Seconds from SIGTERM to SIGKILL")
     EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
     MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")

@@ -98,7 +98,12 @@ class Engine:
             scratch=self._run_directory.folder("git"),
         )
         pool = ScriptWorkerPool(
-            self.context, self.procedures, flow, grace=settings.stop_grace_period, places=places
+            self.context,
+            self.procedures,
+            flow,
+            grace=settings.stop_grace_period,
+            exit_timeout=settings.exit_timeout,
+            places=places,
         )
         self.procedures.use(pool)
         # The bus holds its listeners weakly.

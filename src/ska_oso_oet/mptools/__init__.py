@@ -9,6 +9,7 @@ from ska_oso_oet.mptools.context import MainContext
 from ska_oso_oet.mptools.descendants import name_process
 from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge, ProtocolError
 from ska_oso_oet.mptools.proc import ExitStatus, Proc, ProcListener, Rung
+from ska_oso_oet.mptools.program_end import ProgramEnd
 from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
 from ska_oso_oet.mptools.signals import (
     ShutdownEvent,
@@ -36,6 +37,7 @@ __all__ = [
     "Proc",
     "ProcListener",
     "ProcWorker",
+    "ProgramEnd",
     "ProtocolError",
     "QueueClosed",
     "QueueProcWorker",

@@ -123,7 +123,9 @@ class ForkServer:
                 os.close(fd)
             code = run_child(request, socket.socket(fileno=fds[0]))
         finally:
-            os._exit(code)  # a fork never returns into the fork server, and waits for no thread of a script
+            os._exit(
+                code
+            )  # a fork never returns into the fork server; see ProgramEnd for what was done before
 
     def _reap(self) -> None:
         """Take leave of each process that died, and kill what it left behind."""

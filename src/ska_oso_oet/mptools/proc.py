@@ -129,6 +129,10 @@ class Proc:
         self.exited.result()
         return True
 
+    def kill(self, why: str) -> None:
+        """Kill the process, unless it is being stopped; its status says why."""
+        self._submit(self._fail, why)
+
     def pause_reading(self) -> None:
         """Let a worker that sends too much wait; has no effect on one that is being stopped."""
         self._submit(self._pause)
@@ -231,9 +235,9 @@ class Proc:
                 self._tell(self._listener.on_message, message)
         except ProtocolError as error:
             _log.error("worker %s wrote into its channel what is no message, and is killed", self.name)
-            self._fault = f"it wrote into the channel of the engine: {error}"
             if self._pipes is not None:
                 self._pipes.inbox.close()
+            self._fault = f"it wrote into the channel of the engine: {error}"
             self._kill()
 
     def _send(self, frame: bytes) -> None:
@@ -256,6 +260,11 @@ class Proc:
     def _resume(self) -> None:
         if self._pipes is not None:
             self._pipes.inbox.resume()
+
+    def _fail(self, why: str) -> None:
+        if self.alive and not self._stopping:
+            self._fault = why
+            self._kill()
 
     def _stop(self, wait_time: float) -> None:
         """Begin to climb, or bring an escalation that is due later forward."""

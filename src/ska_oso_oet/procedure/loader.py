@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 MODULE_NAME: Final = "observing_script"
 """Name of the module that a script becomes: fixed, so that no script can take another module's name."""
+PROGRAM_NAMES: Final = (MODULE_NAME, "__mp_main__", "__main__")
+"""All names of the module, in the eyes of the script and of multiprocessing."""
 _SPAWNED: Final = Path(__file__).with_name("spawned")
 
 
@@ -103,7 +105,7 @@ def _make_program(module: ModuleType, name: str) -> None:
     `__main__` is not what the script is called, so that its `if __name__ == "__main__"` does not run it.
     """
     module.__spec__ = None
-    for alias in (MODULE_NAME, "__mp_main__", "__main__"):
+    for alias in PROGRAM_NAMES:
         sys.modules[alias] = module
     sys.argv = [name]
     sys.path.append(str(_SPAWNED))

@@ -7,6 +7,7 @@ import inspect
 import json
 import logging
 from collections import deque
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -15,10 +16,11 @@ from ska_oso_oet.event.journal import covers, is_reserved
 from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.orders import Order, Word
-from ska_oso_oet.procedure.preparation import LoadOrder, Places
-from ska_oso_oet.procedure.reports import Ending, Resolved, StateEntered, parse_report
+from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
+from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, parse_report
 
 if TYPE_CHECKING:
+    from asyncio import TimerHandle
     from collections.abc import Callable, Mapping
 
     from ska_oso_oet.event.journal import Event
@@ -31,6 +33,7 @@ WORKER: Final = "ska_oso_oet.procedure.worker:ScriptWorker"
 PRELOAD: Final = ("ska_oso_oet.procedure.worker", "ska_oso_oet.tango")
 MAX_UNREAD_BYTES: Final = 8 * 1024 * 1024
 """What a script that does not read its inbox may leave there before events are withheld from it."""
+_LEAST_GRACE_SECS: Final = 2.0
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ class _Worker:
         self.pid: int | None = None
         self.interest: list[str] = []
         self.ending: Ending | None = None
+        self.overdue: str | None = None
+        self.deadline: TimerHandle | None = None
         self.paused = False
         self.withheld = 0
         self.proc = pool.main_ctx.Proc("ScriptWorker", WORKER, listener=self)
@@ -120,12 +125,14 @@ class ScriptWorkerPool:
         flow: Flow,
         *,
         grace: float,
+        exit_timeout: float,
         places: Places | None = None,
     ) -> None:
         self.main_ctx = main_ctx
         self.listener = listener
         self._flow = flow
         self._grace = grace
+        self._exit_timeout = exit_timeout
         self._places = places
         self._workers: dict[int, _Worker] = {}
         self._spares: deque[_Worker] = deque()
@@ -139,7 +146,8 @@ class ScriptWorkerPool:
 
     def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
         """Have a worker load the script of a procedure and call its `init`."""
-        order = LoadOrder(command=command, places=self._places)
+        patience = Patience(exit=self._exit_timeout, stop=self._grace)
+        order = LoadOrder(command=command, places=self._places, patience=patience)
         self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
 
     def _employ(self, pid: int, order: EventMessage) -> None:
@@ -214,8 +222,18 @@ class ScriptWorkerPool:
             self.listener.on_state(pid, report.state)
         elif isinstance(report, Resolved):
             self.listener.on_commit(pid, report.commit)
+        elif isinstance(report, Overdue):
+            worker.overdue = report.message
         else:
             worker.ending = report
+            self._expect_end(worker)
+
+    def _expect_end(self, worker: _Worker) -> None:
+        """Kill a process that does not end by itself, though it has given up what was overdue."""
+        if worker.deadline is None:
+            seconds = self._exit_timeout + max(self._grace, _LEAST_GRACE_SECS)
+            why = f"killed, as it did not end within {seconds:g} s after its script"
+            worker.deadline = self.main_ctx.call_later(seconds, worker.proc.kill, why)
 
     def _on_pubsub(self, worker: _Worker, pid: int, content: Mapping[str, Any]) -> None:
         topic = content["topic"]
@@ -240,6 +258,10 @@ class ScriptWorkerPool:
                 self._spares.remove(worker)
         else:
             del self._workers[worker.pid]
+            if worker.deadline is not None:
+                worker.deadline.cancel()
+            if worker.overdue is not None:
+                status = replace(status, error=worker.overdue)
             self.listener.on_end(worker.pid, status, worker.ending)
 
 

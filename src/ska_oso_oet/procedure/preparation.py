@@ -56,11 +56,19 @@ class Places(Model):
         )
 
 
+class Patience(Model):
+    """How long a process may take to end (s): after its script's own end, and after it was asked to stop."""
+
+    exit: float = 10.0
+    stop: float = 2.0
+
+
 class LoadOrder(Model):
-    """What LOAD carries: the request, and what scripts from git need."""
+    """What LOAD carries: the request, what scripts from git need, and what bounds the end."""
 
     command: PrepareProcessCommand
     places: Places | None = None
+    patience: Patience = Patience()
 
 
 class ResumeOrder(Model):

@@ -67,8 +67,15 @@ class Left(Model):
     interrupted: bool = False
 
 
+class Overdue(Model):
+    """What the script had left, such as a thread, did not end in time; `message` names it."""
+
+    kind: Literal["overdue"] = "overdue"
+    message: str
+
+
 Ending = Returned | Raised | Left
-Report = StateEntered | Resolved | Ending
+Report = StateEntered | Resolved | Ending | Overdue
 
 _REPORT: Final[TypeAdapter[Report]] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])
 

@@ -16,7 +16,7 @@ def main() -> None:
     code = proc_worker_wrapper(ScriptWorker, order.name, channel, [], {"resume": order})
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)  # as a forked worker does: a script's forgotten threads are not waited for
+    os._exit(code)  # as a forked worker does, after what ProgramEnd has done
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ class ScriptLog(logging.Handler):
         return self._relayed.fileno()
 
     def relay(self) -> None:
-        """Tell what forked processes have logged."""
-        while True:
+        """Tell what forked processes have logged; has no effect in one of them."""
+        while os.getpid() == self._pid:
             try:
                 packet = self._relayed.recv(_MAX_PACKET, socket.MSG_DONTWAIT)
             except OSError:  # nothing is left, or a script has closed it

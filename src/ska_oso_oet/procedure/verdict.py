@@ -27,22 +27,26 @@ def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> V
     else what the operating system says.
     """
     own_end = ending is not None and not ending.interrupted
-    if status.rung is not None and not own_end:
+    if status.rung is not None and not (own_end and _ended_well(status)):
         return _stopped(status, ending)
     match ending:
-        case Returned(interrupted=False) if state is ProcedureState.RUNNING:
+        case Returned(interrupted=False) if state is ProcedureState.RUNNING and _ended_well(status):
             return Verdict(
                 ProcedureState.COMPLETE, ExitRecord(cause="returned", code=status.code, signal=status.signal)
             )
         case Raised(interrupted=False):
             exit_record = ExitRecord(cause="raised", code=status.code, message=ending.message)
             return Verdict(ProcedureState.FAILED, exit_record, ending.stacktrace)
-        case Left(interrupted=False):
+        case Left(interrupted=False) if ending.code or _ended_well(status):
             return _left(ending, state)
-        case None | Returned(interrupted=False):
+        case None | Returned(interrupted=False) | Left(interrupted=False):
             return _died(status)
         case _:
             return _interrupted_from_outside()
+
+
+def _ended_well(status: ExitStatus) -> bool:
+    return not status.code and status.signal is None
 
 
 def _stopped(status: ExitStatus, ending: Ending | None) -> Verdict:

@@ -14,16 +14,17 @@ from ska_oso_oet.mptools import (
     EventMessage,
     MPQueue,
     ProcWorker,
+    ProgramEnd,
     QueueClosed,
     TerminateInterrupt,
     name_process,
 )
 from ska_oso_oet.procedure.domain import GitScript, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
-from ska_oso_oet.procedure.loader import ModuleFactory, ScriptUnreadable, load_file
+from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, ScriptUnreadable, load_file
 from ska_oso_oet.procedure.orders import SPARE_NAME, Order, Word
-from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
-from ska_oso_oet.procedure.reports import Raised, Report, Resolved, Returned, StateEntered
+from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, Patience, ResumeOrder, become
+from ska_oso_oet.procedure.reports import Left, Overdue, Raised, Report, Resolved, Returned, StateEntered
 from ska_oso_oet.procedure.script_bus import ScriptBus
 from ska_oso_oet.procedure.script_log import ScriptLog
 
@@ -59,9 +60,14 @@ class ScriptWorker(ProcWorker):
         super().init_args(*args, **kwargs)
         self.work_q = work_q
         self._resume = resume
+        self._inbox = threading.Thread(target=self._read_inbox, name="oet-inbox", daemon=True)
         self._orders: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
         self._bus = ScriptBus(self._tell_event, self._tell_interest)
         self._script_log = ScriptLog(self._tell_log)
+        self._end = ProgramEnd()
+        self._patience = Patience()
+        self._delivering = False
+        self._over = False
         self._interrupted = False
         self._sending = False
         self._ended = False
@@ -88,6 +94,8 @@ class ScriptWorker(ProcWorker):
     def _take_interrupt(self) -> bool:
         """Tell whether to raise now: the first time, unless half a frame is in the channel or all is done."""
         first, self._interrupted = not self._interrupted, True
+        # The other half is for what comes after the threads, before the process is killed.
+        self._end.limit(self._patience.stop / 2)
         return first and not (self._sending or self._ended)
 
     @contextmanager
@@ -101,7 +109,7 @@ class ScriptWorker(ProcWorker):
             yield
         finally:
             self._sending = False
-        if self._interrupted and not before:
+        if self._interrupted and not (before or self._ended):
             raise TerminateInterrupt
 
     # ------------------------------------------------------------ the template
@@ -111,6 +119,25 @@ class ScriptWorker(ProcWorker):
         ScriptWorker._active = self
         self._script_log.install()
         self._bus.join()
+
+    def run(self) -> int:
+        """Run the template, and then end as a program ends: see ProgramEnd."""
+        code = super().run()
+        self._end.limit(self._patience.exit)
+        self._end.run(PROGRAM_NAMES, alone=self._is_alone)
+        self._script_log.relay()
+        if not self._end.overdue:
+            return code
+        message = f"the script had ended, but not in time: {', '.join(self._end.overdue)}"
+        sys.stderr.write(message + "\n")
+        self._report(Overdue(message=message))
+        return code or 1
+
+    def _is_alone(self) -> bool:
+        """Tell whether nothing of the script runs but this thread; nothing is delivered to it any more."""
+        self._over = True
+        others = {threading.current_thread(), self._inbox}
+        return not self._delivering and others >= set(threading.enumerate())
 
     def main_loop(self) -> None:
         """Do what the controller orders, until the script has ended."""
@@ -142,7 +169,9 @@ class ScriptWorker(ProcWorker):
             self.publish_lifecycle(ProcedureState.IDLE)
             if isinstance(order.command.script, GitScript) and order.command.script.create_env:
                 self._enter_environment(order, order.command.script)
-        threading.Thread(target=self._read_inbox, name="oet-inbox", daemon=True).start()
+        self._patience = order.patience
+        self._end.last_secs = order.patience.stop / 4
+        self._inbox.start()
         return order
 
     def _enter_environment(self, order: LoadOrder, script: GitScript) -> None:
@@ -203,7 +232,7 @@ class ScriptWorker(ProcWorker):
         self._report(Resolved(commit=commit))
 
     def _report(self, report: Report) -> None:
-        if not isinstance(report, StateEntered | Resolved):
+        if isinstance(report, Returned | Raised | Left):
             self._ended = True
         self._put(EventMessage(self.name, Word.REPORT, report.to_dict()))
 
@@ -247,7 +276,10 @@ class ScriptWorker(ProcWorker):
     def _deliver(self, topic: str, data: dict[str, Any]) -> None:
         # What a listener starts must not inherit that the signals are blocked here.
         before = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
-        self._bus.deliver(topic, data)
+        self._delivering = True
+        if not self._over:
+            self._bus.deliver(topic, data)
+        self._delivering = False
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _end_orphaned(self) -> None:
