@@ -175,7 +175,7 @@ class TimerProcWorker(ProcWorker):
         while not self.shutdown_event.is_set():
             self.main_func()
             beat = max(beat + self.INTERVAL_SECS, monotonic())
-            self.shutdown_event.wait(beat - monotonic())
+            self.shutdown_event.wait(max(0.0, beat - monotonic()))
 
     def main_func(self) -> None:
         """Do what is due at each beat."""
