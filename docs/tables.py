@@ -128,10 +128,10 @@ def errors_and_codes() -> str:
 def oda_variables() -> str:
     """List the environment variables of the store of Scheduling Blocks."""
     rows = (
-        (f"`{variable}`", field.replace("_", " "))
-        for field, variable in store._VARIABLES.items()  # noqa: SLF001 - the one place that has them
+        (", ".join(f"`{variable}`" for variable in variables), field.replace("_", " "))
+        for field, variables in store.VARIABLES.items()
     )
-    return table(("environment variable", "setting"), rows)
+    return table(("environment variable, the first that is set", "setting"), rows)
 
 
 def _default(field: Any) -> str:

@@ -147,6 +147,71 @@ def test_a_controller_that_is_not_in_use_has_no_known_health(
     health.until(HealthState.UNKNOWN)
 
 
+@pytest.mark.parametrize(
+    ("variables", "word"),
+    [
+        ({"ODA_BACKEND_TYPE": "rest"}, "rest"),
+        ({"ODA_URL": "http://oda/api"}, "http://"),
+        ({"PGPORT": "x"}, "port"),
+    ],
+)
+def test_foreign_settings_of_the_oda_cost_nothing_but_activities(
+    device_server: DeviceServers,
+    tmp_path: Path,
+    event_channel: Callable[[tango.DeviceProxy], None],
+    variables: dict[str, str],
+    word: str,
+) -> None:
+    given = {name: value for name, value in properties(tmp_path).items() if not name.startswith("Oda")}
+    proxy = device_server(*CONTROLLER, given, env=variables)
+    health = Health(proxy)
+    event_channel(proxy)
+    health.until(HealthState.DEGRADED, "ODA: activities cannot be run: settings of the ODA: ")
+    assert word in proxy.healthInfo
+    until(heard(proxy, "whyNotReady"), "")
+
+
+def test_status_and_settings_are_answered_in_one_document_each(
+    device_server: DeviceServers, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import time\n\ndef main(subarray_id):\n    time.sleep(600)\n")
+    given = properties(
+        tmp_path, OdaUrl="postgresql://u:hush@127.0.0.1:1/d", MonitoredDevices=["no/such/device"]
+    )
+    proxy = device_server(*CONTROLLER, given, env={"OET_STOP_GRACE": "5"})
+    until(heard(proxy, "whyNotReady"), "")
+    arguments = {"main": {"kwargs": {"subarray_id": 3}}}
+    request = {
+        "script": {"script_type": "filesystem", "script_uri": script.as_uri()},
+        "script_args": arguments,
+    }
+    proxy.CreateProcedure(json.dumps(request))
+    changes = heard(proxy, "procedureChanged")
+    while json.loads(proxy.DescribeProcedure(0))["state"] != "READY":
+        changes.get(timeout=DEADLINE)
+    proxy.StartProcedure(json.dumps({"procedure_id": 1}))
+    status = json.loads(proxy.GetStatus())
+    assert (status["state"], status["ready"], status["why_not_ready"]) == ("ON", True, None)
+    assert status["subarrays"] == [{"subarray_id": 3, "procedure_id": 1, "state": "RUNNING"}]
+    assert status["procedures"] == {"RUNNING": 1}
+    assert status["devices"] == {"no/such/device": False}
+    assert set(status["versions"]) == {"oet", "python", "pytango", "tango"}
+    settings = json.loads(proxy.GetSettings())
+    assert "hush" not in json.dumps(settings)
+    warning = "OET_STOP_GRACE is no setting of the OET: is OET_STOP_GRACE_PERIOD meant?"
+    assert warning in settings["warnings"]
+    assert warning in device_server.of(proxy).output
+
+
+def test_status_is_answered_in_a_fault(device_server: DeviceServers, tmp_path: Path) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path, AbortScript="http://x"))
+    until(heard(proxy, "whyNotReady"), "the controller is in state FAULT")
+    status = json.loads(proxy.GetStatus())
+    assert (status["state"], status["ready"]) == ("FAULT", False)
+    assert "AbortScript" in status["why_not_ready"]
+
+
 def heard(proxy: tango.DeviceProxy, attribute: str) -> queue.Queue[Any]:
     values: queue.Queue[Any] = queue.Queue()
     proxy.subscribe_event(

@@ -8,8 +8,10 @@ import pytest
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.oda import OdaSettings, open_oda
+from ska_oso_oet.oda.errors import OdaUnavailable
 from ska_oso_oet.oda.filesystem import FilesystemOda
 from ska_oso_oet.oda.postgres import PostgresOda, database_url
+from ska_oso_oet.oda.store import oda_or_reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,6 +71,44 @@ def test_the_password_of_a_url_wins() -> None:
 def test_wrong_settings_are_named(variables: dict[str, str], word: str) -> None:
     with pytest.raises(InvalidArgument, match=f"settings of the ODA: {word}: "):
         OdaSettings.from_environment(variables)
+
+
+PG = {"PGHOST": "pg.example", "PGPORT": "6543", "PGDATABASE": "oda", "PGUSER": "oet", "PGPASSWORD": "s3cr3t"}
+
+
+def test_the_variables_of_libpq_name_a_database_too() -> None:
+    url = database_url(OdaSettings.from_environment(PG))
+    assert url.render_as_string(hide_password=False) == "postgresql+psycopg://oet:s3cr3t@pg.example:6543/oda"
+
+
+def test_a_directory_that_is_named_wins_over_a_database_without_a_backend() -> None:
+    assert OdaSettings.from_environment({**PG, "ODA_DATA_DIR": "/oda"}).backend == "filesystem"
+
+
+def test_the_url_of_the_rest_api_is_for_scripts() -> None:
+    settings = OdaSettings.from_environment({**POSTGRES, "ODA_URL": "http://oda/api/v1"})
+    assert database_url(settings).host == "db.example"
+    named = OdaSettings.from_environment({"ODA_DATA_DIR": "/oda", "ODA_URL": "http://oda/api/v1"})
+    assert (named.backend, named.url) == ("filesystem", None)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"ODA_BACKEND_TYPE": "rest", "ODA_URL": "http://oda/api/v1"},
+        {"ODA_URL": "http://u:s3cr3t@oda/api/v1"},
+        {"ODA_BACKEND_TYPE": "postgres", "ODA_URL": "https://oda/api/v1"},
+        {"ODA_BACKEND_TYPE": "mysql"},
+        {"ODA_BACKEND_TYPE": "postgres"},
+    ],
+)
+def test_settings_that_cannot_work_make_a_store_that_says_why(variables: dict[str, str]) -> None:
+    oda = oda_or_reason(variables)
+    for use in (oda.check, oda.list_sbds, lambda: oda.get_sbd("sbd-1")):
+        with pytest.raises(OdaUnavailable, match="ODA") as caught:
+            use()
+        assert "s3cr3t" not in str(caught.value)
+    oda.close()
 
 
 def test_a_database_needs_a_host() -> None:

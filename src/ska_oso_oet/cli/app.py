@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ska_oso_oet import __version__
-from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd
+from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd, status
 from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.event_lines import notice
 from ska_oso_oet.cli.exit_codes import ExitCode
@@ -49,6 +49,8 @@ app.add_typer(procedure.app, name="procedure")
 app.add_typer(activity.app, name="activity")
 app.add_typer(sbd.app, name="sbd")
 app.add_typer(history.app, name="history")
+app.add_typer(status.config, name="config")
+app.command("status")(status.status)
 
 # The base of everything that is wrong with a command line, whichever Click Typer is built on.
 _UsageError: Any = typer.BadParameter.__bases__[0]

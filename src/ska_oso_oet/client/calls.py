@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
-from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox, Patience
 from ska_oso_oet.client.waiting import ACTIVITIES, wait_for_command
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, OetError, Rejected
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
@@ -105,6 +105,36 @@ class HistoryCalls(Calls):
         """
         query = PruneQuery.parse({"older_than": older_than, "keep": keep})
         return pruned(self._carry_out("PruneHistory", query, Deadline.of(timeout)))
+
+
+class StatusCalls(Calls):
+    """How the controller fares."""
+
+    def status(self) -> dict[str, Any]:
+        """Tell state, health, who holds which subarray and what there is, as GetStatus answers it."""
+        answer: dict[str, Any] = json.loads(self._link.command("GetStatus"))
+        return answer
+
+    def settings(self) -> dict[str, Any]:
+        """List the settings in effect and where each comes from, as GetSettings answers it."""
+        answer: dict[str, Any] = json.loads(self._link.command("GetSettings"))
+        return answer
+
+    def wait_ready(self, timeout: float | Deadline | None = None) -> dict[str, Any]:
+        """Wait until scripts can be started, and return the status then.
+
+        It is returned as well once the controller is in FAULT, of which no waiting helps. Raises WaitTimeout
+        after `timeout` seconds, which says why they cannot be started.
+        """
+        deadline, patience = Deadline.of(timeout), Patience()
+        with Inbox(self._link, "whyNotReady") as inbox:
+            while True:
+                status = patience.ask(self.status)
+                if status is not None and (status["ready"] or status["state"] == "FAULT"):
+                    return status
+                why = "the controller is away" if status is None else str(status["why_not_ready"])
+                deadline.check(f"scripts cannot be started: {why};")
+                inbox.get(deadline.at_most(QUIET_TIME))
 
 
 def pruned(result: CommandResult) -> Pruned:

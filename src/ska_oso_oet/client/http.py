@@ -38,6 +38,7 @@ _WATCHED: Final = {
     "event": None,
     "procedureChanged": "procedure.lifecycle.statechange",
     "activityChanged": "activity.lifecycle.statechange",
+    "whyNotReady": "readiness",
 }
 """Attributes that can be listened to, and the topic whose events tell that they have changed; None is any."""
 
@@ -79,6 +80,8 @@ class HttpLink:
             "GetOutput": self._output,
             "GetEvents": self._events,
             "GetHistory": self._history,
+            "GetStatus": partial(self._document, "/status"),
+            "GetSettings": partial(self._document, "/settings"),
         }
         self._long_running: dict[str, Callable[[dict[str, Any], float], CommandResult]] = {
             "PruneHistory": self._prune,
@@ -99,7 +102,7 @@ class HttpLink:
         """Make the request that stands for a command of the device, and answer as the command does."""
         if name not in self._commands:
             raise Rejected(f"the HTTP API does not offer {name}: use Tango")
-        return self._commands[name](json.loads(str(argument)))
+        return self._commands[name](None if argument is None else json.loads(str(argument)))
 
     def carry_out(self, name: str, argument: dict[str, Any], timeout: float) -> CommandResult:
         """Make the request that stands for a long running command; it is answered at the command's end."""
@@ -134,6 +137,9 @@ class HttpLink:
         for wanted, deliver in self._listeners:
             if topic is None or wanted in {None, topic}:
                 deliver(None)
+
+    def _document(self, path: str, _: None) -> str:
+        return json.dumps(self._server.ask("GET", path))
 
     def _create(self, command: dict[str, Any]) -> Any:
         answer = self._server.ask("POST", "/procedures", command)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls
+from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls, StatusCalls
 from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client.requests import as_command, newest_ready, start_command, the_running
@@ -65,7 +65,7 @@ def ended_with_the_controller(procedure: ProcedureSummary, *, run_abort: bool) -
     return CommandResult(ResultCode.OK, json.dumps(detail))
 
 
-class OETClient(ActivityCalls, HistoryCalls):
+class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
     """A typed client of one OETController; a context manager.
 
     It connects at its first use, and by itself again after the controller was restarted. Any thread may

@@ -78,14 +78,16 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
 
     def create_component(self) -> None:
         """Start the engine; a bad property is a FAULT that names it."""
-        self.engine = None
+        self.engine = self._settings = None
         self._newest_event = self._newest_procedure = self._newest_activity = "{}"
         self._silence_watched = False
         # Each change is told, even if its text were that of the change before.
         self.declare_events("procedures", "activities", *_NEWEST, repeats=True)
         self.declare_events("lastEventSeq", "runningProcedures")
         self.pending = PendingCommands()
-        settings = ControllerSettings.load(self._properties())
+        properties = self._properties()
+        settings = ControllerSettings.load(properties)
+        self.use_settings(settings, properties)
         url = settings.history_url or default_history_url(self.get_name())
         engine = Engine(settings, self.pump.call, self.pump, self._announce, url)
         self.activity_tasks = ActivityTasks(engine.activities)
@@ -97,7 +99,6 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         engine.bus.subscribe(self.stop_tasks.on_event)
         engine.start()
         self.engine = engine
-        self._settings = settings
         engine.tell_recovery()
 
     def delete_component(self) -> None:

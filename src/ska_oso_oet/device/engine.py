@@ -15,7 +15,7 @@ from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.history.history import History
 from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.mptools import MainContext
-from ska_oso_oet.oda.store import OdaSettings, open_oda
+from ska_oso_oet.oda.store import oda_or_reason
 from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
 from ska_oso_oet.procedure.domain import FileSystemScript
 from ska_oso_oet.procedure.git_url import AllowedRepositories
@@ -64,13 +64,11 @@ class Engine:
         self.bus = EventBus(self.journal, defer)
         self.history = History(history_url, epoch, self._tell, lambda _: None, newest=settings.history_length)
         self.bus.subscribe(self.history.on_event)
-        self.oda = open_oda(
-            OdaSettings.from_environment(
-                os.environ,
-                backend=settings.oda_backend,
-                data_dir=settings.oda_data_dir,
-                url=settings.oda_url,
-            )
+        self.oda = oda_or_reason(
+            os.environ,
+            backend=settings.oda_backend,
+            data_dir=settings.oda_data_dir,
+            url=settings.oda_url,
         )
         policy = ScriptPolicy(
             settings.script_roots,

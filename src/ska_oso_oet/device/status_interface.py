@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
+from tango.server import command
+
 from ska_oso_oet.device.controller_health import NOT_INITIALISED, ControllerHealth
+from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ControllerInterface, json_attribute
+from ska_oso_oet.device.status_report import versions, work
+from ska_oso_oet.effective_settings import in_effect
+from ska_oso_oet.errors import NotReady
 from ska_oso_oet.ska.text import tango_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ska_oso_oet.settings import ControllerSettings
 
 
@@ -57,6 +66,42 @@ class StatusInterface(ControllerInterface):
         health = self._health
         if health is not None:
             health.follow(self.model.state, self.model.fault, self.model.admin_mode)
+
+    @command(dtype_out=str, doc_out="JSON: state, health, versions, subarrays, …")
+    def GetStatus(self) -> str:
+        """Tell how the controller fares and what it does, in every state."""
+        health = self._health
+        reason = NOT_INITIALISED if health is None else health.why_not_ready
+        return json.dumps(
+            {
+                "device": self.get_name(),
+                "state": self.model.state,
+                "status": self.model.status,
+                "admin_mode": self.model.admin_mode.name,
+                "ready": not reason,
+                "why_not_ready": reason or None,
+                "health_state": self.model.health.name,
+                "health_info": {name: told for name, told in self._health_info.items() if told},
+                "versions": versions(),
+                **work(self.engine),
+                "devices": {} if health is None else health.devices(),
+            }
+        )
+
+    @command(dtype_out=str, doc_out="JSON: settings, warnings")
+    def GetSettings(self) -> str:
+        """Tell the settings in effect, where each comes from, and what was set in vain."""
+        with as_dev_failed("GetSettings"):
+            if self._settings is None:
+                raise NotReady(f"the settings cannot be used: {self.model.status}")
+            return json.dumps(in_effect(self._settings, self._given, self._environ, self.get_name()))
+
+    def use_settings(self, settings: ControllerSettings, properties: Mapping[str, Any]) -> None:
+        """Note the settings in effect; `properties` are those that are given by the device."""
+        self._settings, self._given, self._environ = settings, dict(properties), dict(os.environ)
+        told = in_effect(settings, properties, self._environ, self.get_name())
+        for warning in told["warnings"]:
+            self.logger.warning("%s", warning)
 
     def _publish_health(self, attribute: str, value: Any) -> None:
         if attribute == "healthState":

@@ -25,8 +25,10 @@ def why_not_ready(
     if state != READY_STATE:
         reason = f": {messages[0]}" if messages else ""
         return f"the controller is in state {state}{reason}"
-    if needed is None or needed.pending:
-        return messages[0] if messages else "its parts have not been checked yet"
+    if needed is None:
+        return "the controller has not checked its parts yet"
+    if needed.pending:
+        return f"{needed.component.name}: has not reported yet"
     if needed.condition() is not HealthState.OK:
         return "; ".join(finding.message for finding in needed.findings())
     return "; ".join(messages) if health is HealthState.FAILED else ""

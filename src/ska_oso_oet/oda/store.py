@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model
 from ska_oso_oet.oda.filesystem import FilesystemOda
+from ska_oso_oet.oda.unavailable import UnavailableOda
 from ska_oso_oet.user_directories import data_directory
 
 if TYPE_CHECKING:
@@ -80,32 +81,74 @@ class OdaSettings(Model):
     def from_environment(cls, environ: Mapping[str, str], **properties: Any) -> OdaSettings:
         """Combine the environment with device properties `backend`, `data_dir` and `url`; these win.
 
-        The variables are ODA_BACKEND_TYPE, ODA_DATA_DIR, ODA_URL, POSTGRES_HOST, POSTGRES_PORT,
-        POSTGRES_DB_NAME, ADMIN_POSTGRES_USER and ADMIN_POSTGRES_PASSWORD. Empty values count as not given.
+        Of the variables of a field (`VARIABLES`) the first that is set counts; empty values count as not
+        given. Without a backend, a database that is named is used, unless a directory is named as well.
         Raises InvalidArgument.
         """
-        given = {field: environ.get(variable) for field, variable in _VARIABLES.items()} | {
-            field: value for field, value in properties.items() if value
-        }
-        settings = {field: value for field, value in given.items() if value}
+        found = sources(environ, properties)
+        settings = {field: value for field, (_, value) in found.items()}
+        _leave_out_rest(settings)
         if str(settings.get("port", "")).isdecimal():
             settings["port"] = int(settings["port"])
+        if "data_dir" not in settings and settings.keys() & {"url", "host"}:
+            settings.setdefault("backend", "postgres")
         try:
             return cls.parse(settings)
         except InvalidArgument as error:
             raise InvalidArgument(f"settings of the ODA: {error}") from None
 
 
-_VARIABLES: Final = {
-    "backend": "ODA_BACKEND_TYPE",
-    "data_dir": "ODA_DATA_DIR",
-    "url": "ODA_URL",
-    "host": "POSTGRES_HOST",
-    "port": "POSTGRES_PORT",
-    "database": "POSTGRES_DB_NAME",
-    "user": "ADMIN_POSTGRES_USER",
-    "password": "ADMIN_POSTGRES_PASSWORD",
+VARIABLES: Final = {
+    "backend": ("ODA_BACKEND_TYPE",),
+    "data_dir": ("ODA_DATA_DIR",),
+    "url": ("ODA_URL",),
+    "host": ("POSTGRES_HOST", "PGHOST"),
+    "port": ("POSTGRES_PORT", "PGPORT"),
+    "database": ("POSTGRES_DB_NAME", "PGDATABASE"),
+    "user": ("ADMIN_POSTGRES_USER", "PGUSER"),
+    "password": ("ADMIN_POSTGRES_PASSWORD", "PGPASSWORD"),
 }
+"""The variables of each field, those of earlier releases of the SKA's ODA before those of libpq."""
+_REST: Final = ("http://", "https://")
+_NO_REST: Final = (
+    "this OET reads the ODA's directory (filesystem) or its database (postgres), not its REST API"
+)
+
+
+def sources(environ: Mapping[str, str], properties: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """Find where each field is given, and its value; fields that are given nowhere are left out.
+
+    Of the places of a field the first counts: the device property (`"property"`), then its variables.
+    """
+    found: dict[str, tuple[str, Any]] = {}
+    for field, variables in VARIABLES.items():
+        places = [("property", properties.get(field)), *((name, environ.get(name)) for name in variables)]
+        given = next(((place, value) for place, value in places if value), None)
+        if given is not None:
+            found[field] = given
+    return found
+
+
+def _leave_out_rest(settings: dict[str, Any]) -> None:
+    """Take the URL of the ODA's REST API, which is for scripts, out of settings that can do without it.
+
+    Raises InvalidArgument for settings that want the REST API itself.
+    """
+    backend = settings.get("backend")
+    if backend == "rest":
+        raise InvalidArgument(f"settings of the ODA: its backend cannot be rest: {_NO_REST}")
+    if str(settings.get("url", "")).startswith(_REST):
+        del settings["url"]
+        if backend != "filesystem" and not settings.keys() & {"host", "data_dir"}:
+            raise InvalidArgument(f"settings of the ODA: its URL cannot be http://…: {_NO_REST}")
+
+
+def oda_or_reason(environ: Mapping[str, str], **properties: Any) -> Oda:
+    """Make the store that the settings name; one that says why where they cannot work."""
+    try:
+        return open_oda(OdaSettings.from_environment(environ, **properties))
+    except InvalidArgument as error:
+        return UnavailableOda(str(error))
 
 
 def open_oda(settings: OdaSettings) -> Oda:

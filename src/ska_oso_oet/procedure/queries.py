@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ska_oso_oet.errors import ProcedureNotFound
 
@@ -11,9 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ska_oso_oet.event.bus import EventBus
-    from ska_oso_oet.procedure.domain import ProcedureSummary
+    from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
     from ska_oso_oet.procedure.output import OutputRecorder
     from ska_oso_oet.procedure.records import Records
+
+
+class Holder(NamedTuple):
+    """A procedure that holds subarrays; everything where it names none."""
+
+    id: int
+    state: ProcedureState
+    subarrays: list[int]
 
 
 class ProcedureQueries:
@@ -56,6 +64,11 @@ class ProcedureQueries:
         """Describe all procedures, with the number of the newest event that is contained in it."""
         with self._lock:
             return self._bus.journal.last_seq, self._records.summaries()
+
+    def holders(self) -> list[Holder]:
+        """List who holds which subarrays."""
+        with self._lock:
+            return [Holder(each.id, each.state, each.subarrays) for each in self._records.holders()]
 
     def output(self, pid: int | None, since: int) -> str:
         """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""

@@ -19,6 +19,7 @@ from ska_oso_oet.rest.api import activity_routes, procedure_routes
 from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, OwnFilesOnly, SizeLimit, TokenRequired
 from ska_oso_oet.rest.history_api import history_routes
+from ska_oso_oet.rest.status_api import status_routes
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -52,7 +53,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
         redirect_slashes=False,
     )
     errors.install(app)
-    for routes in (procedure_routes, activity_routes, history_routes, event_routes):
+    for routes in (procedure_routes, activity_routes, history_routes, event_routes, status_routes):
         app.include_router(routes(backend), prefix=settings.api_prefix)
     app.include_router(_probes(backend))
     app.include_router(_page(settings.api_prefix))

@@ -91,6 +91,12 @@ class Controller(Protocol):
     ) -> Events:
         """Listen to the bus, or one procedure, from now on or after event `since` of `epoch`."""
 
+    def status(self) -> dict[str, Any]:
+        """Tell how the controller fares."""
+
+    def settings(self) -> dict[str, Any]:
+        """List its settings in effect."""
+
     def watch(self, attribute: str, deliver: Callable[[Any], None]) -> object:
         """Hand each value of an attribute to `deliver`, on a thread of the connection."""
 

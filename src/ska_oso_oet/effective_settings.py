@@ -1,0 +1,107 @@
+"""The settings of the controller that are in effect, where each comes from, and what was set in vain."""
+
+from __future__ import annotations
+
+import re
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from ska_oso_oet.oda.store import VARIABLES as ODA_VARIABLES
+from ska_oso_oet.oda.store import sources
+from ska_oso_oet.settings import ENVIRONMENT_PREFIX, ControllerSettings, default_history_url, property_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+KNOWN_VARIABLES: Final = frozenset(
+    {
+        *(f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in ControllerSettings.model_fields),
+        "OET_DEBUG",
+        "OET_DEVICE",
+        "OET_LRC_VIA_EVENT",
+        "OET_READ_VIA_PUBSUB",
+        "OET_SCAN_ID_FILE",
+        "OET_STACK",
+    }
+)
+"""Every variable of the prefix OET_ that some part of the OET reads, those of the HTTP API left out."""
+_REST_PREFIX: Final = "OET_REST_"
+_PASSWORD: Final = re.compile(r"(://[^/@\s]*?:)[^/@\s]+@|(?<=password=)[^&\s]+")
+_TOKEN: Final = re.compile(r"://[^/@\s:]+@")
+_SECRET: Final = "***"  # noqa: S105 - what stands for one
+
+
+def masked(text: str) -> str:
+    """Write `***` for the passwords in URLs."""
+    return _PASSWORD.sub(lambda found: f"{found[1]}{_SECRET}@" if found[1] else _SECRET, text)
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """Say which variables look like settings of the OET and are none, with what may have been meant."""
+    told = []
+    for name in sorted(names):
+        if (
+            not name.startswith(ENVIRONMENT_PREFIX)
+            or name.startswith(_REST_PREFIX)
+            or name in KNOWN_VARIABLES
+        ):
+            continue
+        meant = get_close_matches(name, KNOWN_VARIABLES, 1)
+        told.append(f"{name} is no setting of the OET" + (f": is {meant[0]} meant?" if meant else ""))
+    return told
+
+
+def in_effect(
+    settings: ControllerSettings, properties: Mapping[str, Any], environ: Mapping[str, str], device_name: str
+) -> dict[str, Any]:
+    """Return `{"settings": [{"name", "value", "source"}, …], "warnings": […]}`, JSON-ready, secrets masked.
+
+    `source` is `property`, the name of an environment variable, or `default`.
+    """
+    lines = [
+        {
+            "name": property_name(field),
+            "value": _shown(field, value, device_name),
+            "source": _source(field, properties, environ),
+        }
+        for field, value in settings
+        if not field.startswith("oda_")
+    ]
+    given = {field: getattr(settings, f"oda_{field}") for field in ("backend", "data_dir", "url")}
+    known = sources(environ, given)
+    lines += [
+        {"name": f"Oda{property_name(field)}", "value": _oda_value(field, known), "source": source}
+        for field in ODA_VARIABLES
+        for source in [_oda_source(field, known, properties)]
+    ]
+    return {"settings": lines, "warnings": unknown_variables(environ)}
+
+
+def _source(field: str, properties: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    variable = f"{ENVIRONMENT_PREFIX}{field.upper()}"
+    if field in properties:
+        return "property"
+    if variable in environ:
+        return variable
+    return "SCRIPTS_LOCATION" if field == "script_roots" and environ.get("SCRIPTS_LOCATION") else "default"
+
+
+def _shown(field: str, value: Any, device_name: str) -> Any:
+    if field == "history_url":
+        return masked(value or default_history_url(device_name))
+    if isinstance(value, list):
+        return [_TOKEN.sub(f"://{_SECRET}@", masked(str(item))) for item in value]
+    return value if isinstance(value, int | float) else str(value)
+
+
+def _oda_value(field: str, known: Mapping[str, tuple[str, Any]]) -> Any:
+    if field not in known:
+        return None
+    return _SECRET if field == "password" else masked(str(known[field][1]))
+
+
+def _oda_source(field: str, known: Mapping[str, tuple[str, Any]], properties: Mapping[str, Any]) -> str:
+    place = known[field][0] if field in known else "default"
+    if place == "property" and f"oda_{field}" not in properties:
+        return f"{ENVIRONMENT_PREFIX}ODA_{field.upper()}"
+    return place
