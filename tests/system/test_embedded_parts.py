@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tango
 
+from ska_oso_oet.client import DEFAULT_DEVICE
 from ska_oso_oet.embedded import rest_is_installed
 from ska_oso_oet.resources import program
 from ska_oso_oet.ska.control_model import HealthState
@@ -203,3 +204,34 @@ def test_without_the_extras_the_telescope_runs_and_the_http_api_is_refused(
     assert "HTTP" not in stack.stderr
     central_node = tango.DeviceProxy(f"tango://{stack.tango_host}/ska_mid/tm_central/central_node")
     assert central_node.telescopeState == tango.DevState.OFF
+
+
+def test_a_controller_in_fault_is_not_called_ready(oet_up: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason and the end of the log are told, and the stack ends: only another start can help."""
+    monkeypatch.setenv("OET_ABORT_SCRIPT", "http://x")
+    stack = oet_up()
+    assert stack.wait_exit() == 1
+    assert stack.rest_of_stdout() == ""
+    assert "scripts cannot be started: oet: not ready: the controller is in state FAULT: " in stack.stderr
+    assert "environment variable OET_ABORT_SCRIPT" in stack.stderr
+    assert "the end of its log" in stack.stderr
+
+
+def test_a_controller_that_is_out_of_use_is_ready_once_it_is_not(oet_up: Start) -> None:
+    first = oet_up()
+    first.wait_ready()
+    tango.DeviceProxy(f"tango://{first.tango_host}/{DEFAULT_DEVICE}").adminMode = 1
+    assert first.stop() == 0
+    again = oet_up(f"--port={first.tango_host.rpartition(':')[2]}")
+
+    def why_not_ready() -> str:
+        try:
+            return str(tango.DeviceProxy(f"tango://{first.tango_host}/{DEFAULT_DEVICE}").whyNotReady)
+        except (tango.DevFailed, AttributeError):
+            return ""
+
+    again.wait_until(
+        lambda: "adminMode is OFFLINE" in why_not_ready(), "the controller says why it is not ready"
+    )
+    tango.DeviceProxy(f"tango://{first.tango_host}/{DEFAULT_DEVICE}").adminMode = 0
+    again.wait_ready()

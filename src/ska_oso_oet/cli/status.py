@@ -13,7 +13,7 @@ from ska_oso_oet.cli.session import Session, with_session
 from ska_oso_oet.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 config = typer.Typer(no_args_is_help=True, help="Look at the settings of the controller.")
 
@@ -30,7 +30,10 @@ def status(
     ] = False,
 ) -> ExitCode:
     """Say how the controller fares: its state and health, who holds which subarray, what there is."""
-    told = session.client.wait_ready(session.deadline) if wait else session.client.status()
+    if wait:
+        told = session.client.wait_ready(session.deadline, _tell_reason(session))
+    else:
+        told = session.client.status()
     if session.json:
         session.document({"status": told})
     elif ready or wait:
@@ -38,6 +41,10 @@ def status(
     else:
         _print(told)
     return ExitCode.DONE if told["ready"] or not (ready or wait) else ExitCode.REFUSED
+
+
+def _tell_reason(session: Session) -> Callable[[str], None]:
+    return lambda why: None if session.json else diagnostic(f"not ready: {why}")
 
 
 def _print(told: Mapping[str, Any]) -> None:

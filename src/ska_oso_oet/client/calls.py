@@ -13,7 +13,7 @@ from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, Prune
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from typing import Unpack
 
     from ska_oso_oet.client.inbox import Connection
@@ -120,20 +120,25 @@ class StatusCalls(Calls):
         answer: dict[str, Any] = json.loads(self._link.command("GetSettings"))
         return answer
 
-    def wait_ready(self, timeout: float | Deadline | None = None) -> dict[str, Any]:
+    def wait_ready(
+        self, timeout: float | Deadline | None = None, on_reason: Callable[[str], None] = lambda _: None
+    ) -> dict[str, Any]:
         """Wait until scripts can be started, and return the status then.
 
-        It is returned as well once the controller is in FAULT, of which no waiting helps. Raises WaitTimeout
-        after `timeout` seconds, which says why they cannot be started.
+        It is returned as well once the controller is in FAULT, of which no waiting helps. `on_reason` is told
+        why they cannot be started, each time that this changes. Raises WaitTimeout after `timeout` seconds.
         """
-        deadline, patience = Deadline.of(timeout), Patience()
+        deadline, patience, told = Deadline.of(timeout), Patience(), ""
         with Inbox(self._link, "whyNotReady") as inbox:
             while True:
                 status = patience.ask(self.status)
                 if status is not None and (status["ready"] or status["state"] == "FAULT"):
                     return status
                 why = "the controller is away" if status is None else str(status["why_not_ready"])
-                deadline.check(f"scripts cannot be started: {why};")
+                deadline.check(f"scripts cannot be started ({why})")
+                if why != told:
+                    on_reason(why)
+                    told = why
                 inbox.get(deadline.at_most(QUIET_TIME))
 
 

@@ -1,9 +1,10 @@
 """`oet up`: a Tango database and the OET's device servers on this machine, for trying out and for tests."""
 
 from ska_oso_oet.embedded.child import StackError
+from ska_oso_oet.embedded.limits import DEFAULT_TIMEOUT, Limits
 from ska_oso_oet.embedded.marked import stack_processes
 from ska_oso_oet.embedded.parts import Parts, Server, Telescope, rest_is_installed
-from ska_oso_oet.embedded.stack import DEFAULT_PORT, DEFAULT_TIMEOUT, Limits, up
+from ska_oso_oet.embedded.stack import DEFAULT_PORT, up
 
 __all__ = [
     "DEFAULT_PORT",

@@ -124,10 +124,12 @@ class Child:
 
     def obituary(self) -> str:
         """How the process ended and the last lines that it printed."""
+        return f"{self.name} {_describe(self.exit.result())}; {self.last_words()}"
+
+    def last_words(self) -> str:
+        """Quote the last lines that the process has printed."""
         lines = "".join(f"\n    {line}" for line in self.tail)
-        return (
-            f"{self.name} {_describe(self.exit.result())}; the end of its log {self.log}:{lines or ' empty'}"
-        )
+        return f"the end of its log {self.log}:{lines or ' empty'}"
 
     def _kill_group(self) -> None:
         if self._process is not None:

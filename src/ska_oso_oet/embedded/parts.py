@@ -55,6 +55,7 @@ class Server:
 
 
 CONTROLLER = Server("OETController", "01")
+CONTROLLER_DEVICE = "mid-oso/oet-controller/01"
 REST_DEVICE = "mid-oso/oet-rest-adapter/01"
 """Its health is part of the controller's."""
 REST_ADAPTER = Server("OETRestAdapter", "01")

@@ -16,8 +16,17 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ska_oso_oet.embedded.address import HOST, HeldPort
 from ska_oso_oet.embedded.child import Child, StackError, show
+from ska_oso_oet.embedded.limits import Limits
 from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
-from ska_oso_oet.embedded.parts import REST_ADAPTER, REST_SOCKET, Parts, defaults, rest_is_installed
+from ska_oso_oet.embedded.parts import (
+    CONTROLLER,
+    REST_ADAPTER,
+    REST_SOCKET,
+    Parts,
+    defaults,
+    rest_is_installed,
+)
+from ska_oso_oet.embedded.readiness import Readiness
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.held_file import Held, HeldFile
 from ska_oso_oet.user_directories import absolute, data_directory
@@ -27,25 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_PORT = 10000  # the customary port of a Tango database
-DEFAULT_TIMEOUT = 180.0
-"""Six seconds do on a machine of its own; twenty stacks that start together on two cores need 110 s."""
 PROGRESS_SECS = 10.0
 """After which, and again and again, it is told what a start waits for."""
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How long the parts may take, in seconds, and how often a server is restarted."""
-
-    start: float = DEFAULT_TIMEOUT
-    """until every device answers"""
-    stop: float = 8.0
-    """from SIGTERM to SIGKILL; more than the controller gives to its scripts"""
-    pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
-    """before each further restart of a server that dies; after the last one the stack gives up"""
-    stable: float = 60.0
-    """a server that ran for so long has its restarts forgiven"""
 
 
 DEFAULT_LIMITS = Limits()
@@ -61,7 +54,8 @@ def up(
 
     `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database, the logs and,
     unless the environment names another store, the Scheduling Blocks; by default it is the platform's
-    directory for a user's data. Prints one line on stdout, when the devices answer:
+    directory for a user's data. Prints one line on stdout, when the devices answer and
+    the controller can start scripts:
     `ready TANGO_HOST=127.0.0.1:<port>`, and ` REST=<url>` after it where `parts` have the HTTP API and it
     answers there. Call it in the main thread of a process that has no other threads.
     """
@@ -92,6 +86,7 @@ class _Stack:
         self._data_dir = data_dir
         self._parts = parts
         self._children: list[Child] = []
+        self._readiness: Readiness | None = None
 
     async def run(self) -> None:
         """Start everything, keep it running until a signal, stop everything."""
@@ -117,6 +112,7 @@ class _Stack:
         try:
             async with asyncio.timeout(self._limits.start):
                 await self._start()
+            await self._until_ready()
         except TimeoutError:
             raise StackError(
                 f"not ready within {self._limits.start:g} s: {self._late()}; --timeout lets it take longer"
@@ -142,7 +138,15 @@ class _Stack:
 
     def _late(self) -> str:
         late = ", ".join(f"{child.name} (log {child.log})" for child in self._children if not child.answers)
-        return late or "the registration of the devices"
+        if late or self._readiness is None:
+            return late or "the registration of the devices"
+        return f"a controller that can start scripts: {self._readiness.why_not}"
+
+    async def _until_ready(self) -> None:
+        controller = next((child for child in self._children if child.name == CONTROLLER.name), None)
+        if controller is not None:
+            self._readiness = Readiness(self._data_dir / "logs")
+            await self._readiness.wait(self._environment(), controller, self._limits.stop)
 
     async def _start(self) -> None:
         to_register = self._unregistered()

@@ -1,0 +1,22 @@
+"""How long the parts of a stack may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+DEFAULT_TIMEOUT = 180.0
+"""Six seconds do on a machine of its own; twenty stacks that start together on two cores need 110 s."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long the parts may take, in seconds, and how often a server is restarted."""
+
+    start: float = DEFAULT_TIMEOUT
+    """until every device answers"""
+    stop: float = 8.0
+    """from SIGTERM to SIGKILL; more than the controller gives to its scripts"""
+    pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
+    """before each further restart of a server that dies; after the last one the stack gives up"""
+    stable: float = 60.0
+    """a server that ran for so long has its restarts forgiven"""
