@@ -28,7 +28,7 @@ def get(*paths: str, prefix: str = "") -> list[httpx.Response]:
 
     async def scenario() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://oet:5000") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
             return [await client.get(path.removeprefix(prefix), headers=headers) for path in paths]
 
     return asyncio.run(scenario())

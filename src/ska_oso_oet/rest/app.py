@@ -19,6 +19,7 @@ from ska_oso_oet.rest.api import activity_routes, procedure_routes
 from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, OwnFilesOnly, SizeLimit, TokenRequired
 from ska_oso_oet.rest.history_api import history_routes
+from ska_oso_oet.rest.origins import KnownHost, OwnPages
 from ska_oso_oet.rest.status_api import status_routes
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID", "Prefer"],
             expose_headers=["Location", "Preference-Applied"],
         )
+    guarded = KnownHost(OwnPages(guarded, settings.cors_origins), settings.known_names)
     if settings.trusted_proxies:
         guarded = BehindProxy(guarded, settings.trusted_proxies)
     return Counted(guarded, counter)

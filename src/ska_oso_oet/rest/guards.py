@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from starlette.datastructures import Headers, MutableHeaders
 
 from ska_oso_oet.rest.errors import error_response
+from ska_oso_oet.rest.origins import HOST_TOLD_BY_PROXY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,6 +87,7 @@ class BehindProxy:
             headers = MutableHeaders(raw=list(headers.raw))
             headers["host"] = told["host"]
             scope["headers"] = headers.raw
+            scope[HOST_TOLD_BY_PROXY] = True
         if told["prefix"].startswith("/"):
             prefix = told["prefix"].rstrip("/")
             scope["root_path"] = prefix

@@ -17,6 +17,7 @@ from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
 from ska_oso_oet.rest.endings import Endings
 from ska_oso_oet.rest.listening import ListeningSocket
+from ska_oso_oet.rest.settings import EVERYWHERE
 from ska_oso_oet.rest.stream import EventHub
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ class RestService:
         if self._socket is None:
             return ""
         host = self._socket.host
-        if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        if host in EVERYWHERE:
             host = socket.gethostname()
         return f"http://{f'[{host}]' if ':' in host else host}:{self._socket.port}{self._settings.api_prefix}"
 

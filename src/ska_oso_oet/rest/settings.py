@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "OET_REST_"
+
+EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+"""What stands for every address of this machine."""
 
 Network = IPv4Network | IPv6Network | Literal["*"]
 
@@ -38,9 +42,10 @@ class RestSettings(BaseSettings):
     token_file: Path | None = None
     cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     trusted_proxies: Annotated[list[Network], NoDecode] = Field(default_factory=list)
+    host_names: Annotated[list[str], NoDecode] = Field(default_factory=list)
     max_request_bytes: int = Field(1024 * 1024, ge=1)
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "host_names", mode="before")
     @classmethod
     def _origins(cls, value: Any) -> Any:
         return _listed(value)
@@ -49,6 +54,11 @@ class RestSettings(BaseSettings):
     @classmethod
     def _networks(cls, value: Any) -> Any:
         return [item if item == "*" else ip_network(item) for item in _listed(value)]
+
+    @property
+    def known_names(self) -> list[str]:
+        """The names that requests may be for, besides localhost."""
+        return [*self.host_names, socket.gethostname() if self.host in EVERYWHERE else self.host]
 
     @classmethod
     def load(cls, properties: Mapping[str, Any]) -> RestSettings:
