@@ -23,7 +23,7 @@ help: ## show this list
 setup: $(VENV)/.all ## everything for development into .venv
 
 demo: $(VENV)/.base ## observe with a simulated telescope, and stop an observation in mid-scan
-	@$(BIN)/python -m ska_oso_oet.demo
+	@$(BIN)/python -P -m ska_oso_oet.demo
 
 test: $(VENV)/.all ## all tests (PYTEST_ARGS="-k name -x" to choose, TEST_PROCESSES=0 for one after another)
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)

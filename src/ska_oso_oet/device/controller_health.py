@@ -18,14 +18,14 @@ from ska_oso_oet.health import (
     ProbeRunner,
     why_not_ready,
 )
+from ska_oso_oet.procedure.trial import Trial
 from ska_oso_oet.ska.control_model import AdminMode, HealthState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ska_oso_oet.device.engine import Engine
-    from ska_oso_oet.mptools import EventMessage, ExitStatus, MainContext, Proc
-    from ska_oso_oet.mptools.pipes import Stream
+    from ska_oso_oet.mptools import MainContext
     from ska_oso_oet.ska.event_pump import EventPump
 
 FORK_SERVER: Final = "fork server"
@@ -37,7 +37,6 @@ _OUT_OF_USE: Final = {"INIT": NOT_INITIALISED, "DISABLE": "adminMode is {mode}"}
 """States in which the device is not in use, and how that is said."""
 
 Verdict = tuple[HealthState, str | None]
-_WORKER: Final = "ska_oso_oet.mptools.worker:ProcWorker"
 _WORKER_SECS: Final = 1.2
 _PERIOD_SECS: Final = 3.5
 """With the time that a worker is given, a fault is known within 5 s; more often would cost idle CPU."""
@@ -164,22 +163,10 @@ class _Parts:
         }
 
 
-class _Unheard:
-    """A listener of a worker whose end is all that matters."""
-
-    def on_message(self, proc: Proc, message: EventMessage) -> None:
-        """Ignore a message."""
-
-    def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
-        """Ignore output."""
-
-    def on_exit(self, proc: Proc, status: ExitStatus) -> None:
-        """Ignore the end, which `Proc.exited` tells as well."""
-
-
 def check_fork_server(context: MainContext) -> Verdict:
-    """Start a worker that has nothing to do, and see it end."""
-    proc = context.Proc("health check", _WORKER, listener=_Unheard())
+    """Run a script that does nothing, and see it end."""
+    trial = Trial(context)
+    proc = trial.proc
     try:
         status = proc.exited.result(_WORKER_SECS)
     except FutureTimeoutError:
@@ -187,9 +174,9 @@ def check_fork_server(context: MainContext) -> Verdict:
         if not context.ready:
             return HealthState.UNKNOWN, "the fork server is starting up"
         return HealthState.FAILED, f"scripts cannot be started: no worker was ready in {_WORKER_SECS} s"
-    if status.error is not None or status.code != 0:
-        why = status.error or f"a worker ended with code {status.code}, signal {status.signal}"
-        return HealthState.FAILED, f"scripts cannot be started: {why}"
+    problem = trial.problem(status)
+    if problem is not None:
+        return HealthState.FAILED, f"scripts cannot be started: {problem}"
     return HealthState.OK, None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
@@ -88,20 +90,14 @@ class Engine:
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
         self.context = MainContext(PRELOAD)
         self._run_directory = RunDirectory()
-        self._places = places = Places(
-            directory=settings.environments_dir,
-            repositories=settings.git_repositories,
-            max_idle_environments=settings.max_idle_environments,
-            environment_timeout=settings.environment_timeout,
-            scratch=self._run_directory.folder("git"),
-        )
+        self._settings = settings
         pool = ScriptWorkerPool(
             self.context,
             self.procedures,
             flow,
             grace=settings.stop_grace_period,
             exit_timeout=settings.exit_timeout,
-            places=places,
+            places=self._places,
         )
         self.procedures.use(pool)
         # The bus holds its listeners weakly.
@@ -119,6 +115,20 @@ class Engine:
             ),
         )
         self.bus.subscribe(self.activities.on_event)
+
+    def _places(self) -> Places:
+        try:
+            scratch = self._run_directory.folder("git")
+        except OSError as error:
+            _log.warning("the directory for temporary files cannot be made anew: %s", error)
+            scratch = Path(tempfile.gettempdir())
+        return Places(
+            directory=self._settings.environments_dir,
+            repositories=self._settings.git_repositories,
+            max_idle_environments=self._settings.max_idle_environments,
+            environment_timeout=self._settings.environment_timeout,
+            scratch=scratch,
+        )
 
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
@@ -145,11 +155,12 @@ class Engine:
     def _trim(self) -> None:
         """Delete what killed processes left of temporary files, clones and environments."""
         delete_left_behind()
-        if not self._places.directory.is_dir():
+        if not self._settings.environments_dir.is_dir():
             return
         try:
-            self._places.clones().trim()
-            self._places.environments().trim()
+            places = self._places()
+            places.clones().trim()
+            places.environments().trim()
         except (OSError, ImportError) as error:  # GitPython needs the program git
             _log.warning("Clones and environments were not tidied up: %s", error)
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 10000  # the customary port of a Tango database
 PROGRESS_SECS = 10.0
 """After which, and again and again, it is told what a start waits for."""
+PYTHON = (sys.executable, "-P", "-m")  # -P: no code of the directory that the stack is started in
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
 
 
@@ -169,7 +170,7 @@ class _Stack:
 
     async def _register(self, file: Path) -> None:
         """Write the devices of `file` to the database."""
-        argv = [sys.executable, "-m", "dsconfig.json2tango", "--write", "--update", "--no-colors", str(file)]
+        argv = [*PYTHON, "dsconfig.json2tango", "--write", "--update", "--no-colors", str(file)]
         writer = Child(f"register/{file.name}", argv, self._data_dir / "logs")
         # json2tango leaves a copy of the former state in the temporary directory.
         with TemporaryDirectory(dir=self._data_dir) as copies:
@@ -241,8 +242,8 @@ class _Stack:
         return f"{HOST}:{self._ports.database.number}"
 
     def _database_argv(self) -> list[str]:
-        module = ["-m", "tango.databaseds.database"]
-        return [sys.executable, *module, "--host", HOST, "--port", str(self._ports.database.number), "2"]
+        port = str(self._ports.database.number)
+        return [*PYTHON, "tango.databaseds.database", "--host", HOST, "--port", port, "2"]
 
     def _environment(self) -> dict[str, str]:
         """Describe this stack to its servers."""

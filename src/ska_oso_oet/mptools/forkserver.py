@@ -1,6 +1,6 @@
 """The fork server: a clean process that forks workers, sees them die and cleans up behind them.
 
-`python -m ska_oso_oet.mptools.forkserver FD MODULE…` serves the socket FD after it has imported the
+`python -P -m ska_oso_oet.mptools.forkserver FD MODULE…` serves the socket FD after it has imported the
 modules, so that a worker has them without loading them. It starts no thread and no Tango, which makes its
 forks safe.
 

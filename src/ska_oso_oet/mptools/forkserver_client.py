@@ -59,7 +59,7 @@ class ForkServerClient:
     def _start(self, fd: int, preload: list[str]) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                [sys.executable, "-m", "ska_oso_oet.mptools.forkserver", str(fd), *preload],
+                [sys.executable, "-P", "-m", "ska_oso_oet.mptools.forkserver", str(fd), *preload],
                 pass_fds=[fd],
                 env={**os.environ, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,

@@ -15,6 +15,7 @@ from ska_oso_oet.event import topics
 from ska_oso_oet.event.journal import covers, is_reserved
 from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
+from ska_oso_oet.procedure.domain import GitScript
 from ska_oso_oet.procedure.orders import Order, Word
 from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, parse_report
@@ -109,7 +110,8 @@ class ScriptWorkerPool:
     Procedure ids, `pid` here as in the reference documents, name the workers. Methods may be called from any
     thread, and with locks held: what they ask for is done on the engine's thread.
 
-    SPARES workers are kept that have nothing to do yet, so that a procedure need not wait for a fork.
+    `places` is asked for each script from git. SPARES workers are kept that have nothing to do yet, so that a
+    procedure need not wait for a fork.
     """
 
     HIGH_WATER = 500
@@ -126,7 +128,7 @@ class ScriptWorkerPool:
         *,
         grace: float,
         exit_timeout: float,
-        places: Places | None = None,
+        places: Callable[[], Places] | None = None,
     ) -> None:
         self.main_ctx = main_ctx
         self.listener = listener
@@ -146,8 +148,10 @@ class ScriptWorkerPool:
 
     def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
         """Have a worker load the script of a procedure and call its `init`."""
+        git = isinstance(command.script, GitScript)
+        places = self._places() if git and self._places is not None else None
         patience = Patience(exit=self._exit_timeout, stop=self._grace)
-        order = LoadOrder(command=command, places=self._places, patience=patience)
+        order = LoadOrder(command=command, places=places, patience=patience)
         self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
 
     def _employ(self, pid: int, order: EventMessage) -> None:

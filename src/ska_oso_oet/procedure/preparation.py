@@ -132,7 +132,7 @@ def become(order: ResumeOrder) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     python = str(order.environment.python)
-    arguments = [python, "-m", RESUME_MODULE, str(content)]
+    arguments = [python, "-P", "-m", RESUME_MODULE, str(content)]
     os.execve(python, arguments, order.environment.variables())  # noqa: S606 - no shell is wanted
 
 
