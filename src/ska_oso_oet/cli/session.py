@@ -6,16 +6,17 @@ import functools
 import inspect
 import json
 import os
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
 from ska_oso_oet.cli import exit_codes
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.output import answer, diagnostic, discard, flush, let_outcome_count
+from ska_oso_oet.client.bounded import within
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.client import OETClient
 
 Resource = TypeVar("Resource")
+CLOSE_SECS: Final = 1.0
+"""Seconds that the end of the connection may take: a halted server does not take part in it."""
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel="Common")
@@ -112,7 +115,7 @@ class Session:
     def client(self) -> OETClient:
         """The connection, over Tango or HTTP."""
         call_timeout = CALL_TIMEOUT if self._timeout is None else min(max(self._timeout, 0.1), CALL_TIMEOUT)
-        return self.owns(self._address.connect(call_timeout))
+        return self.owns(self._address.connect(call_timeout)).until(self.deadline)
 
     def owns(self, resource: AbstractContextManager[Resource]) -> Resource:
         """Close a resource at the end of the session."""
@@ -133,7 +136,8 @@ class Session:
         stderr = os.dup(2)
         discard(2)
         try:
-            self._resources.close()
+            with suppress(TimeoutError):
+                within(CLOSE_SECS, self._resources.close)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.client.bounded import Bounded
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox, Patience
 from ska_oso_oet.client.waiting import ACTIVITIES, wait_for_command
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, OetError, Rejected
@@ -27,15 +29,30 @@ class Calls:
 
     _link: Connection
 
-    def _submit(self, command: str, argument: Model) -> str:
-        [[code], [answer]] = self._link.command(command, argument.to_json())
+    def until(self, timeout: float | Deadline | None) -> Self:
+        """Give this client with a bound for all that it does: each answer comes in time, or not at all.
+
+        A controller or database that is halted is ControllerUnreachable then. They share one connection.
+        """
+        bounded = copy.copy(self)
+        bounded._link = self._link_until(Deadline.of(timeout))  # noqa: SLF001 - another one of this class
+        return bounded
+
+    def _link_until(self, deadline: Deadline) -> Connection:
+        if deadline.timeout is None or getattr(self._link, "deadline", None) is deadline:
+            return self._link
+        return Bounded(self._link, deadline)
+
+    def _submit(self, command: str, argument: Model, link: Connection | None = None) -> str:
+        [[code], [answer]] = (link or self._link).command(command, argument.to_json())
         if int(code) not in {ResultCode.STARTED, ResultCode.QUEUED}:
             raise Rejected(str(answer))
         return str(answer)
 
     def _carry_out(self, command: str, argument: Model, deadline: Deadline) -> CommandResult:
         """Give a long running command, and wait for its end."""
-        return wait_for_command(self._link, self._submit(command, argument), deadline)
+        link = self._link_until(deadline)
+        return wait_for_command(link, self._submit(command, argument, link), deadline)
 
 
 class ActivityCalls(Calls):
@@ -64,7 +81,8 @@ class ActivityCalls(Calls):
         timeout: float | Deadline | None = None,
     ) -> ActivitySummary:
         """Wait until an activity has entered one of `states`, or has ended; raises as `wait` does."""
-        return ACTIVITIES.wait(self._link, activity_id, states, Deadline.of(timeout))
+        deadline = Deadline.of(timeout)
+        return ACTIVITIES.wait(self._link_until(deadline), activity_id, states, deadline)
 
     def list_activities(self) -> Sequence[ActivitySummary]:
         """List every live activity and the newest finished ones, oldest first."""
@@ -129,9 +147,10 @@ class StatusCalls(Calls):
         why they cannot be started, each time that this changes. Raises WaitTimeout after `timeout` seconds.
         """
         deadline, patience, told = Deadline.of(timeout), Patience(), ""
-        with Inbox(self._link, "whyNotReady") as inbox:
+        client = self.until(deadline)
+        with Inbox(self._link_until(deadline), "whyNotReady") as inbox:
             while True:
-                status = patience.ask(self.status)
+                status = patience.ask(client.status)
                 if status is not None and (status["ready"] or status["state"] == "FAULT"):
                     return status
                 why = "the controller is away" if status is None else str(status["why_not_ready"])

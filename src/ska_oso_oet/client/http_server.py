@@ -134,6 +134,8 @@ class HttpServer:
         raise error(message)
 
     def _unreachable(self, error: object) -> ControllerUnreachable:
+        if isinstance(error, ConnectionRefusedError):
+            return ControllerUnreachable(f"nothing answers at {self.url}: is `oet up` running there?")
         return ControllerUnreachable(f"cannot reach {self.url}: {error or type(error).__name__}")
 
 

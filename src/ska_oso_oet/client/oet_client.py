@@ -150,17 +150,19 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         With `run_abort` the abort script is then run for its subarray, and waited for. A controller that is
         lost meanwhile takes the process with it, and runs no abort script.
         """
+        deadline = Deadline.of(timeout)
+        client = self.until(deadline)
         if procedure_id is None:
-            procedure_id = the_running(self.list())
+            procedure_id = the_running(client.list())
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         try:
-            result = self._carry_out("StopProcedure", command, Deadline.of(timeout))
+            result = self._carry_out("StopProcedure", command, deadline)
         except CommandForgotten:
-            procedure = self.describe(procedure_id)
+            procedure = client.describe(procedure_id)
             if not procedure.state.final:
                 raise
             return Stopped(procedure, ended_with_the_controller(procedure, run_abort=run_abort))
-        return Stopped(self.describe(procedure_id), result)
+        return Stopped(client.describe(procedure_id), result)
 
     def run(
         self,
@@ -179,13 +181,14 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         """
         deadline = Deadline(timeout)
         main = ProcedureInput.of(*args, **kwargs)
-        created = self.create(as_command(script, init or ProcedureInput(), main))
-        ready = self.wait(created.id, {ProcedureState.READY}, deadline)
+        client = self.until(deadline)
+        created = client.create(as_command(script, init or ProcedureInput(), main))
+        ready = client.wait(created.id, {ProcedureState.READY}, deadline)
         if ready.state is not ProcedureState.READY:
             return ready
         deadline.check(f"procedure {ready.id} is READY and has not been started")
-        self.start_or_end(created.id, deadline)
-        return self.wait(created.id, timeout=deadline)
+        client.start_or_end(created.id, deadline)
+        return client.wait(created.id, timeout=deadline)
 
     def wait(
         self,
@@ -198,7 +201,8 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         Raises WaitTimeout after `timeout` seconds, ProcedureNotFound when the controller was restarted
         meanwhile, and ControllerUnreachable when it stays away for 30 s.
         """
-        return PROCEDURES.wait(self._link, procedure_id, states, Deadline.of(timeout))
+        deadline = Deadline.of(timeout)
+        return PROCEDURES.wait(self._link_until(deadline), procedure_id, states, deadline)
 
     def list(self) -> Sequence[ProcedureSummary]:
         """List every live procedure and the newest finished ones, oldest first."""

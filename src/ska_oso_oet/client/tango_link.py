@@ -83,10 +83,14 @@ class TangoLink:
         Does not wait for the subscription: Tango makes it, and makes it again after a restart. All
         listeners of an attribute share one.
         """
-        with self._lock:
+        try:
+            proxy = self._connected()
+        except tango.DevFailed as error:
+            raise self._translated(error) from None
+        with self._lock, tango.EnsureOmniThread():
             channel = self._channels.get(attribute)
             if channel is None:
-                channel = self._channels[attribute] = self._open(attribute)
+                channel = self._channels[attribute] = self._open(proxy, attribute)
             channel.listeners = (*channel.listeners, deliver)
         return partial(self._leave, attribute, deliver)
 
@@ -95,12 +99,13 @@ class TangoLink:
         with self._lock:
             channels, self._channels = self._channels, {}
             self._proxy = None
-        for channel in channels.values():
-            channel.close()
+        with tango.EnsureOmniThread():
+            for channel in channels.values():
+                channel.close()
 
-    def _open(self, attribute: str) -> _Channel:
+    def _open(self, proxy: tango.DeviceProxy, attribute: str) -> _Channel:
         try:
-            return _Channel(self._connected(), attribute)
+            return _Channel(proxy, attribute)
         except tango.DevFailed as error:
             raise self._translated(error) from None
 
@@ -117,6 +122,11 @@ class TangoLink:
 
     def _connected(self) -> tango.DeviceProxy:
         if self._proxy is None:
+            if "://" not in self.device and tango.ApiUtil.get_env_var("TANGO_HOST") is None:
+                raise ControllerUnreachable(
+                    "TANGO_HOST is not set; it names the Tango database, as `oet up` prints it "
+                    "(export TANGO_HOST=127.0.0.1:10000)"
+                )
             proxy = tango.DeviceProxy(self.device)
             proxy.set_timeout_millis(max(int(self._call_timeout * 1000), 1))
             self._proxy = proxy
@@ -126,6 +136,16 @@ class TangoLink:
         for cause in error.args:
             if kind := _REASONS.get(cause.reason):
                 return kind(cause.desc)
+        reasons = {cause.reason for cause in error.args}
+        if "API_CantConnectToDatabase" in reasons:
+            return ControllerUnreachable(
+                f"nothing answers at {_database(self.uri)}: is `oet up` running there?"
+            )
+        if "API_DeviceNotDefined" in reasons or "DB_DeviceNotDefined" in reasons:
+            return ControllerUnreachable(
+                f"the Tango database {_database(self.uri)} knows no device {self.device}: "
+                "--device or OET_DEVICE names the controller"
+            )
         text = error.args[0].desc.strip().replace("\n", " ")
         if isinstance(error, _UNREACHABLE) or error.args[0].reason in _UNREACHABLE_REASONS:
             return ControllerUnreachable(f"cannot reach {self.uri}: {text}")
@@ -151,6 +171,11 @@ class _Channel:
         """Unsubscribe. What is left of a subscription to a dead device goes with the proxy."""
         with suppress(tango.DevFailed):
             self._proxy.unsubscribe_event(self._subscription)
+
+
+def _database(uri: str) -> str:
+    """Name the Tango database of a full name, host:port."""
+    return uri.partition("://")[2].partition("/")[0]
 
 
 def _tango_host() -> str:
