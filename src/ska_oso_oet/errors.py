@@ -11,7 +11,8 @@
     ├── Rejected               the request is understood, but cannot be done now
     │   ├── NotReady
     │   ├── SubarrayBusy
-    │   └── ScriptNotAllowed
+    │   ├── ScriptNotAllowed
+    │   └── RequestTooLarge
     ├── ControllerUnreachable
     ├── HistoryUnavailable
     └── WaitTimeout
@@ -71,6 +72,10 @@ class SubarrayBusy(Rejected):
 
 class ScriptNotAllowed(Rejected):
     """The script is outside the allowed directories, repositories or kinds."""
+
+
+class RequestTooLarge(Rejected):
+    """The request has more bytes than are taken."""
 
 
 class ControllerUnreachable(OetError):

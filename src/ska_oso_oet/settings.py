@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "OET_"
+
+DEFAULT_MAX_REQUEST_BYTES: Final = 1024 * 1024
+"""Bytes of the largest request that is taken, at every door, unless a setting says otherwise."""
+MOST_REQUEST_BYTES: Final = 32 * 1024 * 1024
+"""What may be set at most: half of what can be sent to a worker."""
 
 _Names = Annotated[list[str], NoDecode]
 
@@ -56,6 +61,7 @@ class ControllerSettings(BaseSettings):
     max_ready_procedures: int = Field(50, ge=1)
     history_length: int = Field(10, ge=0)
     event_journal_length: int = Field(10_000, ge=1)
+    max_request_bytes: int = Field(DEFAULT_MAX_REQUEST_BYTES, ge=1024, le=MOST_REQUEST_BYTES)
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)
     exit_timeout: float = Field(10.0, ge=0, allow_inf_nan=False)
     environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)

@@ -163,6 +163,25 @@ def test_events_are_numbered_without_a_gap_and_can_be_read_again(controller: Con
     assert [event["topic"] for event in one["events"]] == ["procedure.lifecycle.statechange"]
 
 
+def test_a_request_that_is_too_large_is_refused_whatever_it_asks_for(
+    device_server: DeviceServers, tmp_path: Path
+) -> None:
+    properties = {"ScriptRoots": str(tmp_path), "adminMode/__value": 0, "MaxRequestBytes": 10_000}
+    proxy = device_server(*CONTROLLER, properties)
+    argument = json.dumps({"script_args": {"main": {"args": ["x" * 10_000]}}})
+    said = f"it has {len(argument)} bytes, and at most 10000 are taken (MaxRequestBytes)"
+    for name in ("CreateProcedure", "StartProcedure", "StopProcedure", "RunActivity", "PruneHistory"):
+        [[code], [text]] = proxy.command_inout(name, argument)
+        assert code == 5
+        assert said in text
+    for name in ("GetEvents", "GetOutput", "GetHistory"):
+        with pytest.raises(tango.DevFailed) as refusal:
+            proxy.command_inout(name, argument)
+        assert refusal.value.args[0].reason == "OET_Rejected"
+        assert said in refusal.value.args[0].desc
+    assert json.loads(proxy.procedures)["procedures"] == []
+
+
 def test_the_newest_event_is_pushed_once_more_after_a_silence(controller: Controller) -> None:
     pid, _ = controller.create(controller.script(), subarray_id=1)
     controller.until(pid, "READY")

@@ -18,6 +18,7 @@ from ska_oso_oet.history.errors import HistoryTooNew
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
 from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.history.rows import procedure_row
+from ska_oso_oet.history.tables import PROCEDURES
 from ska_oso_oet.procedure.domain import (
     EmbeddedStringScript,
     FileSystemScript,
@@ -296,6 +297,34 @@ def test_what_ended_last_is_told_at_the_next_start(start: Callable[..., Rig]) ->
         (lost, "FAILED"),
     ]
     assert [(each.id, each.state.value) for each in recovery.newest_activities] == [(activity.id, "FAILED")]
+
+
+@pytest.mark.parametrize("characters", [300_000, 3_000_000])
+def test_records_that_are_larger_than_any_is_made_now_are_listed(
+    start: Callable[..., Rig], characters: int
+) -> None:
+    rig = start()
+    small, *large = [rig.run(subarray_id=3).procedure.id for _ in range(4)]
+    rig.flush()
+    for number in large:
+        content = json.loads(rig.history.describe_procedure(number))
+        content["progress"] = {"percent": 18.0, "message": "x" * characters}
+        with rig.history._database.writing() as connection:
+            changed = PROCEDURES.update().where(PROCEDURES.c.id == number)
+            connection.execute(changed.values(summary=json.dumps(content)))
+    listed = rig.history.list(HistoryQuery())
+    assert len(listed) < 20_000
+    found = HistoryPage.parse(listed).procedures
+    assert [each.id for each in found] == [*reversed(large), small]
+    assert {(each.state, each.subarray_id, each.epoch) for each in found} == {(S.COMPLETE, 3, "run-1")}
+    described = ProcedureSummary.parse(rig.history.describe_procedure(large[0]))
+    assert described.progress is not None
+    assert f"cut: {characters} characters" in described.progress.message
+    assert rig.stop()
+    rig = start(newest=10)
+    newest = rig.recovered[0].newest_procedures
+    assert [each.id for each in newest] == [small, *large]
+    assert all(len(each.to_json()) < 5000 for each in newest)
 
 
 def test_a_clean_stop_loses_nothing_and_leaves_nothing_to_recover(start: Callable[..., Rig]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from ska_oso_oet.mptools.message import MAX_FRAME
 from tests.engine.procedure_bench import DEADLINE, Bench, S, are_gone, how, states_of
 
 if TYPE_CHECKING:
@@ -183,6 +184,18 @@ def test_a_script_that_closes_all_descriptors_and_returns(bench: Bench) -> None:
     summary = bench.run("def main(): os.closerange(0, 1000)")
     assert summary.state is S.FAILED
     assert how(summary).cause == "exit_code"
+    assert bench.run(NOOP).state is S.COMPLETE
+
+
+def test_arguments_that_cannot_be_sent_end_the_procedure(bench: Bench) -> None:
+    pid = bench.create(NOOP, "x" * (MAX_FRAME + 1))
+    summary = bench.ended(pid)
+    assert (summary.state, "LOAD could not be sent" in str(how(summary).message)) == (S.FAILED, True)
+    assert len(summary.to_json()) < 20_000
+    pid = bench.ready(NOOP)
+    bench.start(pid, "x" * (MAX_FRAME + 1))
+    summary = bench.ended(pid)
+    assert (summary.state, "RUN could not be sent" in str(how(summary).message)) == (S.FAILED, True)
     assert bench.run(NOOP).state is S.COMPLETE
 
 

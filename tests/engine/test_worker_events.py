@@ -186,6 +186,45 @@ def test_an_event_that_is_too_big_is_named_in_the_log(bench: Bench) -> None:
     assert any("an event on test.too.big was not sent" in line for line in bench.written(summary.id))
 
 
+def test_a_huge_progress_message_is_cut_in_the_summary_and_says_so(bench: Bench) -> None:
+    since = bench.journal.last_seq
+    pid = bench.running("""
+        def main():
+            pub.sendMessage("procedure.progress", msg_src="me", progress=18, message="x" * 10_000_000)
+            pub.sendMessage("procedure.progress", msg_src="me", progress=19, message="x" * 60_000_000)
+            tell("here")
+            forever()
+    """)
+    progress = bench.summary(pid).progress
+    assert progress is not None
+    assert progress.percent == 18
+    assert "cut: 10000000 characters" in progress.message
+    assert len(bench.summary(pid).to_json()) < 3000
+    assert any("an event on procedure.progress was not sent" in line for line in bench.written(pid))
+    (event,) = events_of(bench, "procedure.progress", since)
+    assert len(event["data"]["message"]) == 10_000_000
+
+
+def test_what_a_script_makes_up_in_its_channel_is_counted_and_told_once(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    summary = bench.run("""
+        from ska_oso_oet.mptools import EventMessage
+        from ska_oso_oet.procedure.worker import ScriptWorker
+
+        def main():
+            for number in range(20_000):
+                for content in ({"kind": "state", "state": "READY"}, {"kind": "nonsense"}, None):
+                    ScriptWorker._active.event_q.put(EventMessage("1", "REPORT", content))
+            tell("after")
+    """)
+    assert (summary.state, bench.told(summary.id, "after")) == (S.COMPLETE, [{}])
+    assert bench.written(summary.id) == ["messages that its process may not send were ignored: 60000"]
+    ours = [record for record in caplog.records if f"procedure {summary.id}" in record.getMessage()]
+    assert len(ours) == 2
+    assert not any(record.exc_info for record in caplog.records)
+
+
 def test_progress_shows_in_the_summary(bench: Bench) -> None:
     pid = bench.running("""
         def main():

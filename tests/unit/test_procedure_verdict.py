@@ -6,8 +6,9 @@ import pytest
 
 from ska_oso_oet.errors import InvalidArgument, OetError
 from ska_oso_oet.mptools import ExitStatus, Rung
+from ska_oso_oet.procedure.bounds import MAX_STACKTRACE
 from ska_oso_oet.procedure.domain import ProcedureState as S
-from ska_oso_oet.procedure.endings import MAX_STACKTRACE, of_exception, of_system_exit
+from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned, StateEntered, parse_report
 from ska_oso_oet.procedure.verdict import judge
 

@@ -54,6 +54,7 @@ def test_a_larger_body_does_not_whatever_it_says() -> None:
         refused = ask(SizeLimit(app, 10), "POST", "/api/item", content=content)
         assert refused.status_code == 413
         assert refused.json()["error"].startswith("413 ")
+        assert "MaxRequestBytes" in refused.json()["Message"]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.mptools.message import MAX_FRAME
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.resources import scripts_dir
-from ska_oso_oet.settings import ControllerSettings, property_name
+from ska_oso_oet.settings import MOST_REQUEST_BYTES, ControllerSettings, property_name
 
 
 def test_the_defaults() -> None:
@@ -84,3 +85,9 @@ def test_all_bad_values_are_named_at_once() -> None:
 def test_an_unknown_property_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="NoSuchThing"):
         ControllerSettings.load({"no_such_thing": 1})
+
+
+def test_the_largest_request_that_can_be_allowed_can_be_sent_to_a_worker() -> None:
+    assert MOST_REQUEST_BYTES * 2 <= MAX_FRAME
+    with pytest.raises(InvalidArgument, match="MaxRequestBytes"):
+        ControllerSettings.load({"max_request_bytes": MOST_REQUEST_BYTES + 1})

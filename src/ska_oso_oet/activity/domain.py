@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     Field,
     JsonValue,
@@ -23,6 +24,7 @@ from pydantic import (
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.bounds import Name, Words, shown_args
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
 
 SB_JSON: Final = "sb_json"
@@ -143,16 +145,16 @@ class ActivitySummary(Model):
     id: int
     command_id: str | None
     procedure_id: int | None
-    sbd_id: str
+    sbd_id: Name
     sbd_version: int | None
-    sbi_id: str | None
-    activity_name: str
+    sbi_id: Name | None
+    activity_name: Name
     prepare_only: bool
-    script_args: CallArgs
+    script_args: Annotated[CallArgs, AfterValidator(shown_args)]
     activity_states: list[tuple[ActivityState, float]]
     state: ActivityState
-    message: str | None = None
-    requester: str | None = None
+    message: Words | None = None
+    requester: Name | None = None
 
     @property
     def request_done(self) -> bool:

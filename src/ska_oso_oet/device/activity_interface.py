@@ -52,8 +52,9 @@ class ActivityInterface(ControllerInterface):
     @command(dtype_in=str, doc_in="JSON: activity_name, sbd_id, …", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def RunActivity(self, argin: str) -> LongStringArray:
         """Run an activity of a Scheduling Block; ends with its script, or once that is prepared."""
-        with as_dev_failed("RunActivity"):
-            request = ActivityCommand.parse(argin)
+        return self.acting("RunActivity", ActivityCommand, argin, self._run)
+
+    def _run(self, request: ActivityCommand) -> LongStringArray:
         return self.activity_tasks.run(self, request, requester_of(self))
 
     @command(dtype_in="DevLong64", doc_in="activity id, 0 for the newest", dtype_out=str, doc_out="JSON")

@@ -62,6 +62,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     ExitTimeout = device_property(
         dtype=float, doc="Seconds that a script's threads and exit functions may take after its end"
     )
+    MaxRequestBytes = device_property(dtype=int, doc="Bytes of the largest request that is taken")
     StopGracePeriod = device_property(dtype=float, doc="Seconds from SIGTERM to SIGKILL")
     EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
     MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")
@@ -88,6 +89,7 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         properties = self._properties()
         settings = ControllerSettings.load(properties)
         self.use_settings(settings, properties)
+        self.max_request_bytes = settings.max_request_bytes
         url = settings.history_url or default_history_url(self.get_name())
         engine = Engine(settings, self.pump.call, self.pump, self._announce, url)
         self.activity_tasks = ActivityTasks(engine.activities)

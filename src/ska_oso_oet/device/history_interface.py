@@ -23,14 +23,14 @@ class HistoryInterface(ControllerInterface):
     def GetHistory(self, argin: str) -> str:
         """List procedures of this and earlier runs, newest first."""
         with as_dev_failed("GetHistory"):
-            return self.running_engine.history.list(HistoryQuery.parse(argin))
+            return self.running_engine.history.list(self.parsed(HistoryQuery, argin))
 
     @command(dtype_in=str, doc_in="JSON: older_than, keep", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def PruneHistory(self, argin: str) -> LongStringArray:
         """Delete old procedures and activities from the history; ends when they are gone."""
-        with as_dev_failed("PruneHistory"):
-            query = PruneQuery.parse(argin)
+        return self.acting("PruneHistory", PruneQuery, argin, self._prune)
 
+    def _prune(self, query: PruneQuery) -> LongStringArray:
         def work(running: LongRunningCommand) -> None:
             def done(outcome: Pruned | Exception) -> None:
                 code = ResultCode.FAILED if isinstance(outcome, Exception) else ResultCode.OK

@@ -10,8 +10,9 @@ from tango.server import attribute
 
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.requester import requester_of
-from ska_oso_oet.errors import NotReady
+from ska_oso_oet.errors import NotReady, RequestTooLarge
 from ska_oso_oet.models import Model
+from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES
 from ska_oso_oet.ska.base_device import LongStringArray, SKABaseDevice
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -39,6 +40,7 @@ class ControllerInterface(SKABaseDevice):
 
     engine: Engine | None = None
     pending: PendingCommands
+    max_request_bytes = DEFAULT_MAX_REQUEST_BYTES
 
     @property
     def running_engine(self) -> Engine:
@@ -73,6 +75,29 @@ class ControllerInterface(SKABaseDevice):
 
         One without `on_abort` is a stop itself, which is taken even when the device is full.
         """
+        return self.acting(
+            name,
+            model,
+            argin,
+            lambda parsed: self.pending.carry_out(self, name, partial(request, parsed), on_abort),
+        )
+
+    def acting(
+        self, name: str, model: type[M], argin: str, begin: Callable[[M], LongStringArray]
+    ) -> LongStringArray:
+        """Read the argument of a command that acts, and `begin` it; one that is too large is REJECTED."""
         with as_dev_failed(name):
-            parsed = model.parse(argin)
-        return self.pending.carry_out(self, name, partial(request, parsed), on_abort)
+            try:
+                request = self.parsed(model, argin)
+            except RequestTooLarge as error:
+                return [ResultCode.REJECTED], [str(error)]
+        return begin(request)
+
+    def parsed(self, model: type[M], argin: str) -> M:
+        """Read the argument of a command; raises InvalidArgument, or RequestTooLarge before it is read."""
+        if len(argin) > self.max_request_bytes:
+            raise RequestTooLarge(
+                f"the request is too large: it has {len(argin)} bytes, and at most {self.max_request_bytes} "
+                "are taken (MaxRequestBytes)"
+            )
+        return model.parse(argin)

@@ -82,15 +82,17 @@ class ProcedureInterface(ControllerInterface):
     @command(dtype_in=str, doc_in="JSON: procedure_id, run_abort", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def StopProcedure(self, argin: str) -> LongStringArray:
         """Stop a procedure; ends when its process is gone and, if asked for, the abort script has ended."""
-        with as_dev_failed("StopProcedure"):
-            request = StopProcessCommand.parse(argin)
+        return self.acting("StopProcedure", StopProcessCommand, argin, self._stop)
+
+    def _stop(self, request: StopProcessCommand) -> LongStringArray:
         # One that joins another's stop is that command: however many ask, nobody is refused or waits longer.
         joined = self.running_engine.procedures.join_stop(request)
         if joined is not None:
             return [ResultCode.STARTED], [joined]
         if request.run_abort:
             return self.stop_tasks.run(self, request)
-        return self.act("StopProcedure", StopProcessCommand, argin, self.running_engine.procedures.stop)
+        stop = partial(self.running_engine.procedures.stop, request)
+        return self.pending.carry_out(self, "StopProcedure", stop)
 
     @command(dtype_in="DevLong64", doc_in="procedure id, 0 for the newest", dtype_out=str, doc_out="JSON")
     def DescribeProcedure(self, procedure_id: int) -> str:
@@ -108,7 +110,7 @@ class ProcedureInterface(ControllerInterface):
     def GetOutput(self, argin: str) -> str:
         """Answer what a procedure has written."""
         with as_dev_failed("GetOutput"):
-            query = OutputQuery.parse(argin)
+            query = self.parsed(OutputQuery, argin)
             try:
                 return self.running_engine.procedures.output(query.procedure_id, query.since)
             except ProcedureNotFound:

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.errors import HistoryUnavailable
+from ska_oso_oet.history.large_rows import COLUMNS, bounded, readable, summary_of
 from ska_oso_oet.history.rows import storable
 from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
+from ska_oso_oet.procedure.domain import ProcedureSummary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,12 +45,12 @@ class HistoryReader:
     def procedure(self, number: int) -> str | None:
         """Answer a ProcedureSummary, None where the history has no such procedure."""
         query = sa.select(PROCEDURES.c.summary).where(PROCEDURES.c.id == number)
-        return self._ask(lambda connection: connection.scalar(query))
+        return bounded(ProcedureSummary, self._ask(lambda connection: connection.scalar(query)))
 
     def activity(self, number: int) -> str | None:
         """Answer an ActivitySummary, None where the history has no such activity."""
         query = sa.select(ACTIVITIES.c.summary).where(ACTIVITIES.c.id == number)
-        return self._ask(lambda connection: connection.scalar(query))
+        return bounded(ActivitySummary, self._ask(lambda connection: connection.scalar(query)))
 
     def output(self, number: int, since: int) -> str | None:
         """Answer as GetOutput does, with the newest lines; None for a procedure that wrote nothing."""
@@ -68,7 +71,11 @@ class HistoryReader:
         where = _conditions(query)
         matching = (
             sa.select(
-                PROCEDURES.c.summary, PROCEDURES.c.epoch, PROCEDURES.c.environment, REQUESTS.c.requester
+                readable(PROCEDURES),
+                *(PROCEDURES.c[name] for name in COLUMNS),
+                PROCEDURES.c.epoch,
+                PROCEDURES.c.environment,
+                REQUESTS.c.requester,
             )
             .select_from(PROCEDURES.outerjoin(REQUESTS, PROCEDURES.c.command_id == REQUESTS.c.command_id))
             .where(*where)
@@ -78,9 +85,9 @@ class HistoryReader:
         )
         count = sa.select(sa.func.count()).select_from(PROCEDURES).where(*where)
         rows, total = self._ask(
-            lambda connection: (connection.execute(matching).all(), connection.scalar(count))
+            lambda connection: (connection.execute(matching).mappings().all(), connection.scalar(count))
         )
-        return f'{{"procedures": [{", ".join(_entry(*row) for row in rows)}], "total": {total}}}'
+        return f'{{"procedures": [{", ".join(map(_entry, rows))}], "total": {total}}}'
 
     def _ask(self, question: Callable[[sa.Connection], T]) -> T:
         asked = self._pool.submit(self._answer, question)
@@ -114,10 +121,10 @@ def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
     return conditions
 
 
-def _entry(summary: str, epoch: str, environment: str | None, requester: str | None) -> str:
+def _entry(row: sa.RowMapping) -> str:
     """Add to a summary what is not part of it; one of an earlier version does not say who asked for it."""
-    content = {**json.loads(summary), "epoch": epoch, "environment": environment}
-    content["requester"] = content.get("requester") or requester
+    content = {**json.loads(summary_of(row)), "epoch": row["epoch"], "environment": row["environment"]}
+    content["requester"] = content.get("requester") or row["requester"]
     return json.dumps(content)
 
 

@@ -184,9 +184,11 @@ def _newest(
     connection: sa.Connection, table: sa.Table, count: int, parse: Callable[[str], Summary]
 ) -> Iterator[Summary]:
     query = sa.select(table.c.summary).where(table.c.ended.is_not(None)).order_by(table.c.id.desc())
-    for text in reversed(connection.scalars(query.limit(count)).all()):
+    found: list[Summary] = []
+    for text in connection.scalars(query.limit(count)):  # one at a time, as each may be large
         with suppress(InvalidArgument):  # written by another version
-            yield parse(text)
+            found.append(parse(text))
+    return reversed(found)
 
 
 def _lost_procedures(connection: sa.Connection, now: float, epoch: str) -> Iterator[ProcedureSummary]:

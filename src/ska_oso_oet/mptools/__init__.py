@@ -20,6 +20,7 @@ from ska_oso_oet.mptools.signals import (
 )
 from ska_oso_oet.mptools.worker import (
     END,
+    STARTED,
     ProcWorker,
     QueueProcWorker,
     StartupEvent,
@@ -29,6 +30,7 @@ from ska_oso_oet.mptools.worker import (
 
 __all__ = [
     "END",
+    "STARTED",
     "EventMessage",
     "ExitStatus",
     "MPQueue",

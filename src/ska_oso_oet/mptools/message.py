@@ -20,8 +20,12 @@ MAX_FRAME: Final = 64 * 1024 * 1024
 _HEADER: Final = struct.Struct("!I")
 
 
+MAX_WORD: Final = 16 * 1024 * 1024
+"""Bytes in the largest message of a worker: it runs what others wrote, and the controller reads it."""
+
+
 class MessageTooLarge(ValueError):
-    """A message has more than MAX_FRAME bytes."""
+    """A message has more bytes than may be sent."""
 
 
 class ProtocolError(Exception):
@@ -36,22 +40,23 @@ class EventMessage:
     msg_type: str
     msg: Any = None
 
-    def encode(self) -> bytes:
+    def encode(self, limit: int = MAX_FRAME) -> bytes:
         """Make the frame of this message.
 
         Raises TypeError or ValueError when the content is not JSON, MessageTooLarge when there is too
         much of it.
         """
         body = json.dumps([self.msg_src, self.msg_type, self.msg], allow_nan=False).encode("ascii")
-        if len(body) > MAX_FRAME:
-            raise MessageTooLarge(f"{len(body)} bytes; at most {MAX_FRAME} are allowed")
+        if len(body) > limit:
+            raise MessageTooLarge(f"it has {len(body)} bytes, and at most {limit} are allowed")
         return _HEADER.pack(len(body)) + body
 
 
 class MessageDecoder:
-    """Cuts a stream of bytes into messages."""
+    """Cuts a stream of bytes into messages of at most `limit` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_FRAME) -> None:
+        self._limit = limit
         self._buffer = bytearray()
 
     @property
@@ -78,15 +83,19 @@ class MessageDecoder:
         if len(self._buffer) - start < _HEADER.size:
             return None
         (length,) = _HEADER.unpack_from(self._buffer, start)
-        if length > MAX_FRAME:
-            raise ProtocolError(f"a frame of {length} bytes was announced; at most {MAX_FRAME} are allowed")
+        if length > self._limit:
+            raise ProtocolError(f"a frame of {length} bytes was announced; at most {self._limit} are allowed")
         end: int = start + _HEADER.size + length
         return end if len(self._buffer) >= end else None
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
 def _decode(body: bytes) -> EventMessage:
     try:
-        parts = json.loads(body)
+        parts = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame is no message: {error}") from None
     match parts:

@@ -28,6 +28,7 @@ class WorkerPipes:
         loop: asyncio.AbstractEventLoop,
         on_data: Callable[[bytes], None],
         on_output: Callable[[Stream, bytes], None],
+        on_broken: Callable[[OSError], None],
     ) -> None:
         fds: list[int] = []
         try:
@@ -40,7 +41,7 @@ class WorkerPipes:
         self._channel, child_channel, out, child_out, err, child_err, inbox = fds
         self.child_fds = [child_channel, child_out, child_err]
         """What the child gets: channel, stdout, stderr."""
-        self._writer = Writer(loop, self._channel)
+        self._writer = Writer(loop, self._channel, on_broken)
         self.inbox = Reader(loop, inbox, on_data)
         self._outputs = [
             Reader(loop, out, partial(on_output, "stdout"), _OUTPUT_CHUNK),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ska_oso_oet.mptools.message import EventMessage, MessageDecoder, ProtocolError
+from ska_oso_oet.mptools.message import MAX_WORD, EventMessage, MessageDecoder, ProtocolError
 from ska_oso_oet.mptools.pipes import WorkerPipes
 from ska_oso_oet.mptools.worker import STARTED
 
@@ -61,9 +61,9 @@ class ProcListener(Protocol):
 class Proc:
     """A child process that runs one ProcWorker, as its parent sees it.
 
-    Made by MainContext.Proc. `send`, `terminate`, `full_stop`, `pause_reading` and `resume_reading` may be
-    called from any thread; what they ask for is done on the engine's thread. `on_unforked` is called from
-    time to time when the process should be gone and was not even forked.
+    Made by MainContext.Proc. `send`, `kill`, `terminate`, `full_stop`, `pause_reading`, `resume_reading`
+    may be called from any thread; what they ask for is done on the engine's thread. `on_unforked` is called
+    from time to time when the process should be gone and was not even forked.
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
@@ -87,7 +87,7 @@ class Proc:
         self._loop = loop
         self._listener = listener
         self._on_unforked = on_unforked
-        self._decoder = MessageDecoder()
+        self._decoder = MessageDecoder(MAX_WORD)
         self._pidfd: int | None = None
         self._rung: Rung | None = None
         self._fault: str | None = None
@@ -159,6 +159,7 @@ class Proc:
             self._loop,
             self._on_data,
             lambda stream, data: self._tell(self._listener.on_output, stream, data),
+            lambda error: self._fail(f"it cannot be written to: {error}"),
         )
         self._pipes.write(bytes(self._early))
         return self._pipes.child_fds

@@ -10,7 +10,7 @@ from queue import Empty, Full
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
-from ska_oso_oet.mptools.message import EventMessage, MessageDecoder
+from ska_oso_oet.mptools.message import MAX_FRAME, EventMessage, MessageDecoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,20 +39,26 @@ class MPQueue:
     `get` raise queue.Full, queue.Empty and QueueClosed.
     """
 
-    def __init__(self, reader: socket.socket | None = None, writer: socket.socket | None = None) -> None:
-        """Make both ends of a new queue, or the ends whose sockets are given."""
+    def __init__(
+        self,
+        reader: socket.socket | None = None,
+        writer: socket.socket | None = None,
+        limit: int = MAX_FRAME,
+    ) -> None:
+        """Make both ends of a queue, or those whose sockets are given; `limit` is the bytes of a message."""
+        self._limit = limit
         if reader is None and writer is None:
             writer, reader = socket.socketpair()
         self._reader = reader
         self._writer = writer
-        self._decoder = MessageDecoder()
+        self._decoder = MessageDecoder(limit)
         self._inbox: deque[EventMessage] = deque()
         self._get_lock = threading.Lock()
         self._put_lock = threading.Lock()
 
     def put(self, item: EventMessage, timeout: float | None = None) -> None:
         """Add a message, waiting for room at most `timeout` seconds (None: as long as it takes)."""
-        frame = item.encode()
+        frame = item.encode(self._limit)
         if self._writer is None:
             raise QueueClosed("this queue has no writing end")
         with self._put_lock:

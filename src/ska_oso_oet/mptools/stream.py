@@ -76,9 +76,15 @@ class Reader:
 
 
 class Writer:
-    """Writes to a descriptor as fast as its reader takes it, keeping the rest; does not own it."""
+    """Writes to a descriptor as fast as its reader takes it, keeping the rest; does not own it.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    `on_broken` is told why nothing can be written any more, unless it is that the reader is gone.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, fd: int, on_broken: Callable[[OSError], None]
+    ) -> None:
+        self._on_broken = on_broken
         self._loop = loop
         self._fd = fd
         self._buffer = bytearray()
@@ -111,8 +117,12 @@ class Writer:
         with contextlib.suppress(BlockingIOError):
             try:
                 sent = os.write(self._fd, self._buffer)
-            except (BrokenPipeError, ConnectionError):
+            except BlockingIOError:
+                raise
+            except OSError as error:
                 self.close()
+                if not isinstance(error, ConnectionError):
+                    self._on_broken(error)
                 return
             del self._buffer[:sent]
         if not self._buffer:

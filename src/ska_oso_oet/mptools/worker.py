@@ -11,7 +11,7 @@ from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ska_oso_oet.mptools.message import EventMessage
+from ska_oso_oet.mptools.message import MAX_WORD, EventMessage
 from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
 from ska_oso_oet.mptools.signals import (
     ShutdownEvent,
@@ -191,7 +191,7 @@ def proc_worker_wrapper(
 ) -> int:
     """Make and run a worker in this process; `channel` carries its inbox and its outbox."""
     make_output_prompt()
-    event_q = MPQueue(writer=channel)
+    event_q = MPQueue(writer=channel, limit=MAX_WORD)
     if proc_worker_class.takes_work_q:
         args = [MPQueue(reader=channel), *args]
     make = functools.partial(

@@ -11,10 +11,11 @@ from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote
 
-from pydantic import AliasChoices, Field, JsonValue, StrictBool, StrictStr, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, JsonValue, StrictBool, StrictStr, field_validator
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.bounds import Stacktrace, Words, shown_args, shown_script
 from ska_oso_oet.procedure.git_url import redacted
 
 
@@ -52,6 +53,10 @@ NEXT: Final[dict[ProcedureState, frozenset[ProcedureState]]] = {
     _S.FAILED: frozenset(),
     _S.STOPPED: frozenset(),
 }
+
+
+MAX_STATES: Final = 20
+"""States that a procedure goes through at most, before its end: more than any way through the table needs."""
 
 
 class ProcedureInput(Model):
@@ -163,33 +168,34 @@ class ExitRecord(Model):
     code: int | None = None
     signal: int | None = None
     stopped_by: Literal["SIGTERM", "SIGKILL"] | None = None
-    message: str | None = None
+    message: Words | None = None
 
 
 class ProcedureHistory(Model):
     """When each state was entered (seconds since the epoch), and the script's own traceback if it raised."""
 
     process_states: list[tuple[ProcedureState, float]]
-    stacktrace: str | None = None
+    stacktrace: Stacktrace | None = None
 
 
 class Progress(Model):
     """What a script reports of itself: 0 to 100, and a few words."""
 
     percent: float = Field(ge=0, le=100)
-    message: str = ""
+    message: Words = ""
 
 
 class ProcedureSummary(Model):
     """A procedure as it was at one moment: what attributes, events, REST and the CLI present.
 
     `requester` is who had it created, as far as that is known: `user@host pid 42`.
+    What scripts and clients have put into it is bounded, also where it is read from a history that has more.
     """
 
     id: int
     command_id: str | None
-    script: AnyScript
-    script_args: CallArgs
+    script: Annotated[AnyScript, AfterValidator(shown_script)]
+    script_args: Annotated[CallArgs, AfterValidator(shown_args)]
     state: ProcedureState
     subarray_id: int | None
     progress: Progress | None
@@ -218,6 +224,7 @@ class Procedure:
     exit: ExitRecord | None = None
     progress: Progress | None = None
     states: list[tuple[ProcedureState, float]] = field(default_factory=list)
+    _shown: tuple[CallArgs, CallArgs] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.states.append((self.state, self.created_at))
@@ -241,18 +248,24 @@ class Procedure:
 
     def advance(self, state: ProcedureState, now: float) -> None:
         """Enter `state`; raises Rejected where the transition table has no such step."""
-        if state not in NEXT[self.state]:
+        if state not in NEXT[self.state] or (len(self.states) >= MAX_STATES and not state.final):
             raise Rejected(f"procedure {self.id} is {self.state} and cannot become {state}")
         self.state = state
         self.states.append((state, now))
+
+    def _shown_args(self) -> CallArgs:
+        # Measuring them takes long where they are large, and summaries are made at every change.
+        if self._shown is None or self._shown[0] is not self.script_args:
+            self._shown = self.script_args, shown_args(self.script_args)
+        return self._shown[1]
 
     def summary(self) -> ProcedureSummary:
         """Describe the procedure as it is now."""
         return ProcedureSummary.model_construct(
             id=self.id,
             command_id=self.command_id,
-            script=presentable(self.script),
-            script_args=self.script_args,
+            script=shown_script(presentable(self.script)),
+            script_args=self._shown_args(),
             state=self.state,
             subarray_id=self.subarray_id,
             progress=self.progress,

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import OetError
+from ska_oso_oet.procedure.bounds import MAX_STACKTRACE, cut, cut_front
 from ska_oso_oet.procedure.loader import MODULE_NAME
 from ska_oso_oet.procedure.reports import Left, Raised
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-MAX_STACKTRACE: Final = 100_000
-"""Characters of a traceback that are kept; its end, which says what was raised, is."""
 _MAX_MESSAGE: Final = 500
 _OURS: Final = tuple(str(Path(__file__).with_name(name)) for name in ("worker.py", "loader.py"))
 
@@ -24,8 +23,10 @@ def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
     if isinstance(error, OetError) and not _in_script(error.__traceback__):
         return Raised(message=printable(str(error)), interrupted=interrupted)
     lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
-    stacktrace = printable("".join(lines)[-MAX_STACKTRACE:])
-    return Raised(message=printable(_one_line(error)), stacktrace=stacktrace, interrupted=interrupted)
+    stacktrace = printable(cut_front("".join(lines), MAX_STACKTRACE))
+    return Raised(
+        message=printable(cut(_one_line(error), _MAX_MESSAGE)), stacktrace=stacktrace, interrupted=interrupted
+    )
 
 
 def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
@@ -33,7 +34,7 @@ def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
     if error.code is None or isinstance(error.code, int):
         code = error.code or 0
         return Left(code=code, message=f"sys.exit({code})", interrupted=interrupted)
-    message = printable(f"sys.exit: {error.code}"[:_MAX_MESSAGE])
+    message = printable(cut(f"sys.exit: {error.code}", _MAX_MESSAGE))
     return Left(code=1, message=message, interrupted=interrupted)
 
 
@@ -63,6 +64,6 @@ def _one_line(error: BaseException) -> str:
     first: Any = error.args[0] if error.args else None
     if hasattr(first, "reason") and hasattr(first, "desc"):
         # A Tango DevFailed, whose own text begins with an empty frame.
-        return f"{type(error).__name__}: {first.reason}: {first.desc}"[:_MAX_MESSAGE]
+        return f"{type(error).__name__}: {first.reason}: {first.desc}"
     text = traceback.format_exception_only(error)[-1].strip()
-    return text.splitlines()[0][:_MAX_MESSAGE] if text else type(error).__name__
+    return text.splitlines()[0] if text else type(error).__name__

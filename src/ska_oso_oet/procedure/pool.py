@@ -11,18 +11,20 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ska_oso_oet.errors import OetError
 from ska_oso_oet.event import topics
-from ska_oso_oet.event.journal import covers, is_reserved
-from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
+from ska_oso_oet.event.journal import covers
+from ska_oso_oet.mptools import STARTED, EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.domain import GitScript
-from ska_oso_oet.procedure.orders import Order, Word
+from ska_oso_oet.procedure.orders import Order
 from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
-from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, parse_report
+from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered
+from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, read_word
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.mptools import MainContext
@@ -84,12 +86,13 @@ class _Worker:
         self.deadline: TimerHandle | None = None
         self.paused = False
         self.withheld = 0
+        self.malformed = 0
         self.proc = pool.main_ctx.Proc("ScriptWorker", WORKER, listener=self)
 
     def on_message(self, proc: Proc, message: EventMessage) -> None:
         """Take what the worker says."""
         del proc
-        if self.pid is not None:
+        if self.pid is not None and message.msg_type != STARTED:
             self.pool.on_word(self, self.pid, message)
 
     def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
@@ -159,7 +162,7 @@ class ScriptWorkerPool:
         worker = self._take_spare() or _Worker(self)
         self._workers[pid] = worker
         worker.pid = pid
-        worker.proc.send(order)
+        self._send(pid, order)
 
     def _take_spare(self) -> _Worker | None:
         self.call_later(self.REFILL_SECS, self.fill)
@@ -176,7 +179,10 @@ class ScriptWorkerPool:
 
     def _send(self, pid: int, order: EventMessage) -> None:
         if worker := self._workers.get(pid):
-            worker.proc.send(order)
+            try:
+                worker.proc.send(order)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the procedure must not wait for ever
+                worker.proc.kill(f"{order.msg_type} could not be sent to its process: {error}")
 
     def stop_worker(self, pid: int) -> None:
         """Have a worker climb the stop ladder: SIGTERM, and SIGKILL of its group after the grace period."""
@@ -210,27 +216,31 @@ class ScriptWorkerPool:
     # ------------------------------------------------------------ what workers do, on the engine's thread
 
     def on_word(self, worker: _Worker, pid: int, message: EventMessage) -> None:
-        """Take what the worker of a procedure says."""
-        if message.msg_type == Word.REPORT:
-            self._on_report(worker, pid, message.msg)
-        elif message.msg_type == Word.PUBSUB:
-            self._on_pubsub(worker, pid, message.msg)
-        elif message.msg_type == Word.INTEREST:
-            worker.interest = [topic for topic in message.msg if isinstance(topic, str)]
-        elif message.msg_type == Word.LOG:
-            self.listener.on_log(pid, message.msg["level"], message.msg["text"])
+        """Take what the worker of a procedure says; what it may not say is counted, and told once."""
+        try:
+            self._take(worker, pid, read_word(message))
+        except OetError as error:
+            worker.malformed += 1
+            if worker.malformed == 1:
+                _log.warning("procedure %d: its process sent what it may not, ignored: %.300s", pid, error)
 
-    def _on_report(self, worker: _Worker, pid: int, content: Mapping[str, object]) -> None:
-        report = parse_report(content)
-        if isinstance(report, StateEntered):
-            self.listener.on_state(pid, report.state)
-        elif isinstance(report, Resolved):
-            self.listener.on_commit(pid, report.commit)
-        elif isinstance(report, Overdue):
-            worker.overdue = report.message
-        else:
-            worker.ending = report
-            self._expect_end(worker)
+    def _take(self, worker: _Worker, pid: int, said: Said) -> None:
+        match said:
+            case StateEntered():
+                self.listener.on_state(pid, said.state)
+            case Resolved():
+                self.listener.on_commit(pid, said.commit)
+            case Published():
+                self._on_pubsub(worker, pid, said)
+            case Interest():
+                worker.interest = said.topics
+            case LogRecord():
+                self.listener.on_log(pid, said.level, said.text)
+            case Overdue():
+                worker.overdue = said.message
+            case _:
+                worker.ending = said
+                self._expect_end(worker)
 
     def _expect_end(self, worker: _Worker) -> None:
         """Kill a process that does not end by itself, though it has given up what was overdue."""
@@ -239,11 +249,8 @@ class ScriptWorkerPool:
             why = f"killed, as it did not end within {seconds:g} s after its script"
             worker.deadline = self.main_ctx.call_later(seconds, worker.proc.kill, why)
 
-    def _on_pubsub(self, worker: _Worker, pid: int, content: Mapping[str, Any]) -> None:
-        topic = content["topic"]
-        if is_reserved(topic):
-            return
-        self.listener.on_event(pid, topic, content["data"])
+    def _on_pubsub(self, worker: _Worker, pid: int, published: Published) -> None:
+        self.listener.on_event(pid, published.topic, published.data)
         # A script that publishes faster than events can leave waits in its pipe, not in this process.
         if self._flow.backlog > self.HIGH_WATER and not worker.paused:
             worker.paused = True
@@ -266,6 +273,10 @@ class ScriptWorkerPool:
                 worker.deadline.cancel()
             if worker.overdue is not None:
                 status = replace(status, error=worker.overdue)
+            if worker.malformed:
+                text = f"messages that its process may not send were ignored: {worker.malformed}"
+                _log.warning("procedure %d: %s", worker.pid, text)
+                self.listener.on_log(worker.pid, "WARNING", text)
             self.listener.on_end(worker.pid, status, worker.ending)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model, explain
+from ska_oso_oet.procedure.bounds import Stacktrace, Words
 from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Resolved(Model):
     """The commit that a script from git is taken from."""
 
     kind: Literal["resolved"] = "resolved"
-    commit: str
+    commit: Annotated[str, Field(max_length=64)]
 
 
 class Returned(Model):
@@ -53,8 +54,8 @@ class Raised(Model):
     """
 
     kind: Literal["raised"] = "raised"
-    message: str
-    stacktrace: str | None = None
+    message: Words
+    stacktrace: Stacktrace | None = None
     interrupted: bool = False
 
 
@@ -63,7 +64,7 @@ class Left(Model):
 
     kind: Literal["left"] = "left"
     code: int
-    message: str
+    message: Words
     interrupted: bool = False
 
 
@@ -71,7 +72,7 @@ class Overdue(Model):
     """What the script had left, such as a thread, did not end in time; `message` names it."""
 
     kind: Literal["overdue"] = "overdue"
-    message: str
+    message: Words
 
 
 Ending = Returned | Raised | Left

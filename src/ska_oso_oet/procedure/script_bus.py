@@ -53,8 +53,8 @@ class ScriptBus:
     def republish(self, published_topic_: Topic = pub.AUTO_TOPIC, **kwargs: Any) -> None:
         """Send an event that was published here to the controller (a listener of all topics).
 
-        An event that is not JSON, or on a topic of the controller's own, is named in the log and goes no
-        further; the script goes on. The first parameter has a name that no event's data will have.
+        An event that is not JSON or too large, or on a topic of the controller's own, is named in the log and
+        goes no further; the script goes on. The first parameter has a name that no event's data will have.
         """
         name = published_topic_.getName()
         if getattr(self._delivering, "event", None) == (name, kwargs):
@@ -65,7 +65,7 @@ class ScriptBus:
         try:
             self._send(name, kwargs)
         except (TypeError, ValueError, RecursionError) as error:
-            _log.error("an event on %s was not sent, as its data is not JSON: %s", name, error)
+            _log.error("an event on %s was not sent: %s", name, error)
 
     def deliver(self, topic: str, data: dict[str, Any]) -> None:
         """Publish here an event that comes from the controller."""

@@ -9,12 +9,16 @@ import socket
 from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.mptools import QueueClosed
+from ska_oso_oet.procedure.bounds import cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAX_PACKET: Final = 1 << 17
 """Bytes of a record of a forked process: a socket takes so many in one piece."""
+_MAX_LEVEL: Final = 100
+_MAX_TEXT: Final = 50_000
+"""Characters of a record."""
 
 
 class ScriptLog(logging.Handler):
@@ -53,11 +57,11 @@ class ScriptLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
         try:
-            text = self.format(record)
+            level, text = record.levelname[:_MAX_LEVEL], cut(self.format(record), _MAX_TEXT)
             if os.getpid() == self._pid:
-                self._tell(record.levelname, text)
+                self._tell(level, text)
             else:
-                self._send(record.levelname, text)
+                self._send(level, text)
         except QueueClosed:
             return  # the controller is gone, and so is this process in a moment
         except Exception:  # noqa: BLE001 - what a script logs must not break the script (logging.Handler)

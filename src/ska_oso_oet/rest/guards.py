@@ -180,7 +180,7 @@ class SizeLimit:
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        text = f"a request has at most {self._limit} bytes"
+        text = f"the request is too large: at most {self._limit} bytes are taken (MaxRequestBytes)"
         # The rest of the body is not read.
         await error_response(status, "ContentTooLarge", text, {"Connection": "close"})(scope, receive, send)
 

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ska_oso_oet.client import DEFAULT_DEVICE
 from ska_oso_oet.errors import InvalidArgument
-from ska_oso_oet.settings import property_name
+from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES, property_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,7 @@ class RestSettings(BaseSettings):
     cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     trusted_proxies: Annotated[list[Network], NoDecode] = Field(default_factory=list)
     host_names: Annotated[list[str], NoDecode] = Field(default_factory=list)
-    max_request_bytes: int = Field(1024 * 1024, ge=1)
+    max_request_bytes: int = Field(DEFAULT_MAX_REQUEST_BYTES, ge=1)
 
     @field_validator("cors_origins", "host_names", mode="before")
     @classmethod
