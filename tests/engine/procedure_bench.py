@@ -46,6 +46,20 @@ def forever():
         time.sleep(60)
 
 """
+FORGE = """\
+import json, os, stat, struct
+
+def forge(report):
+    \"\"\"Say something into the channel that only the worker should say.\"\"\"
+    body = json.dumps(["worker", "REPORT", report]).encode()
+    for fd in range(3, 100):
+        try:
+            if stat.S_ISSOCK(os.fstat(fd).st_mode):
+                os.write(fd, struct.pack("!I", len(body)) + body)
+        except OSError:
+            pass
+
+"""
 PRELUDE_LINES = PRELUDE.count("\n")
 
 
@@ -231,6 +245,16 @@ def states_of(summary: ProcedureSummary) -> list[ProcedureState]:
 def how(summary: ProcedureSummary) -> ExitRecord:
     assert summary.exit is not None
     return summary.exit
+
+
+def user_frames(stacktrace: str) -> list[str]:
+    return [line for line in stacktrace.splitlines() if line.startswith('  File "')]
+
+
+def only_user_frames(stacktrace: str | None, folder: object) -> bool:
+    assert stacktrace is not None
+    frames = user_frames(stacktrace)
+    return bool(frames) and all(line.startswith(f'  File "{folder}/script_') for line in frames)
 
 
 def are_gone(pids: Iterable[int], timeout: float = 0.0) -> bool:

@@ -45,6 +45,15 @@ def main(sb_json, sbi_id, note):
         json.dump([sbd["sbd_id"], sbi_id, subarray, sbd["targets"]], file)
 """
 
+MODEST = """
+def init(subarray_id):
+    pass
+
+def main(sb_json):
+    with open(sb_json + ".seen", "w") as file:
+        file.write(sb_json)
+"""
+
 MEETING = """
 import socket
 
@@ -200,6 +209,20 @@ def test_an_activity_runs_to_its_end(
     assert topics.index("request.activity.run") < topics.index("request.procedure.create")
     assert topics.count("activity.lifecycle.statechange") == 4
     assert topics.count("activity.lifecycle.running") == 1
+
+
+def test_a_main_that_takes_no_sbi_id_gets_none(
+    tmp_path: Path, observatory: Callable[..., Observatory]
+) -> None:
+    oda = open_oda(OdaSettings(data_dir=tmp_path / "oda"))
+    arguments = {"init": {"kwargs": {"subarray_id": 1}}}
+    modest = {"kind": "inline", "content": MODEST, "function_args": arguments}
+    sbd = oda.add_sbd(example(tmp_path, "mid", {"modest": modest}), "operator")
+    site = observatory(oda)
+    ended = site.end(site.run("modest", sbd.sbd_id))
+    assert (ended.state, ended.message) == (S.COMPLETE, None)
+    assert ended.sbi_id
+    assert len(list((tmp_path / "sbs").glob("*.seen"))) == 1
 
 
 def test_prepare_only_waits_and_runs_when_its_procedure_is_started(

@@ -11,7 +11,17 @@ import psutil
 import pytest
 
 from ska_oso_oet.mptools.message import MAX_FRAME
-from tests.engine.procedure_bench import DEADLINE, Bench, S, are_gone, how, states_of
+from tests.engine.procedure_bench import (
+    DEADLINE,
+    FORGE,
+    IMPATIENT,
+    PATIENT,
+    Bench,
+    S,
+    are_gone,
+    how,
+    states_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,7 +92,7 @@ def test_os_exit(bench: Bench, place: str, code: int) -> None:
     }[place]
     summary = bench.run(source)
     assert summary.state is S.FAILED
-    assert (how(summary).cause, how(summary).code) == ("exit_code", code)
+    assert (how(summary).cause, how(summary).code) == ("exit_code", code or None)
     assert how(summary).message == f"the process ended with exit code {code} before the script had returned"
 
 
@@ -251,6 +261,30 @@ def test_a_forged_message_changes_nothing(bench: Bench, message: object) -> None
     assert summary.state is S.RUNNING
     assert summary.to_json()
     assert bench.stop(pid).state is S.STOPPED
+
+
+@pytest.mark.parametrize(
+    "ending", [{"kind": "returned"}, {"kind": "left", "code": 0, "message": "sys.exit(0)"}]
+)
+def test_a_script_that_claims_to_have_ended_and_goes_on_has_not(bench: Bench, ending: object) -> None:
+    source = FORGE + f"def main():\n    forge({ending!r})\n    tell('here', pid=os.getpid())\n    forever()"
+    pid = bench.running(source)
+    assert bench.summary(pid).state is S.RUNNING
+    os.kill(bench.heard(pid, "here")["pid"], signal.SIGKILL)
+    summary = bench.ended(pid)
+    assert summary.state is S.FAILED
+    assert (how(summary).cause, how(summary).signal) == ("signal", 9)
+    assert "killed by signal 9 (SIGKILL); before that, " in str(how(summary).message)
+
+
+@pytest.mark.parametrize("way", ["SIGTERM", "SIGKILL"])
+def test_a_script_that_claims_to_have_ended_and_goes_on_until_it_is_stopped(bench: Bench, way: str) -> None:
+    deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)" if way == "SIGKILL" else "pass"
+    main = f"def main():\n    {deaf}\n    forge({{'kind': 'returned'}})\n    tell('here')\n    forever()"
+    pid = bench.running(FORGE + main)
+    bench.grant(IMPATIENT if way == "SIGKILL" else PATIENT)
+    summary = bench.stop(pid)
+    assert (summary.state, how(summary).stopped_by) == (S.STOPPED, way)
 
 
 def test_a_script_changes_its_directory_and_environment_and_nobody_elses(bench: Bench) -> None:

@@ -12,7 +12,7 @@ import pytest
 from ska_oso_oet.errors import ScriptNotAllowed
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import GitScript, ProcedureState
-from tests.engine.procedure_bench import PRELUDE, Bench, are_gone
+from tests.engine.procedure_bench import FORGE, PRELUDE, Bench, are_gone
 from tests.engine.test_environment_manager import Gate, Project, make_wheel
 from tests.engine.test_git_manager import Origin
 
@@ -91,6 +91,15 @@ def test_a_script_from_git_finds_what_its_repository_has_and_tells_its_commit(
     assert ended.state is S.COMPLETE
     assert commit_of(ended) == tip
     assert bench.told(pid, "v") == [{"n": 7}]
+
+
+def test_a_script_cannot_change_the_commit_that_it_is_taken_from(bench: Bench, origin: Origin) -> None:
+    tip = origin.commit(
+        "scripts/forging.py",
+        PRELUDE + FORGE + f"forge({{'kind': 'resolved', 'commit': '{'f' * 40}'}})\n" + MAIN,
+    )
+    pid = create(bench, origin, "git:///scripts/forging.py")
+    assert commit_of(bench.wait(pid, S.READY, *ENDS, timeout=DEADLINE)) == tip
 
 
 def test_an_environment_is_prepared_once_and_the_script_runs_on_its_interpreter(

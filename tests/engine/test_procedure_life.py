@@ -13,7 +13,15 @@ from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected, ScriptNotA
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureInput
-from tests.engine.procedure_bench import PRELUDE_LINES, Bench, S, how, states_of
+from tests.engine.procedure_bench import (
+    PRELUDE_LINES,
+    Bench,
+    S,
+    how,
+    only_user_frames,
+    states_of,
+    user_frames,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,16 +29,6 @@ if TYPE_CHECKING:
 
 UP_TO_READY = [S.CREATING, S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY]
 NOOP = "def main(): pass"
-
-
-def user_frames(stacktrace: str) -> list[str]:
-    return [line for line in stacktrace.splitlines() if line.startswith('  File "')]
-
-
-def only_user_frames(stacktrace: str | None, folder: object) -> bool:
-    assert stacktrace is not None
-    frames = user_frames(stacktrace)
-    return bool(frames) and all(line.startswith(f'  File "{folder}/script_') for line in frames)
 
 
 # ------------------------------------------------------------ what goes well
@@ -155,8 +153,33 @@ def test_a_directory(bench: Bench) -> None:
 
 
 def test_no_main(bench: Bench) -> None:
-    path = bench.script("def init(): pass")
+    path = bench.script("x = 1")
     assert failed_load(bench, path.as_uri()) == f"{path} has no function main"
+
+
+def test_an_init_that_makes_no_main(bench: Bench) -> None:
+    path = bench.script("def init(): pass")
+    summary = bench.ended(bench.load(path.as_uri()))
+    assert states_of(summary)[-2:] == [S.INITIALISING, S.FAILED]
+    assert how(summary).message == f"{path} has no function main"
+
+
+def test_a_main_that_init_makes(bench: Bench) -> None:
+    summary = bench.run(
+        """
+        import functools
+
+        def init(subarray_id):
+            global main
+            main = functools.partial(_main, subarray_id)
+
+        def _main(subarray_id):
+            tell("main", subarray_id=subarray_id)
+    """,
+        subarray_id=3,
+    )
+    assert summary.state is S.COMPLETE
+    assert bench.told(summary.id, "main") == [{"subarray_id": 3}]
 
 
 def test_a_main_that_is_no_function(bench: Bench) -> None:
@@ -311,7 +334,7 @@ def test_sys_exit(bench: Bench, place: str, argument: str, code: int, message: s
     well = place == "main" and code == 0
     assert summary.state is (S.COMPLETE if well else S.FAILED)
     assert how(summary).cause == ("returned" if well else "exit_code")
-    assert how(summary).code == code
+    assert how(summary).code == (code if well else code or None)
     assert how(summary).message == f"the script called {message}"
     assert summary.history.stacktrace is None
 

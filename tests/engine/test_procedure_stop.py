@@ -138,6 +138,79 @@ def test_a_script_that_ignores_the_interrupt_and_returns_is_stopped(bench: Bench
     assert stopped_by(bench, pid) == "SIGTERM"
 
 
+@pytest.mark.parametrize(
+    ("handler", "message"),
+    [
+        ("lambda *_: done.set()", "main returned"),
+        ("lambda *_: sys.exit(0)", "the script called sys.exit(0)"),
+        ("lambda *_: sys.exit(3)", "the script called sys.exit(3)"),
+        ("lambda *_: 1 / 0", "ZeroDivisionError: division by zero"),
+        ("lambda *_: os._exit(0)", "the process ended with exit code 0 before the script had returned"),
+        ("signal.SIG_DFL", "killed by signal 15 (SIGTERM)"),
+        ("signal.default_int_handler", None),
+    ],
+)
+def test_a_script_that_takes_the_signal_itself_is_stopped_and_its_record_says_what_it_did(
+    bench: Bench, handler: str, message: str | None
+) -> None:
+    pid = bench.running(f"""
+        import threading
+        done = threading.Event()
+        def main():
+            signal.signal(signal.SIGTERM, {handler})
+            tell("here")
+            while not done.wait(0.01):
+                pass
+    """)
+    summary = bench.stop(pid)
+    assert (summary.state, how(summary).stopped_by) == (S.STOPPED, "SIGTERM")
+    assert how(summary).message == message
+    assert how(summary).code != 0
+
+
+def test_the_handler_of_a_script_is_called_once_so_that_its_clean_up_is_not_disturbed(bench: Bench) -> None:
+    pid = bench.running("""
+        def main():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            try:
+                tell("here")
+                forever()
+            finally:
+                time.sleep(0.3)
+                tell("cleaned")
+    """)
+    bench.stop(pid)
+    assert bench.told(pid, "cleaned") == [{}]
+
+
+def test_a_script_may_have_the_interrupt_raised_by_a_handler_of_its_own(bench: Bench) -> None:
+    pid = bench.running("""
+        def main():
+            before = signal.getsignal(signal.SIGTERM)
+
+            def handle(*args):
+                tell("mine")
+                before(*args)
+
+            signal.signal(signal.SIGTERM, handle)
+            tell("here")
+            forever()
+    """)
+    assert stopped_by(bench, pid) == "SIGTERM"
+    assert how(bench.summary(pid)).message is None
+    assert bench.told(pid, "mine") == [{}]
+
+
+def test_a_script_that_waits_for_the_signal_is_stopped_by_it(bench: Bench) -> None:
+    pid = bench.running("""
+        def main():
+            tell("here")
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            signal.sigwait([signal.SIGTERM])
+    """)
+    assert stopped_by(bench, pid) == "SIGTERM"
+
+
 # ------------------------------------------------------------ against its will
 
 
@@ -148,6 +221,8 @@ def test_a_script_that_swallows_everything(bench: Bench) -> None:
     summary = bench.stop(pid)
     assert summary.state is S.STOPPED
     assert (how(summary).stopped_by, how(summary).signal) == ("SIGKILL", signal.SIGKILL)
+    assert how(summary).code is None
+    assert "its clean-up was cut off" in str(how(summary).message)
     assert are_gone([worker])
 
 

@@ -41,6 +41,22 @@ def main():
 """
 
 
+STUBBORN = """
+import signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def main():
+    time.sleep(600)
+"""
+POLITE = """
+import signal, threading
+done = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: done.set())
+def main():
+    while not done.wait(0.05):
+        pass
+"""
+
+
 @pytest.fixture
 def client(stack: StackProcess) -> Iterator[OETClient]:
     with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
@@ -56,7 +72,9 @@ def oet(stack: StackProcess, client: OETClient, tmp_path: Path) -> Oet:
 
 
 def _oet(stack: StackProcess, folder: Path) -> Oet:
-    return Oet(stack.env, folder, good=GOOD, failing=FAILING, endless=ENDLESS)
+    return Oet(
+        stack.env, folder, good=GOOD, failing=FAILING, endless=ENDLESS, stubborn=STUBBORN, polite=POLITE
+    )
 
 
 def _squeezed(text: str) -> list[str]:
@@ -106,6 +124,31 @@ def test_a_script_that_is_stopped(oet: Oet, client: OETClient) -> None:
     stdout, stderr = following.communicate(timeout=DEADLINE)
     assert (following.returncode, stderr) == (4, "")
     assert json.loads(stdout)["procedure"]["state"] == "STOPPED"
+
+
+def test_a_clean_up_that_was_cut_off_is_said(oet: Oet, client: OETClient) -> None:
+    following = oet.start("procedure", "run", oet.uris["stubborn"], "--subarray_id=none", "--json")
+    number = _running(client)
+    said = "Ended: killed, as it had not ended within the grace period: its clean-up was cut off"
+    assert said in oet("procedure", "stop", "--run_abort=False").stdout
+    assert said in oet("procedure", "describe", f"--pid={number}").stdout
+    stdout, _ = following.communicate(timeout=DEADLINE)
+    assert following.returncode == 4
+    assert json.loads(stdout)["procedure"]["exit"]["code"] is None
+    page = oet.json("procedure", "list", "--all", "--limit=1")[1]
+    assert (page["procedures"][0]["exit"]["code"], page["procedures"][0]["exit"]["stopped_by"]) == (
+        None,
+        "SIGKILL",
+    )
+
+
+def test_a_script_that_takes_the_signal_itself_has_been_stopped(oet: Oet, client: OETClient) -> None:
+    following = oet.start("procedure", "run", oet.uris["polite"], "--subarray_id=none")
+    _running(client)
+    assert "Ended: main returned" in oet("procedure", "stop", "--run_abort=False").stdout
+    stdout, _ = following.communicate(timeout=DEADLINE)
+    assert following.returncode == 4
+    assert "STOPPED" in stdout
 
 
 def test_a_stop_whose_abort_script_fails_says_so(oet: Oet) -> None:

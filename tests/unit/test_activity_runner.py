@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.activity.domain import SBI_ID, Activity, ActivityCommand, ActivityState, ActivitySummary
 from ska_oso_oet.activity.preparation import Preparation, SBFiles
 from ska_oso_oet.activity.runner import ActivityRunner
 from ska_oso_oet.errors import NotReady, Rejected, ScriptNotAllowed, SubarrayBusy
@@ -23,7 +23,7 @@ from ska_oso_oet.procedure.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 P = ProcedureState
@@ -40,8 +40,15 @@ class FakeProcedures:
         self.created: list[Procedure] = []
 
     def prepare(
-        self, command: PrepareProcessCommand, command_id: str | None, requester: str | None, /
+        self,
+        command: PrepareProcessCommand,
+        command_id: str | None,
+        requester: str | None,
+        /,
+        *,
+        offered: Sequence[str],
     ) -> ProcedureSummary:
+        assert offered == (SBI_ID,)
         self.asked.append(command)
         self.requesters.append(requester)
         if self.refuse_prepare:

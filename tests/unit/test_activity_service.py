@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
-from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.activity.domain import SBI_ID, ActivityCommand, ActivityState, ActivitySummary
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, Rejected
 from ska_oso_oet.oda import OdaSettings, SBDefinition, open_oda
 from ska_oso_oet.procedure.domain import Procedure, ProcedureState, ProcedureSummary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 
@@ -43,8 +43,15 @@ class EagerProcedures:
         thread.join()
 
     def prepare(
-        self, command: PrepareProcessCommand, command_id: str | None, requester: str | None, /
+        self,
+        command: PrepareProcessCommand,
+        command_id: str | None,
+        requester: str | None,
+        /,
+        *,
+        offered: Sequence[str],
     ) -> ProcedureSummary:
+        assert offered == (SBI_ID,)
         procedure = Procedure(len(self._procedures) + 1, command.script, command.script_args, 0.0, command_id)
         self._procedures[procedure.id] = procedure
         before = procedure.summary()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from queue import Empty, Full
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from ska_oso_oet.mptools import EventMessage, MPQueue, QueueClosed, ShutdownEven
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from _typeshed import ReadableBuffer
 
 A, B = EventMessage("me", "a", 1), EventMessage("me", "b", {"x": [None]})
 
@@ -46,6 +49,29 @@ def test_a_full_queue_refuses(queue: MPQueue) -> None:
     with pytest.raises(Full):
         queue.put(item, timeout=0)
     assert len(list(queue.drain())) == put
+
+
+class Interrupted(socket.socket):
+    """A socket in whose first sendall a signal comes, whose handler adds a message too."""
+
+    queue: MPQueue | None = None
+
+    def sendall(self, data: ReadableBuffer, flags: int = 0, /) -> None:
+        queue, self.queue = self.queue, None
+        half = len(bytes(data)) // 2
+        super().sendall(bytes(data)[:half], flags)
+        if queue is not None:
+            queue.put(B)
+        super().sendall(bytes(data)[half:], flags)
+
+
+def test_what_a_signal_handler_adds_follows_what_it_interrupted() -> None:
+    near, far = socket.socketpair()
+    with far, Interrupted(fileno=near.detach()) as writer:
+        writer.queue = MPQueue(writer=writer)
+        writer.queue.put(A)
+        reader = MPQueue(reader=far)
+        assert [reader.get(0), reader.get(0)] == [A, B]
 
 
 def test_drain_yields_what_there_is(queue: MPQueue) -> None:

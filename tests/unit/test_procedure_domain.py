@@ -68,6 +68,22 @@ def test_a_state_is_final_when_nothing_follows(state: S) -> None:
     assert state.final == (state in ENDS)
 
 
+# ------------------------------------------------------------ the commit
+
+
+def test_the_commit_of_a_script_is_found_once() -> None:
+    script = GitScript(script_uri="git:///observe.py")
+    one = Procedure(1, script, CallArgs(), created_at=1.0)
+    assert one.at_commit("a" * 40)
+    assert not one.at_commit("f" * 40)
+    assert isinstance(one.script, GitScript)
+    assert one.script.git_args.git_commit == "a" * 40
+
+
+def test_a_script_that_is_not_from_git_has_no_commit() -> None:
+    assert not procedure().at_commit("a" * 40)
+
+
 # ------------------------------------------------------------ summaries
 
 

@@ -21,7 +21,7 @@ from ska_oso_oet.procedure.domain import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 S = ProcedureState
 SCRIPT = EmbeddedStringScript(script_source="def main(): pass")
@@ -38,7 +38,7 @@ class Workers:
     def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
         self.asked.append(("create", pid))
 
-    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
+    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
         self.asked.append((fn_name, pid))
 
     def stop_worker(self, pid: int) -> None:

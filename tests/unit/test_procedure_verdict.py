@@ -26,18 +26,25 @@ INTERRUPTED = Raised(message="stopped", interrupted=True)
     [
         # its own end
         (OWN, Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
-        (ExitStatus(signal=11), Returned(), S.RUNNING, (S.FAILED, "signal", None)),
         (OWN, RAISED, S.RUNNING, (S.FAILED, "raised", None)),
         (OWN, Left(code=0, message="sys.exit(0)"), S.RUNNING, (S.COMPLETE, "returned", None)),
         (OWN, Left(code=0, message="sys.exit(0)"), S.INITIALISING, (S.FAILED, "exit_code", None)),
         (OWN, Left(code=3, message="sys.exit(3)"), S.RUNNING, (S.FAILED, "exit_code", None)),
         # nothing can have returned where no main was called
         (OWN, Returned(), S.READY, (S.FAILED, "exit_code", None)),
-        # its own end came before the stop
-        (TERM, Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
-        (TERM, RAISED, S.RUNNING, (S.FAILED, "raised", None)),
+        # the operating system's word counts
+        (ExitStatus(signal=11), Returned(), S.RUNNING, (S.FAILED, "signal", None)),
+        (ExitStatus(code=3), Returned(), S.RUNNING, (S.FAILED, "exit_code", None)),
+        (ExitStatus(signal=9), Left(code=0, message="sys.exit(0)"), S.RUNNING, (S.FAILED, "signal", None)),
+        (ExitStatus(signal=9), RAISED, S.RUNNING, (S.FAILED, "raised", None)),
+        # unless there is none
+        (ExitStatus(), Returned(), S.RUNNING, (S.COMPLETE, "returned", None)),
+        # whoever was asked to stop is stopped, whatever it did with the signal
+        (TERM, Returned(), S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),
+        (TERM, RAISED, S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),
+        (TERM, Left(code=0, message="sys.exit(0)"), S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),
         (KILL, Returned(), S.RUNNING, (S.STOPPED, "stopped", "SIGKILL")),
-        # the stop came before
+        (ExitStatus(0, rung=Rung.SIGKILL), None, S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),
         (TERM, None, S.CREATING, (S.STOPPED, "stopped", "SIGTERM")),
         (TERM, INTERRUPTED, S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),
         (TERM, Returned(interrupted=True), S.RUNNING, (S.STOPPED, "stopped", "SIGTERM")),
@@ -61,6 +68,7 @@ def test_the_end_is_judged(
     verdict = judge(status, ending, state)
     assert (verdict.state, verdict.exit.cause, verdict.exit.stopped_by) == expected
     assert verdict.state is not S.FAILED or verdict.exit.message
+    assert verdict.exit.code != 0 or verdict.state is S.COMPLETE
 
 
 def test_what_a_clean_up_raised_is_not_lost() -> None:
@@ -68,6 +76,45 @@ def test_what_a_clean_up_raised_is_not_lost() -> None:
     assert verdict.state is S.STOPPED
     assert verdict.exit.message == "raised while it cleaned up: ValueError: x"
     assert verdict.stacktrace == "trace"
+
+
+CUT_OFF = "killed, as it had not ended within the grace period: its clean-up was cut off"
+
+
+@pytest.mark.parametrize(
+    ("status", "ending", "message"),
+    [
+        (TERM, INTERRUPTED, None),
+        (TERM, Returned(), "main returned"),
+        (TERM, Returned(interrupted=True), "main returned"),
+        (TERM, Left(code=0, message="sys.exit(0)"), "the script called sys.exit(0)"),
+        (TERM, RAISED, "ValueError: x"),
+        (ExitStatus(signal=15, rung=Rung.SIGTERM), None, "killed by signal 15 (SIGTERM)"),
+        (
+            ExitStatus(signal=11, rung=Rung.SIGTERM),
+            Returned(),
+            "killed by signal 11 (SIGSEGV); before that, main returned",
+        ),
+        (TERM, None, "the process ended with exit code 0 before the script had returned"),
+        (KILL, None, CUT_OFF),
+        (KILL, INTERRUPTED, CUT_OFF),
+        (KILL, Returned(), f"{CUT_OFF}; before that, main returned"),
+    ],
+)
+def test_the_record_of_a_stop_says_what_the_script_did(
+    status: ExitStatus, ending: Ending | None, message: str | None
+) -> None:
+    assert judge(status, ending, S.RUNNING).exit.message == message
+
+
+def test_nothing_is_said_of_the_clean_up_of_what_had_not_begun() -> None:
+    assert judge(KILL, None, S.CREATING).exit.message is None
+
+
+def test_a_script_that_claims_to_have_returned_and_is_killed_has_not_ended_well() -> None:
+    verdict = judge(ExitStatus(signal=9), Returned(), S.RUNNING)
+    assert verdict.exit.message == "killed by signal 9 (SIGKILL); before that, main returned"
+    assert verdict.exit.code is None
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:

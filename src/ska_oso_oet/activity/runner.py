@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ska_oso_oet.activity.domain import FOLLOWS, ActivityState, steps
+from ska_oso_oet.activity.domain import FOLLOWS, SBI_ID, ActivityState, steps
 from ska_oso_oet.errors import NotReady, OetError
 from ska_oso_oet.procedure.commands import (
     PrepareProcessCommand,
@@ -20,7 +20,7 @@ from ska_oso_oet.procedure.commands import (
 from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ska_oso_oet.activity.domain import Activity, ActivitySummary
     from ska_oso_oet.activity.preparation import Preparation, SBFiles
@@ -38,9 +38,18 @@ class Procedures(Protocol):
     """What activities need of the procedure side. Every call returns at once; outcomes are events."""
 
     def prepare(
-        self, command: PrepareProcessCommand, command_id: str | None, requester: str | None, /
+        self,
+        command: PrepareProcessCommand,
+        command_id: str | None,
+        requester: str | None,
+        /,
+        *,
+        offered: Sequence[str],
     ) -> ProcedureSummary:
-        """Create a procedure; raises OetError where it is refused."""
+        """Create a procedure; raises OetError where it is refused.
+
+        Arguments of main that are `offered` are for a main that takes them.
+        """
 
     def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
         """Call the `main` of a READY procedure; raises OetError where it is refused."""
@@ -106,7 +115,7 @@ class ActivityRunner:
         activity.script_args = preparation.command.script_args
         with self._failing(activity, now):
             command_id, requester = activity.command_id, activity.requester
-            summary = self._procedures.prepare(preparation.command, command_id, requester)
+            summary = self._procedures.prepare(preparation.command, command_id, requester, offered=(SBI_ID,))
             activity.procedure_id = summary.id
             self._by_procedure[summary.id] = activity
             self.on_procedure_created(summary)

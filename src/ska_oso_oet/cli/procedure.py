@@ -148,6 +148,7 @@ def stop(
         session.document({"procedure": stopped.procedure, "result": result})
     else:
         tables.print_procedures([stopped.procedure])
+        tables.print_failure(stopped.procedure)
         if stopped.result.code != ResultCode.OK:
             answer(f"{stopped.result.code.name}: {stopped.result.text}")
         if stopped.abort is not None:

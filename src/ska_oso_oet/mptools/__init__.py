@@ -12,11 +12,13 @@ from ska_oso_oet.mptools.proc import ExitStatus, Proc, ProcListener, Rung
 from ska_oso_oet.mptools.program_end import ProgramEnd
 from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
 from ska_oso_oet.mptools.signals import (
+    WAKE_SIGNAL,
     ShutdownEvent,
     SignalObject,
     TerminateInterrupt,
     default_signal_handler,
     init_signals,
+    take_signals,
 )
 from ska_oso_oet.mptools.worker import (
     END,
@@ -31,6 +33,7 @@ from ska_oso_oet.mptools.worker import (
 __all__ = [
     "END",
     "STARTED",
+    "WAKE_SIGNAL",
     "EventMessage",
     "ExitStatus",
     "MPQueue",
@@ -53,4 +56,5 @@ __all__ = [
     "init_signals",
     "name_process",
     "proc_worker_wrapper",
+    "take_signals",
 ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ska_oso_oet.mptools.message import MAX_WORD, EventMessage, MessageDecoder, ProtocolError
 from ska_oso_oet.mptools.pipes import WorkerPipes
+from ska_oso_oet.mptools.signals import WAKE_SIGNAL
 from ska_oso_oet.mptools.worker import STARTED
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class Proc:
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
-    RETRY_SECS = 0.1
+    WAKE_SECS = 0.1
     TELL_SECS = 1.0
     """How long a process may have ended before the fork server, which knows how it did, has told so."""
 
@@ -94,7 +95,7 @@ class Proc:
         self._stopping = False
         self._overdue = False
         self._escalation: asyncio.TimerHandle | None = None
-        self._repetition: asyncio.TimerHandle | None = None
+        self._wake_up: asyncio.TimerHandle | None = None
         self._untold: asyncio.TimerHandle | None = None
         self._orphaned = False
         self._early = bytearray()
@@ -183,7 +184,7 @@ class Proc:
         """Know that the process is gone: take what it had sent, then tell the listener."""
         if not self.alive:
             return
-        for timer in (self._escalation, self._repetition, self._untold):
+        for timer in (self._escalation, self._wake_up, self._untold):
             if timer is not None:
                 timer.cancel()
         if self._pipes is not None:
@@ -284,13 +285,9 @@ class Proc:
 
     def _climb(self) -> None:
         self._rung = Rung.SIGTERM
-        self._interrupt()
-        # Python misses a signal that comes just before a system call, until that returns.
-        self._repetition = self._loop.call_later(self.RETRY_SECS, self._interrupt)
-
-    def _interrupt(self) -> None:
         self._signal(signal.SIGCONT)  # a process that is halted (SIGSTOP) would not see what follows
         self._signal(signal.SIGTERM)
+        self._wake_up = self._loop.call_later(self.WAKE_SECS, self._signal, WAKE_SIGNAL)
 
     def _escalate(self) -> None:
         self._overdue = True  # if it is not forked yet, it is killed once it is

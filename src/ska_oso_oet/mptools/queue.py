@@ -54,20 +54,34 @@ class MPQueue:
         self._decoder = MessageDecoder(limit)
         self._inbox: deque[EventMessage] = deque()
         self._get_lock = threading.Lock()
-        self._put_lock = threading.Lock()
+        self._put_lock = threading.RLock()
+        self._outbox: deque[bytes] = deque()
+        self._sending = False
 
     def put(self, item: EventMessage, timeout: float | None = None) -> None:
-        """Add a message, waiting for room at most `timeout` seconds (None: as long as it takes)."""
+        """Add a message, waiting for room at most `timeout` seconds (None: as long as it takes).
+
+        What a signal handler adds that interrupts this very method follows the message that is being sent.
+        """
         frame = item.encode(self._limit)
         if self._writer is None:
             raise QueueClosed("this queue has no writing end")
         with self._put_lock:
             if timeout is not None and not select.select([], [self._writer], [], timeout)[1]:
                 raise Full
-            try:
-                self._writer.sendall(frame)
-            except OSError as error:
-                raise QueueClosed(f"the queue's reader is gone: {error}") from None
+            self._outbox.append(frame)
+            if not self._sending:
+                self._send_all(self._writer)
+
+    def _send_all(self, writer: socket.socket) -> None:
+        self._sending = True
+        try:
+            while self._outbox:
+                writer.sendall(self._outbox.popleft())
+        except OSError as error:
+            raise QueueClosed(f"the queue's reader is gone: {error}") from None
+        finally:
+            self._sending = False
 
     def get(self, timeout: float | None = None, *, unless: HasFileno | None = None) -> EventMessage:
         """Take the oldest message, waiting for one at most `timeout` seconds (None: as long as it takes).

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
     Handler = Callable[["SignalObject", type[BaseException], int, FrameType | None], None]
 
+WAKE_SIGNAL: Final = signal.SIGURG
+"""Sent a moment after the signal that asks for the end, which Python misses if it comes just before a system
+call, until that returns. It is another one, so that a script's own handler is called once for each stop."""
+
 
 class ShutdownEvent:
     """A flag that asks a process to end, and that can be waited for beside sockets.
@@ -51,8 +55,11 @@ class ShutdownEvent:
         os.close(self._writer)
 
 
-class TerminateInterrupt(BaseException):
-    """Raised in a worker's main thread when it must end; like KeyboardInterrupt, no ordinary error."""
+class TerminateInterrupt(KeyboardInterrupt):
+    """Raised in a worker's main thread when it must end.
+
+    A KeyboardInterrupt, as event loops let that pass, and scripts that expect Ctrl-C are prepared for it.
+    """
 
 
 class SignalObject:
@@ -82,23 +89,31 @@ def default_signal_handler(
 _PLAIN: Final[dict[signal.Signals, Any]] = {
     signal.SIGINT: signal.default_int_handler,
     signal.SIGTERM: signal.SIG_DFL,
+    WAKE_SIGNAL: signal.SIG_DFL,
 }
 
 
 def init_signals(shutdown_event: ShutdownEvent, int_handler: Handler, term_handler: Handler) -> SignalObject:
-    """Install handlers of SIGINT and SIGTERM; returns the state that they share.
+    """Install handlers of SIGINT and SIGTERM; returns the state that they share."""
+    signal_object = SignalObject(shutdown_event)
+    take_signals(
+        {
+            signal.SIGINT: functools.partial(int_handler, signal_object, KeyboardInterrupt),
+            signal.SIGTERM: functools.partial(term_handler, signal_object, TerminateInterrupt),
+            WAKE_SIGNAL: lambda *_: None,
+        }
+    )
+    return signal_object
+
+
+def take_signals(handlers: dict[signal.Signals, Any]) -> None:
+    """Install handlers of SIGINT, SIGTERM and the wake signal.
 
     Processes that this one forks do not have them: there, the signals do what they do in any Python program.
     """
-    signal_object = SignalObject(shutdown_event)
-    handlers = {
-        signal.SIGINT: functools.partial(int_handler, signal_object, KeyboardInterrupt),
-        signal.SIGTERM: functools.partial(term_handler, signal_object, TerminateInterrupt),
-    }
     for signum, handler in handlers.items():
         signal.signal(signum, handler)
     _keep_from_children(handlers)
-    return signal_object
 
 
 def _keep_from_children(handlers: dict[signal.Signals, Any]) -> None:

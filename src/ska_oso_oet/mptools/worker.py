@@ -16,7 +16,6 @@ from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
 from ska_oso_oet.mptools.signals import (
     ShutdownEvent,
     SignalObject,
-    TerminateInterrupt,
     default_signal_handler,
     init_signals,
 )
@@ -77,6 +76,7 @@ class ProcWorker:
         self.shutdown_event = shutdown_event
         self.event_q = event_q
         self.terminate_called = 0
+        self.exit_code = 0
         if logging_config:
             logging.config.dictConfig(logging_config)
         self.init_args(*args, **kwargs)
@@ -120,13 +120,13 @@ class ProcWorker:
         """Clean up, however the main loop ended."""
 
     def run(self) -> int:
-        """Run the template; returns the process's exit code, 0 when the main loop returned."""
+        """Run the template; returns the process's exit code, `exit_code` when the main loop returned."""
         self.init_signals()
         try:
             self.startup()
             self.startup_event.set()
             self.main_loop()
-        except (KeyboardInterrupt, TerminateInterrupt):
+        except KeyboardInterrupt:
             self.log.warning("%s was interrupted", self.name)
             return 1
         except Exception:
@@ -135,7 +135,7 @@ class ProcWorker:
             return 1
         finally:
             self.shutdown()
-        return 0
+        return self.exit_code
 
 
 class QueueProcWorker(ProcWorker):

@@ -28,7 +28,7 @@ from ska_oso_oet.procedure.records import Records
 from ska_oso_oet.procedure.verdict import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.mptools import ExitStatus
@@ -72,15 +72,23 @@ class ScriptExecutionService(ProcedureQueries):
     # ------------------------------------------------------------ commands
 
     def prepare(
-        self, cmd: PrepareProcessCommand, command_id: str | None = None, requester: str | None = None
+        self,
+        cmd: PrepareProcessCommand,
+        command_id: str | None = None,
+        requester: str | None = None,
+        *,
+        offered: Sequence[str] = (),
     ) -> ProcedureSummary:
         """Load a script in a process of its own, and call its `init`; does not wait for it.
 
-        Raises Rejected when the script is not allowed.
+        Arguments of main that are `offered` are for a main that takes them. Raises Rejected when the script
+        is not allowed.
         """
         self._rules.check_script(cmd.script)
         with self._lock:
-            return self._create(cmd, command_id, requester).procedure.summary()
+            record = self._create(cmd, command_id, requester)
+            record.offered = tuple(offered)
+            return record.procedure.summary()
 
     def start(self, cmd: StartProcessCommand, command_id: str | None = None) -> ProcedureSummary:
         """Call the `main` of a READY procedure; does not wait for it.
@@ -157,11 +165,13 @@ class ScriptExecutionService(ProcedureQueries):
                 self._on_ready(record)
 
     def on_commit(self, pid: int, commit: str) -> None:
-        """Note the commit that a script from git is taken from."""
+        """Note the commit that a script from git is taken from, once: before any of its code is run."""
         with self._lock:
             record = self._records.get(pid)
-            record.procedure.at_commit(commit)
-            self._announcer.state(record)
+            if record.procedure.at_commit(commit):
+                self._announcer.state(record)
+            else:
+                _log.warning("procedure %s is taken from another commit than it says now: %s", pid, commit)
 
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Publish what a script published, and note its progress."""
@@ -230,7 +240,8 @@ class ScriptExecutionService(ProcedureQueries):
     def _run_main(self, record: Record) -> None:
         # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
         self._enter(record, _S.RUNNING)
-        self._workers.send_run(record.procedure.id, "main", record.procedure.script_args.main)
+        procedure = record.procedure
+        self._workers.send_run(procedure.id, "main", procedure.script_args.main, record.offered)
 
     def _on_ready(self, record: Record) -> None:
         if record.abort_of is not None:

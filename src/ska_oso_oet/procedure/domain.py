@@ -223,6 +223,7 @@ class Procedure:
     stacktrace: str | None = None
     exit: ExitRecord | None = None
     progress: Progress | None = None
+    found: bool = False
     states: list[tuple[ProcedureState, float]] = field(default_factory=list)
     _shown: tuple[CallArgs, CallArgs] | None = field(default=None, init=False, repr=False)
 
@@ -240,11 +241,17 @@ class Procedure:
         """The subarray that the procedure is for; None when none is named."""
         return next(iter(self.subarrays), None)
 
-    def at_commit(self, commit: str) -> None:
-        """Note which commit a script from git was found to be, whatever branch or tag was asked for."""
-        if isinstance(self.script, GitScript):
-            git_args = self.script.git_args.model_copy(update={"git_commit": commit})
-            self.script = self.script.model_copy(update={"git_args": git_args})
+    def at_commit(self, commit: str) -> bool:
+        """Note which commit a script from git was found to be, whatever branch or tag was asked for.
+
+        It is found once, before any of the script's code is run; False for what is said of it later.
+        """
+        if self.found or not isinstance(self.script, GitScript):
+            return False
+        self.found = True
+        git_args = self.script.git_args.model_copy(update={"git_commit": commit})
+        self.script = self.script.model_copy(update={"git_args": git_args})
+        return True
 
     def advance(self, state: ProcedureState, now: float) -> None:
         """Enter `state`; raises Rejected where the transition table has no such step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _MAX_MESSAGE: Final = 500
-_OURS: Final = tuple(str(Path(__file__).with_name(name)) for name in ("worker.py", "loader.py"))
+_OURS: Final = tuple(
+    str(Path(__file__).with_name(name)) for name in ("worker.py", "loader.py", "functions.py")
+)
+_AROUND: Final = ("<frozen importlib", str(Path(asyncio.__file__).parent))
+"""What else stands between the engine and a script that it imports, or whose coroutine it runs."""
 
 
 def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
@@ -57,7 +62,7 @@ def _users_part(frames: TracebackType | None) -> TracebackType | None:
 
 
 def _is_engine(filename: str) -> bool:
-    return filename in _OURS or filename.startswith("<frozen importlib")
+    return filename in _OURS or filename.startswith(_AROUND)
 
 
 def _one_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ SPARE_NAME: Final = "oet-spare"
 class Order(StrEnum):
     """What a ScriptWorker is told.
 
-    LOAD: a LoadOrder. RUN: `{"fn_name", "args"}`. PUBSUB: `{"topic", "data"}`, an event of the
+    LOAD: a LoadOrder. RUN: `{"fn_name", "args", "offered"}`. PUBSUB: `{"topic", "data"}`, an event of the
     bus.
     """
 

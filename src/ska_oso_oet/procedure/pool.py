@@ -24,7 +24,7 @@ from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, re
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.mptools import MainContext
@@ -172,9 +172,9 @@ class ScriptWorkerPool:
                 return spare
         return None
 
-    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
-        """Have a worker call a function of its script."""
-        content = {"fn_name": fn_name, "args": run_args.to_dict()}
+    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
+        """Have a worker call a function of its script, with what is `offered` only if it takes it."""
+        content = {"fn_name": fn_name, "args": run_args.to_dict(), "offered": list(offered)}
         self.main_ctx.submit(self._send, pid, EventMessage(str(pid), Order.RUN, content))
 
     def _send(self, pid: int, order: EventMessage) -> None:

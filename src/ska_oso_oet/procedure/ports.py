@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import AnyScript, ProcedureInput
@@ -20,8 +20,8 @@ class WorkerPool(Protocol):
     def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
         """Make the worker of a procedure."""
 
-    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput) -> None:
-        """Have it call a function."""
+    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
+        """Have it call a function; arguments that are `offered` are left out if it takes none such."""
 
     def stop_worker(self, pid: int) -> None:
         """Stop it."""

@@ -52,6 +52,7 @@ class Record:
     stops: list[StopRequest] = field(default_factory=list)
     abort_of: AbortRun | None = None
     overdue: bool = False
+    offered: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -44,6 +44,7 @@ class Returned(Model):
 
     kind: Literal["returned"] = "returned"
     interrupted: bool = False
+    exit_code: ClassVar[int] = 0
 
 
 class Raised(Model):
@@ -57,6 +58,7 @@ class Raised(Model):
     message: Words
     stacktrace: Stacktrace | None = None
     interrupted: bool = False
+    exit_code: ClassVar[int] = 1
 
 
 class Left(Model):
@@ -66,6 +68,11 @@ class Left(Model):
     code: int
     message: Words
     interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a process that ends so; the system keeps its last eight bits."""
+        return self.code & 0xFF
 
 
 class Overdue(Model):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ska_oso_oet.mptools import Rung
 from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned
 
 if TYPE_CHECKING:
     from ska_oso_oet.mptools import ExitStatus
+
+_CUT_OFF: Final = "killed, as it had not ended within the grace period: its clean-up was cut off"
 
 
 class Verdict(NamedTuple):
@@ -23,83 +26,124 @@ class Verdict(NamedTuple):
 def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> Verdict:
     """Judge the end of a process that was in `state`.
 
-    The script's own end counts if it came before it was asked to stop; else a stop that was asked for counts;
-    else what the operating system says.
+    Whoever was asked to stop and ended is STOPPED, whatever its script made of that. Else the script's own
+    word counts, unless it claims to have ended well and the operating system knows better.
+
+    The exit code of whatever is not COMPLETE is never 0, so that a program may go by it.
     """
-    own_end = ending is not None and not ending.interrupted
-    if status.rung is not None and not (own_end and _ended_well(status)):
-        return _stopped(status, ending)
+    if status.rung is not None:
+        return _stopped(status, ending, state)
     match ending:
-        case Returned(interrupted=False) if state is ProcedureState.RUNNING and _ended_well(status):
-            return Verdict(
-                ProcedureState.COMPLETE, ExitRecord(cause="returned", code=status.code, signal=status.signal)
-            )
-        case Raised(interrupted=False):
-            exit_record = ExitRecord(cause="raised", code=status.code, message=ending.message)
-            return Verdict(ProcedureState.FAILED, exit_record, ending.stacktrace)
-        case Left(interrupted=False) if ending.code or _ended_well(status):
-            return _left(ending, state)
-        case None | Returned(interrupted=False) | Left(interrupted=False):
+        case None:
             return _died(status)
+        case Raised(interrupted=False):
+            return _failed(status, ending)
+        case Left(interrupted=False) if ending.code != 0:
+            return _failed(status, ending)
+        case Returned(interrupted=False) | Left(interrupted=False):
+            return _ended_well(status, ending, state)
         case _:
-            return _interrupted_from_outside()
+            return _interrupted_from_outside(status)
 
 
-def _ended_well(status: ExitStatus) -> bool:
-    return not status.code and status.signal is None
-
-
-def _stopped(status: ExitStatus, ending: Ending | None) -> Verdict:
-    cleanup = ending if isinstance(ending, Raised) and ending.stacktrace is not None else None
-    exit_record = ExitRecord(
-        cause="stopped",
-        code=status.code,
-        signal=status.signal,
-        stopped_by=None if status.rung is None else status.rung.value,
-        message=None if cleanup is None else f"raised while it cleaned up: {cleanup.message}",
-    )
-    return Verdict(ProcedureState.STOPPED, exit_record, None if cleanup is None else cleanup.stacktrace)
-
-
-def _left(ending: Left, state: ProcedureState) -> Verdict:
-    well = ending.code == 0 and state is ProcedureState.RUNNING
-    exit_record = ExitRecord(
-        cause="returned" if well else "exit_code",
-        code=ending.code,
-        message=f"the script called {ending.message}",
-    )
-    return Verdict(ProcedureState.COMPLETE if well else ProcedureState.FAILED, exit_record)
-
-
-def _died(status: ExitStatus) -> Verdict:
-    if status.error is not None:
-        cause: Literal["signal", "exit_code"] = "exit_code" if status.signal is None else "signal"
-        record = ExitRecord(cause=cause, code=status.code, signal=status.signal, message=status.error)
-    elif status.signal is not None:
-        record = ExitRecord(
-            cause="signal", signal=status.signal, message=f"killed by signal {_name(status.signal)}"
+def _ended_well(status: ExitStatus, ending: Returned | Left, state: ProcedureState) -> Verdict:
+    if status.signal is not None or status.code:
+        return _died(status, before=_in_words(ending))
+    if state is ProcedureState.RUNNING:
+        message = _in_words(ending) if isinstance(ending, Left) else None
+        return Verdict(
+            ProcedureState.COMPLETE, ExitRecord(cause="returned", code=status.code, message=message)
         )
-    elif status.code is not None:
-        record = ExitRecord(
-            cause="exit_code",
-            code=status.code,
-            message=f"the process ended with exit code {status.code} before the script had returned",
+    # Nothing can have ended well where main was not called.
+    return _failed(status, ending) if isinstance(ending, Left) else _died(status)
+
+
+def _failed(status: ExitStatus, ending: Raised | Left) -> Verdict:
+    exit_record = ExitRecord(
+        cause="raised" if isinstance(ending, Raised) else "exit_code",
+        code=(status.code if isinstance(ending, Raised) else ending.code) or None,
+        signal=status.signal,
+        message=_in_words(ending),
+    )
+    return Verdict(ProcedureState.FAILED, exit_record, _stacktrace(ending))
+
+
+def _died(status: ExitStatus, before: str | None = None) -> Verdict:
+    exit_record = ExitRecord(
+        cause="exit_code" if status.signal is None else "signal",
+        code=status.code or None,
+        signal=status.signal,
+        message=_how_it_died(status, before),
+    )
+    return Verdict(ProcedureState.FAILED, exit_record)
+
+
+def _how_it_died(status: ExitStatus, before: str | None) -> str:
+    if status.error is not None:
+        return status.error
+    if status.signal is None and status.code is None:
+        return "the process has ended; how is unknown, as the fork server had died"
+    if status.signal is None:
+        how, unless_told = (
+            f"the process ended with exit code {status.code}",
+            " before the script had returned",
         )
     else:
-        record = ExitRecord(
-            cause="exit_code", message="the process has ended; how is unknown, as the fork server had died"
-        )
-    return Verdict(ProcedureState.FAILED, record)
+        how, unless_told = f"killed by signal {_name(status.signal)}", ""
+    return how + (unless_told if before is None else f"; before that, {before}")
 
 
-def _interrupted_from_outside() -> Verdict:
-    return Verdict(
-        ProcedureState.FAILED,
-        ExitRecord(
-            cause="signal",
-            message="interrupted by SIGTERM or SIGINT, which was not sent by the controller",
-        ),
+def _stopped(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> Verdict:
+    # One that ended by itself when SIGKILL was on its way has heard SIGTERM.
+    rung = status.rung if status.code is None else Rung.SIGTERM
+    exit_record = ExitRecord(
+        cause="stopped",
+        code=status.code or None,
+        signal=status.signal,
+        stopped_by=None if rung is None else rung.value,
+        message=None if state is ProcedureState.CREATING else _what_it_did(status, ending, rung),
     )
+    return Verdict(ProcedureState.STOPPED, exit_record, _stacktrace(ending))
+
+
+def _what_it_did(status: ExitStatus, ending: Ending | None, rung: Rung | None) -> str | None:
+    """Say what a script did that was asked to stop; None where it let itself be interrupted."""
+    words = [None if ending is None or _gave_way(ending) else _in_words(ending), status.error]
+    said = "; ".join(filter(None, words)) or None
+    if rung is Rung.SIGKILL:
+        return _CUT_OFF if said is None else f"{_CUT_OFF}; before that, {said}"
+    if status.signal is not None or ending is None:
+        return _how_it_died(status, said)
+    return said
+
+
+def _gave_way(ending: Ending) -> bool:
+    return isinstance(ending, Raised) and ending.interrupted and ending.stacktrace is None
+
+
+def _in_words(ending: Ending) -> str:
+    match ending:
+        case Returned():
+            return "main returned"
+        case Left():
+            return f"the script called {ending.message}"
+        case Raised(interrupted=True):
+            return f"raised while it cleaned up: {ending.message}"
+        case Raised():
+            return ending.message
+
+
+def _stacktrace(ending: Ending | None) -> str | None:
+    return ending.stacktrace if isinstance(ending, Raised) else None
+
+
+def _interrupted_from_outside(status: ExitStatus) -> Verdict:
+    exit_record = ExitRecord(
+        cause="signal",
+        code=status.code or None,
+        message="interrupted by SIGTERM or SIGINT, which was not sent by the controller",
+    )
+    return Verdict(ProcedureState.FAILED, exit_record)
 
 
 def _name(signum: int) -> str:

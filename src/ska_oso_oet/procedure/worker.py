@@ -7,36 +7,37 @@ import queue
 import signal
 import sys
 import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.mptools import (
+    WAKE_SIGNAL,
     EventMessage,
     MPQueue,
     ProcWorker,
     ProgramEnd,
     QueueClosed,
-    TerminateInterrupt,
+    SignalObject,
     name_process,
+    take_signals,
 )
 from ska_oso_oet.procedure.domain import GitScript, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
+from ska_oso_oet.procedure.functions import ScriptFunctions
+from ska_oso_oet.procedure.interrupt import Interrupt
 from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, ScriptUnreadable, load_file
 from ska_oso_oet.procedure.orders import SPARE_NAME, Order, Word
 from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, Patience, ResumeOrder, become
-from ska_oso_oet.procedure.reports import Left, Overdue, Raised, Report, Resolved, Returned, StateEntered
+from ska_oso_oet.procedure.reports import Ending, Overdue, Raised, Report, Resolved, Returned, StateEntered
 from ska_oso_oet.procedure.script_bus import ScriptBus
 from ska_oso_oet.procedure.script_log import ScriptLog
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-    from types import FrameType, ModuleType
 
-    from ska_oso_oet.mptools import SignalObject
     from ska_oso_oet.procedure.reports import WorkerState
 
-ORPHAN_GRACE_SECS: Final = 1.0
+ORPHAN_WAKE_SECS: Final = 0.1
+ORPHAN_GRACE_SECS: Final = 0.9
 
 
 class ScriptWorker(ProcWorker):
@@ -51,7 +52,6 @@ class ScriptWorker(ProcWorker):
     """
 
     takes_work_q = True
-    _active: ClassVar[ScriptWorker | None] = None
 
     def init_args(
         self, work_q: MPQueue, *args: Any, resume: ResumeOrder | None = None, **kwargs: Any
@@ -68,55 +68,22 @@ class ScriptWorker(ProcWorker):
         self._patience = Patience()
         self._delivering = False
         self._over = False
-        self._interrupted = False
-        self._sending = False
-        self._ended = False
+        self._interrupt = Interrupt(self._hurry)
         self._pid = os.getpid()
 
-    # ------------------------------------------------------------ signals
+    def init_signals(self) -> SignalObject:
+        """Have SIGTERM interrupt the script."""
+        take_signals(self._interrupt.handlers)
+        return SignalObject(self.shutdown_event)
 
-    @staticmethod
-    def term_handler(
-        signal_object: SignalObject,
-        exception_class: type[BaseException],
-        signal_num: int,
-        current_stack_frame: FrameType | None,
-    ) -> None:
-        """Interrupt the script where it stands, once, so that its `finally` blocks run to their end."""
-        del signal_num, current_stack_frame
-        signal_object.terminate_called += 1
-        worker = ScriptWorker._active
-        if worker is None or worker._take_interrupt():  # noqa: SLF001 - a static method of the class itself
-            raise exception_class
-
-    int_handler = term_handler
-
-    def _take_interrupt(self) -> bool:
-        """Tell whether to raise now: the first time, unless half a frame is in the channel or all is done."""
-        first, self._interrupted = not self._interrupted, True
+    def _hurry(self) -> None:
         # The other half is for what comes after the threads, before the process is killed.
         self._end.limit(self._patience.stop / 2)
-        return first and not (self._sending or self._ended)
-
-    @contextmanager
-    def _whole(self) -> Iterator[None]:
-        """Do something that an interrupt would spoil; one that came meanwhile is raised afterwards."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before, self._sending = self._interrupted, True
-        try:
-            yield
-        finally:
-            self._sending = False
-        if self._interrupted and not (before or self._ended):
-            raise TerminateInterrupt
 
     # ------------------------------------------------------------ the template
 
     def startup(self) -> None:
         """Join the event bus."""
-        ScriptWorker._active = self
         self._script_log.install()
         self._bus.join()
 
@@ -143,15 +110,16 @@ class ScriptWorker(ProcWorker):
         """Do what the controller orders, until the script has ended."""
         try:
             order = self._first_order()
-            module = self._load(order)
-            self._init(module, order.command.script_args.init)
-            self._main(module)
-        except TerminateInterrupt:
-            self._report(Raised(message="stopped", stacktrace=None, interrupted=True))
+            with self._load(order) as functions:
+                self._init(functions, order.command.script_args.init)
+                self._main(functions)
+            self._tell_end(Returned(interrupted=self._interrupt.came))
+        except KeyboardInterrupt:
+            self._tell_end(Raised(message="stopped", stacktrace=None, interrupted=True))
         except SystemExit as error:
-            self._report(of_system_exit(error, interrupted=self._interrupted))
+            self._tell_end(of_system_exit(error, interrupted=self._interrupt.came))
         except BaseException as error:  # noqa: BLE001 - the boundary between a script and the engine
-            self._report(of_exception(error, interrupted=self._interrupted))
+            self._tell_end(of_exception(error, interrupted=self._interrupt.came))
 
     def _first_order(self) -> LoadOrder:
         """Wait for the order to load, which comes first, and begin to read what follows.
@@ -183,7 +151,7 @@ class ScriptWorker(ProcWorker):
         channel = self.event_q.detach_writer()
         become(ResumeOrder(name=self.name, channel=channel, load=order, clone=clone, environment=environment))
 
-    def _load(self, order: LoadOrder) -> ModuleType:
+    def _load(self, order: LoadOrder) -> ScriptFunctions:
         self.publish_lifecycle(ProcedureState.LOADING)
         script = order.command.script
         module = (
@@ -191,8 +159,10 @@ class ScriptWorker(ProcWorker):
             if isinstance(script, GitScript)
             else ModuleFactory.get_module(script)
         )
+        functions = ScriptFunctions(module)
+        functions.check()
         self.publish_lifecycle(ProcedureState.IDLE)
-        return module
+        return functions
 
     def _fetch(self, order: LoadOrder, script: GitScript) -> Path:
         self._source = _source_of(script, order)
@@ -203,17 +173,14 @@ class ScriptWorker(ProcWorker):
             self._source.hold(clone, self._resume.environment)
         return self._source.file(clone)
 
-    def _init(self, module: ModuleType, arguments: ProcedureInput) -> None:
+    def _init(self, functions: ScriptFunctions, arguments: ProcedureInput) -> None:
         self.publish_lifecycle(ProcedureState.INITIALISING)
-        if callable(init := getattr(module, "init", None)):
-            init(*arguments.args, **arguments.kwargs)
+        functions.init(arguments)
         self.publish_lifecycle(ProcedureState.READY)
 
-    def _main(self, module: ModuleType) -> None:
-        order = self._next_order(Order.RUN)
-        arguments = ProcedureInput.parse(order.msg["args"])
-        getattr(module, order.msg["fn_name"])(*arguments.args, **arguments.kwargs)
-        self._report(Returned(interrupted=self._interrupted))
+    def _main(self, functions: ScriptFunctions) -> None:
+        order = self._next_order(Order.RUN).msg
+        functions.call(order["fn_name"], ProcedureInput.parse(order["args"]), order["offered"])
 
     def _next_order(self, expected: Order) -> EventMessage:
         # The reader thread ends the process if the controller goes away, so that this needs no timeout.
@@ -231,15 +198,18 @@ class ScriptWorker(ProcWorker):
     def _tell_commit(self, commit: str) -> None:
         self._report(Resolved(commit=commit))
 
+    def _tell_end(self, ending: Ending) -> None:
+        self._interrupt.over()
+        self.exit_code = ending.exit_code
+        self._report(ending)
+
     def _report(self, report: Report) -> None:
-        if isinstance(report, Returned | Raised | Left):
-            self._ended = True
         self._put(EventMessage(self.name, Word.REPORT, report.to_dict()))
 
     def _put(self, message: EventMessage) -> None:
         if os.getpid() != self._pid:
             return  # two processes that write into one channel would garble each other's messages
-        with self._whole():
+        with self._interrupt.held():
             self.event_q.put(message)
 
     def _tell_event(self, topic: str, data: dict[str, Any]) -> None:
@@ -258,7 +228,7 @@ class ScriptWorker(ProcWorker):
     def _read_inbox(self) -> None:
         """Take messages until the controller is gone, and then end this process."""
         # A signal that this thread took would not wake the main thread, where the script may wait.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._interrupt.handlers)
         while True:
             try:
                 message = self.work_q.get(unless=self._script_log)
@@ -275,7 +245,7 @@ class ScriptWorker(ProcWorker):
 
     def _deliver(self, topic: str, data: dict[str, Any]) -> None:
         # What a listener starts must not inherit that the signals are blocked here.
-        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM, signal.SIGINT])
+        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._interrupt.handlers)
         self._delivering = True
         if not self._over:
             self._bus.deliver(topic, data)
@@ -285,6 +255,8 @@ class ScriptWorker(ProcWorker):
     def _end_orphaned(self) -> None:
         """Let the script clean up, briefly, and then take the whole process group down."""
         os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(ORPHAN_WAKE_SECS)
+        os.kill(os.getpid(), WAKE_SIGNAL)
         threading.Event().wait(ORPHAN_GRACE_SECS)
         os.killpg(os.getpgrp(), signal.SIGKILL)
 
