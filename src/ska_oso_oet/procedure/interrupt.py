@@ -19,9 +19,9 @@ class Interrupt:
     """Raises TerminateInterrupt in the main thread, once, so that `finally` blocks run to their end.
 
     Where an event loop runs, the interrupt is what Ctrl-C is there: asyncio.Runner, and so asyncio.run,
-    cancels the main task; out of another loop it is raised between two steps. In a task it would end that one alone,
-    and a task group would raise it again while the others clean up. A loop that has not turned by the time
-    that the wake signal comes is interrupted where it stands.
+    cancels the main task; out of another loop it is raised between two steps. In a task it would end that one
+    alone, and a task group would raise it again while the others clean up. A loop that has not turned by the
+    time that the wake signal comes is interrupted where it stands.
     """
 
     def __init__(self, on_arrival: Callable[[], None]) -> None:
