@@ -162,6 +162,25 @@ def test_a_loop_that_turns_is_not_interrupted_again_while_it_cleans_up() -> None
     assert said == ["cleaned up"]
 
 
+def test_what_it_waits_for_may_be_done_by_the_clean_up() -> None:
+    interrupt = a_new_interrupt()
+    said: list[str] = []
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(interrupt.arrive)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            with interrupt.held():
+                said.append("sent")
+            await asyncio.sleep(0)
+            said.append("cleaned up")
+
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert said == ["sent", "cleaned up"]
+
+
 def test_a_loop_that_does_not_turn_is_interrupted_where_it_stands() -> None:
     interrupt = a_new_interrupt()
 

@@ -56,7 +56,7 @@ class ScriptFunctions:
 
     def _require(self, name: str) -> Callable[..., object]:
         if (function := self._find(name)) is None:
-            raise ScriptUnreadable(f"{self._module.__file__} has no function {name}")
+            raise ScriptUnreadable(f"the script has no function {name}")
         return function
 
     def _find(self, name: str) -> Callable[..., object] | None:
@@ -66,8 +66,7 @@ class ScriptFunctions:
             return None
         if _is_generator(function):
             raise ScriptUnreadable(
-                f"{name} of {self._module.__file__} is a generator, of which a call runs nothing: "
-                f"it must have no yield of its own"
+                f"{name} is a generator, of which a call runs nothing: it must have no yield of its own"
             )
         return function
 

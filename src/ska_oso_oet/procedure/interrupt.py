@@ -38,6 +38,7 @@ class Interrupt:
         self._due = False
         self._insisted = False
         self._held = False
+        self._told = False
 
     def arrive(self, *_: object) -> None:
         """Interrupt what is being done, unless that has happened before (a signal handler)."""
@@ -75,11 +76,18 @@ class Interrupt:
         loop = None if self._insisted else _running_loop()
         if loop is None:
             self._raise_if_due()
-        elif (cancel := _cancellation()) is None:
+        elif not self._told:
+            self._told = True
+            self._tell(loop)
+
+    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+        cancel = _cancellation()
+        if cancel is None:
             loop.call_soon_threadsafe(self._raise_if_due)
         else:
-            cancel()
+            # Noted before the main task has its turn, and begins to clean up.
             loop.call_soon_threadsafe(self._note_that_the_loop_turns)
+            cancel()
 
     def _note_that_the_loop_turns(self) -> None:
         self._due = False

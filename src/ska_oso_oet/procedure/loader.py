@@ -25,7 +25,7 @@ _SPAWNED: Final = Path(__file__).with_name("spawned")
 
 
 class ScriptUnreadable(OetError):
-    """A script cannot be loaded: there is no such file, or it has no `main`."""
+    """A script cannot be loaded: there is no such file, or it has no `main` that can be called."""
 
     code = "OET_ScriptUnreadable"
 
@@ -75,7 +75,7 @@ def load_file(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     _make_program(module, str(path))
     spec.loader.exec_module(module)
-    return _with_main(module, str(path))
+    return module
 
 
 def load_source(source: str, filename: str) -> ModuleType:
@@ -88,12 +88,6 @@ def load_source(source: str, filename: str) -> ModuleType:
     module.__file__ = f"/proc/{os.getpid()}/fd/{content}"
     _make_program(module, filename)
     exec(compile(source, filename, "exec"), module.__dict__)  # noqa: S102 - running scripts is the purpose
-    return _with_main(module, filename)
-
-
-def _with_main(module: ModuleType, name: str) -> ModuleType:
-    if not callable(getattr(module, "main", None)):
-        raise ScriptUnreadable(f"{name} has no function main")
     return module
 
 

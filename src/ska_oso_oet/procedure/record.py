@@ -93,8 +93,9 @@ class Record:
     def end(self, verdict: Verdict) -> None:
         """Note how the process ended, and what it was stopped for."""
         why = next((stop.why for stop in self.stops if stop.why), None)
-        told = verdict.exit if verdict.exit.message else verdict.exit.model_copy(update={"message": why})
-        self.procedure.exit, self.procedure.stacktrace = told, verdict.stacktrace
+        message = "; ".join(filter(None, (why, verdict.exit.message))) or None
+        self.procedure.exit = verdict.exit.model_copy(update={"message": message})
+        self.procedure.stacktrace = verdict.stacktrace
 
     def why_not_ready(self) -> str:
         """Say why the procedure cannot be started."""
