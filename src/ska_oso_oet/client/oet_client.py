@@ -22,7 +22,7 @@ from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from ska_oso_oet.client.inbox import Connection
 
@@ -55,13 +55,32 @@ class Stopped(NamedTuple):
         return self.result.code == ResultCode.OK and aborted
 
 
-def ended_with_the_controller(procedure: ProcedureSummary, *, run_abort: bool) -> CommandResult:
-    """Tell of a stop whose own result is gone what is known of it."""
+_NOT_RUN: Final = {"state": None, "message": "not run: the controller was lost during the stop"}
+
+
+def _told_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
+    """Tell how an abort script ended, and where it was cut off if the controller took it with it."""
+    told: dict[str, Any] = {"procedure_id": abort.id, "state": abort.state.value}
+    if abort.exit is not None and abort.exit.cause == "controller lost":
+        before = abort.history.process_states[-2][0]
+        told["message"] = (
+            f"cut off: the controller was lost while procedure {abort.id}, which aborts, was {before}"
+        )
+    elif abort.exit is not None and abort.exit.message:
+        told["message"] = abort.exit.message
+    return told
+
+
+def ended_with_the_controller(
+    procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool
+) -> CommandResult:
+    """Tell of a stop whose own result is gone what is known of it; its abort may be among those `listed`."""
     detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
     if procedure.exit is not None and procedure.exit.message:
         detail["message"] = procedure.exit.message
     if run_abort:
-        detail["abort"] = {"state": None, "message": "not run: the controller was lost during the stop"}
+        abort = next((each for each in listed if each.abort_of == procedure.id), None)
+        detail["abort"] = _NOT_RUN if abort is None else _told_of_abort(abort)
     return CommandResult(ResultCode.OK, json.dumps(detail))
 
 
@@ -161,7 +180,8 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
             procedure = client.describe(procedure_id)
             if not procedure.state.final:
                 raise
-            return Stopped(procedure, ended_with_the_controller(procedure, run_abort=run_abort))
+            ended = ended_with_the_controller(procedure, client.list(), run_abort=run_abort)
+            return Stopped(procedure, ended)
         return Stopped(client.describe(procedure_id), result)
 
     def run(

@@ -228,6 +228,7 @@ class ScriptExecutionService(ProcedureQueries):
             created_at=self._clock(),
             command_id=command_id,
             requester=requester,
+            abort_of=None if abort_of is None else abort_of.content["procedure_id"],
         )
         record = Record(procedure, abort_of=abort_of)
         self._records.add(record)

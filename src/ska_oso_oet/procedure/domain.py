@@ -188,7 +188,8 @@ class Progress(Model):
 class ProcedureSummary(Model):
     """A procedure as it was at one moment: what attributes, events, REST and the CLI present.
 
-    `requester` is who had it created, as far as that is known: `user@host pid 42`.
+    `requester` is who had it created, as far as that is known: `user@host pid 42`. `abort_of` is, of one that
+    runs the abort script, the procedure that was stopped.
     What scripts and clients have put into it is bounded, also where it is read from a history that has more.
     """
 
@@ -202,6 +203,7 @@ class ProcedureSummary(Model):
     history: ProcedureHistory
     exit: ExitRecord | None
     requester: str | None = None
+    abort_of: int | None = None
 
     @property
     def created_at(self) -> float:
@@ -219,6 +221,7 @@ class Procedure:
     created_at: float
     command_id: str | None = None
     requester: str | None = None
+    abort_of: int | None = None
     state: ProcedureState = ProcedureState.CREATING
     stacktrace: str | None = None
     exit: ExitRecord | None = None
@@ -281,4 +284,5 @@ class Procedure:
             ),
             exit=self.exit,
             requester=self.requester,
+            abort_of=self.abort_of,
         )

@@ -100,7 +100,8 @@ class Backend:
             procedure = await self.describe(procedure_id)
             if not procedure.state.final:
                 raise
-            return ended_with_the_controller(procedure, run_abort=run_abort)
+            listed = await self.calls.ask(self.controller.list)
+            return ended_with_the_controller(procedure, listed, run_abort=run_abort)
 
     async def prune(self, query: PruneQuery) -> Pruned:
         """Delete what has ended from the history, and wait until it is gone."""

@@ -71,6 +71,7 @@ class Procedure(Model):
     progress: Progress | None
     exit: ExitRecord | None
     requester: str | None = None
+    abort_of: int | None = None
 
     @classmethod
     def of(cls, summary: ProcedureSummary, uri: str) -> Self:
