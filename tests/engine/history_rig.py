@@ -46,9 +46,8 @@ class Rig:
         self.recovered: list[Recovery] = []
         self.health: queue.Queue[str | None] = queue.Queue()
         self.deferred: deque[Callable[[], None]] = deque()
-        self.bus = EventBus(EventJournal(epoch, 100_000, clock), self.deferred.append)
         self.history = History(url, epoch, self.recovered.append, self.health.put, clock=clock, **options)
-        self.bus.subscribe(self.history.on_event)
+        self.bus = EventBus(EventJournal(epoch, 100_000, clock), self.deferred.append, self.history)
         self.announcer = Announcer(self.bus)
         recovery = self.history.start()
         if recovery is not None:

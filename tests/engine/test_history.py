@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,6 @@ import pytest
 from ska_oso_oet.activity.domain import ActivityState
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, ProcedureNotFound
 from ska_oso_oet.history.backlog import Rows
-from ska_oso_oet.history.database import SCHEMA
-from ska_oso_oet.history.errors import HistoryTooNew
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
 from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.history.rows import procedure_row
@@ -427,20 +424,6 @@ def test_more_can_be_kept_than_there_ever_will_be(start: Callable[..., Rig]) -> 
     assert prune(start(), keep=2**63 - 1) == Pruned(procedures=0, activities=0)
     with pytest.raises(InvalidArgument, match="keep"):
         PruneQuery.parse({"keep": 2**63})
-
-
-# ---------------------------------------------------------------- schema
-
-
-def test_a_newer_database_is_refused_by_name(tmp_path: Path) -> None:
-    file = tmp_path / "history.db"
-    Rig(f"sqlite:///{file}").stop()
-    with sqlite3.connect(file) as connection:
-        assert connection.execute("SELECT version_num FROM oet_history_version").fetchall() == [(SCHEMA,)]
-        connection.execute("UPDATE oet_history_version SET version_num = '9999'")
-    connection.close()
-    with pytest.raises(HistoryTooNew, match="9999"):
-        Rig(f"sqlite:///{file}")
 
 
 @pytest.mark.parametrize(

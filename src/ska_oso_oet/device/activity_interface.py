@@ -29,7 +29,7 @@ class ActivityInterface(ControllerInterface):
 
     def on_activity(self, summary: ActivitySummary) -> None:
         """Push a change of an activity, and end the command that it was run by, on the pump's thread."""
-        journal = self.running_engine.journal
+        journal = self.settled_engine.journal
         head = f'"epoch": "{journal.epoch}", "seq": {journal.last_seq}'
         self._newest_activity = f'{{{head}, "activity": {summary.to_json()}}}'
         self.pump.put("activityChanged", self._newest_activity)
@@ -38,7 +38,7 @@ class ActivityInterface(ControllerInterface):
 
     def read_activities(self) -> str:
         """Answer what there is, with the number of an event that it contains."""
-        journal = self.running_engine.journal
+        journal = self.settled_engine.journal
         seq = journal.last_seq
         listed = ", ".join(summary.to_json() for summary in self.running_engine.activities.summarise())
         return f'{{"epoch": "{journal.epoch}", "seq": {seq}, "activities": [{listed}]}}'
@@ -62,7 +62,7 @@ class ActivityInterface(ControllerInterface):
         """Describe an activity."""
         with as_dev_failed("DescribeActivity"):
             try:
-                found = self.running_engine.activities.summarise([activity_id] if activity_id else None)
+                found = self.settled_engine.activities.summarise([activity_id] if activity_id else None)
             except ActivityNotFound:
                 return self.running_engine.history.describe_activity(activity_id)
             if not found:

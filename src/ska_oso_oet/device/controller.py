@@ -18,6 +18,7 @@ from ska_oso_oet.device.pending import PendingCommands
 from ska_oso_oet.device.procedure_interface import ProcedureInterface
 from ska_oso_oet.device.status_interface import StatusInterface
 from ska_oso_oet.device.stop_tasks import StopTasks
+from ska_oso_oet.device.work_log import WorkLog
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
@@ -94,6 +95,8 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         engine = Engine(settings, self.pump.call, self.pump, self._announce, url)
         self.activity_tasks = ActivityTasks(engine.activities)
         self.stop_tasks = StopTasks(engine.procedures)
+        self._work_log = WorkLog()
+        engine.bus.subscribe(self._work_log.on_event)
         engine.bus.subscribe(self.on_any_event)
         engine.bus.subscribe(self.on_procedure_event)
         engine.bus.subscribe(self.pending.on_event)

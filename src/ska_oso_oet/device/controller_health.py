@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.device.monitored_devices import MonitoredDevices, is_silent
+from ska_oso_oet.device.work_log import log_health
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.health import (
     Component,
@@ -68,6 +69,7 @@ class ControllerHealth:
         self._supervisor.evaluated = self._judge_readiness
         self._supervisor.set_disabled(disabled=True, reason=NOT_INITIALISED)
         self._parts: _Parts | None = None
+        self._logged: tuple[HealthState, list[str]] = HealthState.UNKNOWN, []
 
     def start(self) -> None:
         """Begin to evaluate."""
@@ -115,11 +117,20 @@ class ControllerHealth:
 
     def _judge_readiness(self) -> None:
         messages = self._supervisor.health_state_info.get(self._device_name, [])
+        health = self._supervisor.health_state
+        self._log_changes(health, messages)
         needed = self._supervisor.components().get(FORK_SERVER)
-        reason = why_not_ready(self._state, self._supervisor.health_state, messages, needed)
+        reason = why_not_ready(self._state, health, messages, needed)
         if reason != self._why_not_ready:
             self._why_not_ready = reason
             self._publish("whyNotReady", reason)
+
+    def _log_changes(self, health: HealthState, messages: list[str]) -> None:
+        # What only counts on, such as changes that wait, is no news.
+        parts = health, [message.partition(":")[0] for message in messages]
+        if parts != self._logged:
+            self._logged = parts
+            log_health(health.name, messages)
 
 
 class _Parts:

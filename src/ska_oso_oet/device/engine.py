@@ -63,9 +63,8 @@ class Engine:
         self._trimming.daemon = True
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
-        self.bus = EventBus(self.journal, defer)
         self.history = History(history_url, epoch, self._tell, lambda _: None, newest=settings.history_length)
-        self.bus.subscribe(self.history.on_event)
+        self.bus = EventBus(self.journal, defer, self.history)
         self.oda = oda_or_reason(
             os.environ,
             backend=settings.oda_backend,
@@ -107,7 +106,7 @@ class Engine:
             self.oda,
             self.procedures,
             self.bus.publish,
-            on_activity,
+            self._note_activity,
             ActivitySettings(
                 sb_dir=self._run_directory.folder("scheduling-blocks"),
                 telescope=os.environ.get("SKA_TELESCOPE") or "skamid",
@@ -151,6 +150,10 @@ class Engine:
         announce(recovery, self.bus.publish)
         for activity in recovery.activities:
             self._on_activity(activity)
+
+    def _note_activity(self, activity: ActivitySummary) -> None:
+        self.history.note_activity(activity)
+        self._on_activity(activity)
 
     def _trim(self) -> None:
         """Delete what killed processes left of temporary files, clones and environments."""

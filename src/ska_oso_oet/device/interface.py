@@ -10,6 +10,7 @@ from tango.server import attribute
 
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.requester import requester_of
+from ska_oso_oet.device.work_log import log_request
 from ska_oso_oet.errors import NotReady, RequestTooLarge
 from ska_oso_oet.models import Model
 from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES
@@ -50,6 +51,13 @@ class ControllerInterface(SKABaseDevice):
                 raise NotReady("the controller could not be started: see Status")
         return self.engine
 
+    @property
+    def settled_engine(self) -> Engine:
+        """The engine, to be asked what may be told: new ids and final states are stored by now."""
+        engine = self.running_engine
+        engine.history.settle()
+        return engine
+
     def command_allowed(self, name: str) -> bool:
         """Allow what acts while the device is ON."""
         return self.get_state() is DevState.ON if name in ACTING else super().command_allowed(name)
@@ -57,10 +65,12 @@ class ControllerInterface(SKABaseDevice):
     def long_running(
         self, name: str, work: Callable[[LongRunningCommand], None], **how: Any
     ) -> LongStringArray:
-        """Begin a long running command, and have the history note who gave it."""
+        """Begin a long running command, and have the log and the history note who gave it."""
         codes, texts = super().long_running(name, work, **how)
+        requester = requester_of(self)
+        log_request(name, requester, ResultCode(codes[0]).name, texts[0])
         if self.engine is not None and codes[0] == ResultCode.STARTED:
-            self.engine.history.note_request(texts[0], name, requester_of(self))
+            self.engine.history.note_request(texts[0], name, requester)
         return codes, texts
 
     def act(

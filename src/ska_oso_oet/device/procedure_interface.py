@@ -48,7 +48,7 @@ class ProcedureInterface(ControllerInterface):
 
     def read_procedures(self) -> str:
         """Answer what there is, with the number of the newest event that it contains."""
-        seq, summaries = self.running_engine.procedures.snapshot()
+        seq, summaries = self.settled_engine.procedures.snapshot()
         listed = ", ".join(summary.to_json() for summary in summaries)
         return f'{{"epoch": "{self.running_engine.journal.epoch}", "seq": {seq}, "procedures": [{listed}]}}'
 
@@ -98,7 +98,7 @@ class ProcedureInterface(ControllerInterface):
     def DescribeProcedure(self, procedure_id: int) -> str:
         """Describe a procedure."""
         with as_dev_failed("DescribeProcedure"):
-            service = self.running_engine.procedures
+            service = self.settled_engine.procedures
             if not procedure_id:
                 return service.newest().to_json()
             try:

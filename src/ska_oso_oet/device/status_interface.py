@@ -12,6 +12,7 @@ from ska_oso_oet.device.controller_health import NOT_INITIALISED, ControllerHeal
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ControllerInterface, json_attribute
 from ska_oso_oet.device.status_report import versions, work
+from ska_oso_oet.device.work_log import log_readiness, log_start
 from ska_oso_oet.effective_settings import in_effect
 from ska_oso_oet.errors import NotReady
 from ska_oso_oet.ska.text import tango_text
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ska_oso_oet.settings import ControllerSettings
+    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 
 class StatusInterface(ControllerInterface):
@@ -61,6 +63,12 @@ class StatusInterface(ControllerInterface):
             self._health.rest()
         super().stop_communicating()
 
+    def reset(self, command: LongRunningCommand) -> None:
+        """Cure a fault, and take note of what became of the history's file."""
+        if self.engine is not None:
+            self.engine.history.acknowledge()
+        super().reset(command)
+
     def follow_state(self) -> None:
         """Let the health, and with it whyNotReady, follow the state."""
         health = self._health
@@ -100,6 +108,7 @@ class StatusInterface(ControllerInterface):
         """Note the settings in effect; `properties` are those that are given by the device."""
         self._settings, self._given, self._environ = settings, dict(properties), dict(os.environ)
         told = in_effect(settings, properties, self._environ, self.get_name())
+        log_start(self.get_name(), versions(), told["settings"])
         for warning in told["warnings"]:
             self.logger.warning("%s", warning)
 
@@ -110,6 +119,7 @@ class StatusInterface(ControllerInterface):
             self._health_info = {self.get_name(): [], **value}
             self.pump.put("healthInfo", self.read_health_info())
         else:
+            log_readiness(value)
             self.pump.put(attribute, tango_text(value))
 
     def read_health_info(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pubsub.core.publisher import Publisher
 
@@ -39,16 +39,33 @@ def _walk(node: object, path: tuple[str, ...]) -> Iterator[str]:
             yield from _walk(member, (*path, name))
 
 
+class Recorder(Protocol):
+    """Who keeps events so that what is told stays true after this process has died."""
+
+    def on_event(self, event: Event) -> None:
+        """Take an event that has got its place in the order; called with locks held, returns at once."""
+
+    def settle(self, event: Event) -> None:
+        """Return once nobody who is told of the event can find later that it has not been."""
+
+
 class EventBus:
     """Publishes events: into the journal first, then to listeners in this process.
 
-    Listeners are called one event at a time, in the order of the journal, on the thread behind `defer`,
-    which takes a function and calls it later; it must not block, nor call the function at once.
+    `recorder` has each before any listener, and holds the listeners up where it must. Listeners are called
+    one event at a time, in the order of the journal, on the thread behind `defer`, which takes a function and
+    calls it later; it must not block, nor call the function at once.
     """
 
-    def __init__(self, journal: EventJournal, defer: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(
+        self,
+        journal: EventJournal,
+        defer: Callable[[Callable[[], None]], None],
+        recorder: Recorder | None = None,
+    ) -> None:
         self.journal = journal
         self._defer = defer
+        self._recorder = recorder
         self._known = topic_names()
         self._publisher = Publisher()
         self._publisher.setListenerExcHandler(_log_failure)
@@ -82,9 +99,13 @@ class EventBus:
         self._publisher.unsubscribe(listener, f"{_ROOT}.{topic}" if topic else _ROOT)
 
     def _hand_over(self, event: Event) -> None:
+        if self._recorder is not None:
+            self._recorder.on_event(event)
         self._defer(lambda: self._dispatch(event))
 
     def _dispatch(self, event: Event) -> None:
+        if self._recorder is not None:
+            self._recorder.settle(event)
         self._publisher.sendMessage(self._nearest(event.topic), event=event)
 
     def _nearest(self, topic: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from contextlib import contextmanager, suppress
@@ -15,16 +16,23 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from ska_oso_oet.errors import HistoryUnavailable, InvalidArgument
 from ska_oso_oet.history.claim import FileClaim, claim_session, claimant
 from ska_oso_oet.history.errors import HistoryTooNew, reason_of
+from ska_oso_oet.history.file import HistoryFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
+_log = logging.getLogger(__name__)
 SCHEMA: Final = "0001"
 """The newest migration."""
 VERSION_TABLE: Final = "oet_history_version"
 _SQLITE: Final = "sqlite"
 _POSTGRES: Final = "postgresql"
+_GONE: Final = "deleted or moved", "all that it had was written to a new one in its place"
+_REPLACED: Final = (
+    "replaced by another file",
+    "what happens from now on is written there, what was before is not",
+)
 BUSY_SECS: Final = 1.0
 """How long a locked SQLite file is waited for."""
 
@@ -74,6 +82,9 @@ class HistoryDatabase:
         self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
         self._engine = _sqlite(url) if self.is_sqlite else _postgres(url)
         self._file_claim = FileClaim(Path(str(url.database))) if self.is_sqlite else None
+        self._file = HistoryFile(Path(str(url.database))) if self.is_sqlite else None
+        self.note: str | None = None
+        """What became of the file, for an operator; None when nothing did, or he has taken note."""
         self._writer = self._engine if self.is_sqlite else _claiming_postgres(url)
         self._connected: WeakSet[Any] = WeakSet()
         self._abandoned = False
@@ -105,19 +116,50 @@ class HistoryDatabase:
         return _transaction(self._writer)
 
     def upgrade(self) -> None:
-        """Bring the tables to the newest schema; raises HistoryTooNew where they are beyond it."""
+        """Bring the tables to the newest schema; raises HistoryTooNew where theirs is unknown."""
         if self.is_sqlite:
             Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
         with self.writing() as connection:
             found = _schema_of(connection)
-            if found == SCHEMA:
-                return
-            if found is not None and found > SCHEMA:
+            if found is None:
+                _migrate(connection)
+            elif found != SCHEMA:
                 raise HistoryTooNew(
-                    f"the history {self.name} was written by a newer version of the OET (schema {found}; "
-                    f"this one knows {SCHEMA}): use that version, or another HistoryUrl"
+                    f"its schema is {found}, and this version of the OET knows {SCHEMA}: another wrote it, "
+                    f"or the row of its table {VERSION_TABLE} is damaged; use the version that wrote it, or "
+                    "another HistoryUrl, and Init"
                 )
-            _migrate(connection)
+        if self._file is not None:
+            self._file.hold()
+
+    @property
+    def file_is_lost(self) -> bool:
+        """Whether the SQLite file was deleted, moved or replaced since it was opened."""
+        return self._file is not None and self._file.is_lost
+
+    def find_file_again(self) -> bool:
+        """Have a file again after it was lost: a new one with all that it had, or the one in its place.
+
+        Returns whether that is one of somebody else's, which is to be prepared like any other. Raises OSError
+        and HistoryInUse.
+        """
+        file = self._file
+        if file is None or self._file_claim is None:
+            return False
+        file.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file_claim.release()  # its file may have gone as well
+        self._file_claim.take()
+        replaced = file.is_there
+        if replaced:
+            file.leave_companions()
+        else:
+            file.write_again()
+        self._engine.dispose()
+        file.hold()
+        what, then = _REPLACED if replaced else _GONE
+        self.note = f"the history {self.name} was {what} while the controller runs; {then}"
+        _log.error("%s", self.note)
+        return replaced
 
     def unavailable(self, error: Exception, doing: str = "used") -> HistoryUnavailable:
         """Put a failure of the database into a sentence."""
@@ -157,6 +199,8 @@ class HistoryDatabase:
         """Close the connections, and let another controller write."""
         self._engine.dispose()
         self._writer.dispose()
+        if self._file is not None:
+            self._file.release()
         for connection in list(self._connected):
             connection.close()  # one that was in use until now is in no pool
         if self._file_claim is not None:

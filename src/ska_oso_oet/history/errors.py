@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MAX_REASON: Final = 300
-STORE_ERRORS: Final = (SQLAlchemyError, OSError, HistoryInUse)
-"""What a use of the database may raise."""
 
 
 class HistoryTooNew(OetError):
-    """The database was written by a newer version of the OET."""
+    """The database has a schema that this version of the OET does not know."""
 
     code = "OET_HistoryTooNew"
+
+
+STORE_ERRORS: Final = (SQLAlchemyError, OSError, HistoryInUse, HistoryTooNew)
+"""What a use of the database may raise."""
 
 
 def is_of_the_store(error: Exception) -> bool:

@@ -14,8 +14,10 @@ from ska_oso_oet import __version__
 from ska_oso_oet.errors import ActivityNotFound, HistoryUnavailable, ProcedureNotFound
 from ska_oso_oet.history.backlog import Backlog, Request
 from ska_oso_oet.history.claim import HistoryInUse
+from ska_oso_oet.history.damage import Damage
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
-from ska_oso_oet.history.errors import STORE_ERRORS, HistoryTooNew
+from ska_oso_oet.history.errors import STORE_ERRORS
+from ska_oso_oet.history.landmarks import is_landmark
 from ska_oso_oet.history.pruning import prune
 from ska_oso_oet.history.reader import HistoryReader, output_answer
 from ska_oso_oet.history.store import HistoryStore, Recovery, Run
@@ -24,6 +26,7 @@ from ska_oso_oet.history.writer import HistoryWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.history.queries import HistoryQuery, Pruned, PruneQuery
 
@@ -33,7 +36,7 @@ STOP_SECS: Final = 3.0
 
 
 class History:
-    """Records what the bus announces, and answers questions about it. Implements HistoryPort.
+    """Records what the bus is going to announce, and answers questions. Implements HistoryPort and Recorder.
 
     Where the database cannot be used at the start, `on_recovered` is given on a thread of the history's what
     else `start` returns. `on_health` is given a message when the database cannot be used, and None when it
@@ -55,8 +58,9 @@ class History:
         self._on_recovered = on_recovered
         self._newest = newest
         self._database = HistoryDatabase(parse_url(url))
-        self._store = HistoryStore(self._database)
-        self._reader = HistoryReader(self._database)
+        self._damage = Damage(self._database.name)
+        self._store = HistoryStore(self._database, self._damage)
+        self._reader = HistoryReader(self._database, self._damage)
         self._backlog = Backlog(epoch)
         self._writer = HistoryWriter(self._database, self._store, self._backlog, self._prepare, on_health)
         # Beyond all that were given, if it cannot be known which those are.
@@ -68,15 +72,11 @@ class History:
         """Open the database, recover what was lost, and begin to write.
 
         Returns what a run before this one had left alive, now FAILED: it is for the caller to announce. A
-        database that cannot be used now is used later. Raises HistoryTooNew for one of a newer version.
+        database that cannot be used now, whatever the reason, is used later.
         """
         problem = recovery = None
         try:
             recovery = self._open()
-        except HistoryTooNew:
-            self._reader.close()
-            self._database.close()
-            raise
         except STORE_ERRORS as error:
             problem = str(self._database.unavailable(error))
             _log.error("%s", problem)
@@ -111,7 +111,9 @@ class History:
         """Find the ids to go on with in a database that can only be read."""
         for database in (self._database, self._database.frozen()):
             with suppress(SQLAlchemyError):
-                self.first_procedure_id, self.first_activity_id = HistoryStore(database).free_ids()
+                self.first_procedure_id, self.first_activity_id = HistoryStore(
+                    database, self._damage
+                ).free_ids()
             database.close()
 
     def _prepare(self) -> None:
@@ -120,8 +122,21 @@ class History:
     # ------------------------------------------------------------ what is recorded
 
     def on_event(self, event: Event) -> None:
-        """Record an event (a listener of the bus)."""
+        """Record an event; returns at once, and may be called with locks held."""
         self._writer.on_event(event)
+
+    def note_activity(self, summary: ActivitySummary) -> None:
+        """Record a change of an activity before an event speaks of it; as `on_event`."""
+        self._writer.note_activity(summary)
+
+    def settle(self, event: Event | None = None) -> None:
+        """Wait until what an event speaks of is stored, without one until all that there is to tell is.
+
+        What is told then is true after a crash, too. A store that does not answer in time is waited for no
+        more, until it has everything: `health` says so.
+        """
+        if event is None or is_landmark(event):
+            self._writer.landmarks.wait()
 
     def note_request(self, command_id: str, command: str, requester: str | None) -> None:
         """Note who gave a command that was accepted."""
@@ -133,7 +148,14 @@ class History:
 
     def health(self) -> str | None:
         """Say for an operator what is wrong, None when nothing is."""
-        return self._writer.health()
+        if self._database.file_is_lost:
+            self._writer.submit(lambda: None)  # the next batch finds it again
+        found = (self._writer.health() or self._writer.gap(), self._database.note, self._damage.health())
+        return "; ".join(problem for problem in found if problem) or None
+
+    def acknowledge(self) -> None:
+        """Take note of what happened to the file: it is told no more."""
+        self._database.note = None
 
     # ------------------------------------------------------------ questions
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.errors import HistoryUnavailable
+from ska_oso_oet.history.damage import DamagedRow, decoded
 from ska_oso_oet.history.large_rows import COLUMNS, bounded, readable, summary_of
 from ska_oso_oet.history.rows import storable
 from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
@@ -19,6 +20,7 @@ from ska_oso_oet.procedure.domain import ProcedureSummary
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ska_oso_oet.history.damage import Damage
     from ska_oso_oet.history.database import HistoryDatabase
     from ska_oso_oet.history.queries import HistoryQuery
 
@@ -32,8 +34,9 @@ ASK_SECS: Final = 2.0
 class HistoryReader:
     """Answers from the database, as JSON; raises HistoryUnavailable when it does not answer in time."""
 
-    def __init__(self, database: HistoryDatabase) -> None:
+    def __init__(self, database: HistoryDatabase, damage: Damage) -> None:
         self._database = database
+        self._damage = damage
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="history-reader")
 
     def close(self) -> None:
@@ -44,19 +47,27 @@ class HistoryReader:
 
     def procedure(self, number: int) -> str | None:
         """Answer a ProcedureSummary, None where the history has no such procedure."""
-        query = sa.select(PROCEDURES.c.summary).where(PROCEDURES.c.id == number)
-        return bounded(ProcedureSummary, self._ask(lambda connection: connection.scalar(query)))
+        return self._summary(ProcedureSummary, PROCEDURES, number)
 
     def activity(self, number: int) -> str | None:
         """Answer an ActivitySummary, None where the history has no such activity."""
-        query = sa.select(ACTIVITIES.c.summary).where(ACTIVITIES.c.id == number)
-        return bounded(ActivitySummary, self._ask(lambda connection: connection.scalar(query)))
+        return self._summary(ActivitySummary, ACTIVITIES, number)
+
+    def _summary(
+        self, kind: type[ProcedureSummary | ActivitySummary], table: sa.Table, number: int
+    ) -> str | None:
+        query = sa.select(table.c.summary).where(table.c.id == number)
+        found = self._ask(lambda connection: connection.scalar(query))
+        return bounded(kind, self._sound(table, number, found))
 
     def output(self, number: int, since: int) -> str | None:
         """Answer as GetOutput does, with the newest lines; None for a procedure that wrote nothing."""
         query = sa.select(OUTPUT.c.last_line, OUTPUT.c.lines).where(OUTPUT.c.procedure_id == number)
         row = self._ask(lambda connection: connection.execute(query).first())
-        return None if row is None else output_answer(number, since, row.last_line, json.loads(row.lines))
+        if row is None:
+            return None
+        lines = decoded(self._sound(OUTPUT, number, f'{{"lines": {row.lines}}}') or "{}")
+        return output_answer(number, since, row.last_line, lines["lines"])
 
     def events(self, number: int) -> list[dict[str, Any]]:
         """List the events of a procedure's life, in their order."""
@@ -87,7 +98,22 @@ class HistoryReader:
         rows, total = self._ask(
             lambda connection: (connection.execute(matching).mappings().all(), connection.scalar(count))
         )
-        return f'{{"procedures": [{", ".join(map(_entry, rows))}], "total": {total}}}'
+        entries = [_entry(row) for row in rows if self._is_sound(PROCEDURES, row["id"], row["summary"])]
+        return f'{{"procedures": [{", ".join(entries)}], "total": {total}}}'
+
+    def _sound(self, table: sa.Table, number: int, text: str | None) -> str | None:
+        """Return a JSON object as it was read; raises HistoryUnavailable for a damaged one."""
+        if not self._is_sound(table, number, text):
+            raise HistoryUnavailable(str(self._damage.health()))
+        return text
+
+    def _is_sound(self, table: sa.Table, number: int, text: str | None) -> bool:
+        try:
+            decoded("{}" if text is None else text)
+        except DamagedRow as error:
+            self._damage.note(table, number, error)
+            return False
+        return True
 
     def _ask(self, question: Callable[[sa.Connection], T]) -> T:
         asked = self._pool.submit(self._answer, question)

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.history.damage import DamagedRow, decoded
 from ska_oso_oet.history.errors import is_of_the_store
 from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS, RUNS
 from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState, ProcedureSummary
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from ska_oso_oet.history.backlog import Rows
+    from ska_oso_oet.history.damage import Damage
     from ska_oso_oet.history.database import HistoryDatabase
     from ska_oso_oet.history.rows import Row
 
@@ -62,8 +64,9 @@ class Recovery:
 class HistoryStore:
     """Writes to the history's tables, from one thread at a time. Errors are SQLAlchemy's."""
 
-    def __init__(self, database: HistoryDatabase) -> None:
+    def __init__(self, database: HistoryDatabase, damage: Damage) -> None:
         self._database = database
+        self._damage = damage
 
     def free_ids(self) -> tuple[int, int]:
         """Find the first ids of procedures and activities that no run has given."""
@@ -95,8 +98,10 @@ class HistoryStore:
                 .where(RUNS.c.epoch != run.epoch, RUNS.c.ended.is_(None))
                 .values(ended=now, outcome="lost")
             )
-            procedures = list(_lost_procedures(connection, now, run.epoch))
-            activities = list(_lost_activities(connection, now, run.epoch))
+            lost_procedures = _live(connection, PROCEDURES, _FINAL_PROCEDURES, run.epoch)
+            procedures = list(self._lost(connection, PROCEDURES, lost_procedures, _lost_procedure, now))
+            lost_activities = _live(connection, ACTIVITIES, _FINAL_ACTIVITIES, run.epoch)
+            activities = list(self._lost(connection, ACTIVITIES, lost_activities, _lost_activity, now))
             return Recovery(
                 procedure_id,
                 activity_id,
@@ -105,6 +110,27 @@ class HistoryStore:
                 list(_newest(connection, PROCEDURES, newest, ProcedureSummary.parse)),
                 list(_newest(connection, ACTIVITIES, newest, ActivitySummary.parse)),
             )
+
+    def _lost(
+        self,
+        connection: sa.Connection,
+        table: sa.Table,
+        rows: list[tuple[int, str]],
+        lose: Callable[[dict[str, Any], float], Summary | None],
+        now: float,
+    ) -> Iterator[Summary]:
+        """Record that what was live is FAILED; a damaged row stays as it is, and is live no more."""
+        for number, text in rows:
+            try:
+                content = decoded(text)
+                summary = lose(content, now)
+            except (DamagedRow, KeyError, TypeError, AttributeError) as error:
+                _log.error("%s", self._damage.note(table, number, error))
+                _end(connection, table, number, now, state=ProcedureState.FAILED.value)
+                continue
+            _end(connection, table, number, now, state=content["state"], summary=json.dumps(content))
+            if summary is not None:
+                yield summary
 
     def write(self, epoch: str, rows: Rows) -> None:
         """Write rows, all or none; those that are there already are replaced."""
@@ -191,42 +217,34 @@ def _newest(
     return reversed(found)
 
 
-def _lost_procedures(connection: sa.Connection, now: float, epoch: str) -> Iterator[ProcedureSummary]:
-    for content in _live(connection, PROCEDURES, _FINAL_PROCEDURES, epoch):
-        message = f"the controller was lost while the procedure was {content['state']}"
-        content["state"] = ProcedureState.FAILED.value
-        content["history"]["process_states"].append([ProcedureState.FAILED.value, now])
-        content["exit"] = ExitRecord(cause="controller lost", message=message).to_dict()
-        _end(connection, PROCEDURES, content, now)
-        try:
-            yield ProcedureSummary.parse(content)
-        except InvalidArgument as error:  # written by another version
-            _log.warning("Procedure %s was lost and is not announced: %s", content["id"], error)
+def _lost_procedure(content: dict[str, Any], now: float) -> ProcedureSummary | None:
+    """Make a procedure FAILED; returns it unless another version of the OET wrote it."""
+    message = f"the controller was lost while the procedure was {content['state']}"
+    content["state"] = ProcedureState.FAILED.value
+    content["history"]["process_states"].append([ProcedureState.FAILED.value, now])
+    content["exit"] = ExitRecord(cause="controller lost", message=message).to_dict()
+    return _parsed(ProcedureSummary.parse, content)
 
 
-def _lost_activities(connection: sa.Connection, now: float, epoch: str) -> Iterator[ActivitySummary]:
-    for content in _live(connection, ACTIVITIES, _FINAL_ACTIVITIES, epoch):
-        content["message"] = f"the controller was lost while the activity was {content['state']}"
-        content["state"] = ActivityState.FAILED.value
-        content["activity_states"].append([ActivityState.FAILED.value, now])
-        _end(connection, ACTIVITIES, content, now)
-        try:
-            yield ActivitySummary.parse(content)
-        except InvalidArgument as error:
-            _log.warning("Activity %s was lost and is not announced: %s", content["id"], error)
+def _lost_activity(content: dict[str, Any], now: float) -> ActivitySummary | None:
+    content["message"] = f"the controller was lost while the activity was {content['state']}"
+    content["state"] = ActivityState.FAILED.value
+    content["activity_states"].append([ActivityState.FAILED.value, now])
+    return _parsed(ActivitySummary.parse, content)
 
 
-def _live(
-    connection: sa.Connection, table: sa.Table, final: list[str], epoch: str
-) -> Iterator[dict[str, Any]]:
-    query = sa.select(table.c.summary).where(table.c.state.not_in(final), table.c.epoch != epoch)
-    for text in connection.scalars(query.order_by(table.c.id)).all():
-        yield json.loads(text)
+def _parsed(parse: Callable[[dict[str, Any]], Summary], content: dict[str, Any]) -> Summary | None:
+    try:
+        return parse(content)
+    except InvalidArgument as error:
+        _log.warning("%s %s was lost and is not announced: %s", parse.__qualname__, content.get("id"), error)
+        return None
 
 
-def _end(connection: sa.Connection, table: sa.Table, content: dict[str, Any], now: float) -> None:
-    connection.execute(
-        table.update()
-        .where(table.c.id == content["id"])
-        .values(state=content["state"], ended=now, summary=json.dumps(content))
-    )
+def _live(connection: sa.Connection, table: sa.Table, final: list[str], epoch: str) -> list[tuple[int, str]]:
+    query = sa.select(table.c.id, table.c.summary).where(table.c.state.not_in(final), table.c.epoch != epoch)
+    return [(row.id, row.summary) for row in connection.execute(query.order_by(table.c.id))]
+
+
+def _end(connection: sa.Connection, table: sa.Table, number: int, now: float, **values: Any) -> None:
+    connection.execute(table.update().where(table.c.id == number).values(ended=now, **values))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.history.backlog import Backlog, News, Request
 from ska_oso_oet.history.errors import is_of_the_store
+from ska_oso_oet.history.landmarks import Landmarks, is_activity_landmark, is_landmark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,9 @@ def _nothing() -> None:
 
 
 class HistoryWriter:
-    """Takes what is announced, at no cost to who announces it, and writes it in batches.
+    """Takes what is going to be announced, and writes it in batches.
+
+    `landmarks` lets who announces wait for what must be stored before.
 
     `prepare` is called on its thread before the first batch, until it succeeds. What cannot be written stays
     in memory and is tried again after pauses that grow from FIRST_PAUSE_SECS to LAST_PAUSE_SECS; `on_health`
@@ -58,6 +61,7 @@ class HistoryWriter:
         self._prepare = prepare
         self._on_health = on_health
         self._prepared = False
+        self.landmarks = Landmarks()
         # The lock under this condition is never held while anything outside this class runs.
         self._wake = threading.Condition(threading.Lock())
         self._news = News()
@@ -73,10 +77,20 @@ class HistoryWriter:
     # ------------------------------------------------------------ from any thread
 
     def on_event(self, event: Event) -> None:
-        """Note an event (a listener of the bus)."""
+        """Note an event; may be called with locks held."""
         with self._wake:
             if self._news.add(event):
+                if is_landmark(event):
+                    self.landmarks.note()
                 self._have_work()
+
+    def note_activity(self, summary: ActivitySummary) -> None:
+        """Note a change of an activity before an event speaks of it."""
+        with self._wake:
+            self._news.activities[summary.id] = summary
+            if is_activity_landmark(summary):
+                self.landmarks.note()
+            self._have_work()
 
     def note_request(self, request: Request) -> None:
         """Note who gave a command."""
@@ -91,8 +105,8 @@ class HistoryWriter:
             self._have_work()
 
     def _have_work(self) -> None:
-        """Wake the thread, once for all that comes while it gathers."""
-        if self._idle:
+        """Wake the thread, once for all that comes while it gathers; at once for what others wait for."""
+        if self._idle or self.landmarks.urgent:
             self._idle = False
             self._wake.notify_all()
 
@@ -113,6 +127,14 @@ class HistoryWriter:
             return self._waiting(f"the history {self._database.name} does not answer")
         return self._health
 
+    def gap(self) -> str | None:
+        """Say that changes were told which are not stored, as the database does not answer in time."""
+        if self._health is None and self.landmarks.gap:
+            return self._waiting(
+                f"the history {self._database.name} is late: changes were told before it has them"
+            )
+        return None
+
     def flush(self, timeout: float) -> bool:
         """Wait until everything that was announced is written; False if it is not in time."""
         with self._wake:
@@ -124,6 +146,7 @@ class HistoryWriter:
         """Start the thread; `prepared` when the database is ready, else `problem` says why it is not."""
         self._prepared = prepared
         self._idle = prepared
+        self.landmarks.begin()
         if problem is not None:
             self._report(problem)
         self._thread.start()
@@ -149,6 +172,7 @@ class HistoryWriter:
         pause = 0.0
         while self._has_work(pause):
             pause = self._pass(pause)
+        self.landmarks.end()
         if self._idle:
             self._conclude()
             self._clean = True
@@ -161,7 +185,7 @@ class HistoryWriter:
                 # Tried again until the end, but not in a busy loop.
                 self._wake.wait_for(lambda: False, min(pause, FIRST_PAUSE_SECS))
             self._wake.wait_for(lambda: not self._idle or self._deadline is not None)
-            self._wake.wait_for(lambda: self._deadline is not None, GATHER_SECS)
+            self._wake.wait_for(lambda: self._deadline is not None or self.landmarks.urgent, GATHER_SECS)
             if self._deadline is None:
                 return True
             return not self._idle and (not pause or time.monotonic() < self._deadline)
@@ -170,6 +194,7 @@ class HistoryWriter:
         """Write what there is; returns how long to rest, 0 when all went well."""
         with self._wake:
             news, self._news = self._news, News()
+            landmarks = self.landmarks.noted
             jobs = list(self._jobs)
             # Found here from now on, while it is being written.
             self._backlog.procedures.update(news.procedures)
@@ -181,9 +206,11 @@ class HistoryWriter:
             if not is_of_the_store(error):
                 _log.exception("The history could not be written")
             self._report(str(self._database.unavailable(error, "written")))
+            self.landmarks.give_up()
             return min(max(2 * pause, FIRST_PAUSE_SECS), LAST_PAUSE_SECS)
         finally:
             self._busy_since = None
+        self.landmarks.stored(landmarks)
         for job in jobs:
             job()
         self._done(jobs)
@@ -191,6 +218,8 @@ class HistoryWriter:
 
     def _write(self, news: News) -> None:
         self._backlog.take(news)
+        if self._database.file_is_lost and self._database.find_file_again():
+            self._prepared = False
         if not self._prepared:
             self._prepare()
             self._prepared = True

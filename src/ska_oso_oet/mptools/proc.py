@@ -293,6 +293,7 @@ class Proc:
         self._overdue = True  # if it is not forked yet, it is killed once it is
         if self.pid is not None:
             self._rung = Rung.SIGKILL
+            _log.info("process %d is sent SIGKILL: SIGTERM has not ended it in time", self.pid)
             self._kill()
         else:
             # Asked for until it is forked, or the fork server is found to hang.

@@ -190,6 +190,7 @@ class ScriptWorkerPool:
 
     def _stop(self, pid: int) -> None:
         if worker := self._workers.get(pid):
+            _log.info("procedure %d is sent SIGTERM; SIGKILL follows after %g s", pid, self._grace)
             worker.proc.full_stop(self._grace)
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
