@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -28,9 +29,13 @@ FILE: Final = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.DOTALL)
 BLOCK: Final = re.compile(r"<!-- run(?:: exit code (\d+))? -->\n```console\n(.*?)```", re.DOTALL)
 ITANGO: Final = re.compile(r"<!-- run in itango -->\n```python\n(.*?)```", re.DOTALL)
 MOVING: Final = re.compile(r"(file:\S+ DAY T) [A-Z]+(?=\n\nT )")
+BASH: Final = re.compile(r"```bash\n(.*?)```", re.DOTALL)
+HOW_FAR: Final = re.compile(r"(STOPPED \d+)( \d+ %)?(?= LASTED)")
 PYTHON: Final = re.compile(r"```python\n(.*?)```", re.DOTALL)
 IMPORT: Final = re.compile(r"^(?:from (?!ska_tango_base)\S+ )?import .*", re.MULTILINE)
 PORT: Final = re.compile(r":\d+")
+DURATION: Final = re.compile(r"\b\d:\d{2}:\d{2}\b")
+REQUESTER: Final = re.compile(r"\S+@\S+ pid \d+")
 CLOCK: Final = re.compile(r"\d{2}:\d{2}:\d{2}(\.\d+)?")
 
 
@@ -57,9 +62,11 @@ def essence(text: str, places: dict[str, str]) -> list[str]:
         text = text.replace(place, name)
     text = re.sub(r"\d{4}-\d{2}-\d{2}", "DAY", text)
     text = CLOCK.sub("T", text)
+    text = REQUESTER.sub("WHO", DURATION.sub("LASTED", text))
     text = re.sub("─+", "─", text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     # The table before the events is a look at something that is moving.
+    lines = [HOW_FAR.sub(r"\1 …", line) for line in lines]
     lines = MOVING.sub(r"\1 …", "\n".join(lines)).split("\n")
     return [
         line
@@ -83,19 +90,51 @@ def test_the_tutorial(environment: dict[str, str], tmp_path: Path) -> None:
     todo = list(steps(page))
     assert len(todo) == 9
     for step in todo:
-        done = subprocess.run(
-            ["bash", "-c", step.command],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=DEADLINE,
-            check=False,
-        )
+        done = _typed(step.command, environment, tmp_path)
         assert essence(done.stdout, places) == essence(step.printed, places), (
             f"$ {step.command}\n{done.stdout}"
         )
         assert (done.returncode, done.stderr) == (step.code, ""), step.command
+    # And once more in the same system, where everything has other numbers.
+    for step in todo:
+        done = _typed(step.command, environment, tmp_path)
+        assert (done.returncode, done.stderr) == (step.code, ""), step.command
+
+
+def _typed(command: str, environment: dict[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+AUTOMATED: Final = {
+    "def main(scans): pass\n": 0,
+    "def main(scans): raise ValueError('no dish')\n": 1,
+    "import time\ndef main(scans): time.sleep(600)\n": 5,
+    "def main(scans, more): pass\n": 1,
+}
+
+
+def test_the_script_for_automation_tells_how_it_ended(environment: dict[str, str], tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("the script of the page uses jq")
+    (example,) = BASH.findall((DOCS / "how-to" / "automate.md").read_text("utf-8"))
+    script = tmp_path / "observe.py"
+    program_text = example.replace("file:///opt/observing/observe.py", script.as_uri())
+    for source, code in AUTOMATED.items():
+        script.write_text(source, "utf-8")
+        limit = "--timeout 5" if code == 5 else f"--timeout {DEADLINE:g}"
+        done = _typed(program_text.replace("--timeout 3600", limit), environment, tmp_path)
+        assert done.returncode == code, f"{source}\n{done.stdout}{done.stderr}"
+    away = {**environment, "TANGO_HOST": "127.0.0.1:1"}
+    done = _typed(program_text, away, tmp_path)
+    assert (done.returncode, "nothing answers at 127.0.0.1:1" in done.stderr) == (6, True), done.stderr
 
 
 def test_what_oet_up_prints(start_stack: Callable[..., StackProcess], tmp_path: Path) -> None:

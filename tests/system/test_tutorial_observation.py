@@ -64,7 +64,7 @@ def test_the_first_observation(environment: dict[str, str], tmp_path: Path) -> N
         "/home/you/.local/share": "DATA",
     }
     todo = list(steps(PAGE.read_text("utf-8")))
-    assert len(todo) == 23
+    assert len(todo) == 25
     for step in todo:
         done = subprocess.run(
             ["bash", "-c", step.command],

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import chdir
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.cli.arguments import literal, split, with_flag_values
+from ska_oso_oet.cli.naming import chosen, refuse_lone_number
+from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.procedure.domain import FileSystemScript
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize(
@@ -106,3 +113,35 @@ def test_flags_may_stand_alone() -> None:
         "--listen=False",
         "listen",
     ]
+
+
+@pytest.mark.parametrize(
+    ("number", "option", "meant"), [(5, None, 5), (None, 5, 5), (5, 5, 5), (None, None, None)]
+)
+def test_a_number_alone_is_an_id(number: int | None, option: int | None, meant: int | None) -> None:
+    assert chosen(number, option) == meant
+
+
+def test_two_numbers_are_one_too_many() -> None:
+    with pytest.raises(InvalidArgument, match="5 and 6"):
+        chosen(5, 6)
+
+
+@pytest.mark.parametrize("tokens", [["5"], ["--scans=2", "5"]])
+def test_a_start_that_means_two_things_is_refused_with_both_ways_to_write_it(tokens: list[str]) -> None:
+    with pytest.raises(InvalidArgument, match=r"start --pid=5`; .*start --pid=ID 5`"):
+        refuse_lone_number(tokens, None)
+    refuse_lone_number(tokens, 3)
+    refuse_lone_number(["Karoo", "5"], None)
+
+
+def test_a_path_is_a_script(tmp_path: Path) -> None:
+    (tmp_path / "my script.py").touch()
+    uri = f"{tmp_path.as_uri()}/my%20script.py"
+    with chdir(tmp_path):
+        for path in ("./my script.py", "my script.py", f"{tmp_path}/my script.py", uri):
+            assert as_script(path) == FileSystemScript(script_uri=uri)
+    assert as_script("/of/the/controller.py") == FileSystemScript(script_uri="file:///of/the/controller.py")
+    for wrong in ("./nowhere.py", "observe", "ftp://host/x.py", ""):
+        with pytest.raises(InvalidArgument):
+            as_script(wrong)

@@ -77,10 +77,42 @@ def test_list_has_the_known_columns_and_cuts_nothing(capsys: pytest.CaptureFixtu
     assert row.split() == ["2", "git:///a[red].py", "2020-09-30", "10:29:38", "FAILED"]
 
 
+RUNNING = ProcedureSummary.parse(
+    {
+        **SUMMARY.to_dict(),
+        "state": "RUNNING",
+        "progress": {"percent": 40, "message": "scan 2"},
+        "history": {"process_states": [["CREATING", 1000.0], ["RUNNING", 1010.0]], "stacktrace": None},
+        "exit": None,
+        "requester": "alma@desk pid 42",
+    }
+)
+
+
+def test_a_list_tells_what_an_operator_asks_for_next(capsys: pytest.CaptureFixture[str]) -> None:
+    ended = {"process_states": [["CREATING", 1.0], ["RUNNING", 2.0], ["STOPPED", 9.4]], "stacktrace": None}
+    stopped = {**SUMMARY.to_dict(), "state": "STOPPED", "subarray_id": None, "history": ended}
+    tables.print_procedure_list([SUMMARY, RUNNING, ProcedureSummary.parse(stopped)], now=4711.0)
+    header, _, failed, running, last, *_ = (
+        " ".join(line.split()) for line in capsys.readouterr().out.splitlines()
+    )
+    assert header == "ID Script Creation time State Subarray Progress Duration Requester"
+    assert failed.endswith("FAILED 1")
+    assert running.endswith("RUNNING 1 40 % 1:01:41 alma@desk pid 42")
+    assert last.endswith("STOPPED 0:00:07")
+
+
+def test_describe_begins_with_how_it_fares(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_procedure(RUNNING, "tango://h:1/a/b/c", now=1013.0)
+    header, _, row, *_ = (" ".join(line.split()) for line in capsys.readouterr().out.splitlines())
+    assert header == "State Subarray Duration Requester"
+    assert row == "RUNNING 1 0:00:03 alma@desk pid 42"
+
+
 def test_describe_shows_states_arguments_repository_and_stack_trace(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tables.print_procedure(SUMMARY, "tango://h:1/a/b/c")
+    tables.print_procedure(SUMMARY, "tango://h:1/a/b/c", now=0.0)
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (
         "ID Script URI",
@@ -137,7 +169,7 @@ def test_what_others_wrote_makes_no_row_of_a_table(capsys: pytest.CaptureFixture
     )
     tables.print_procedures([hostile])
     assert len(capsys.readouterr().out.splitlines()) == 4
-    tables.print_procedure(hostile, "tango://h:1/a/b/c")
+    tables.print_procedure(hostile, "tango://h:1/a/b/c", now=0.0)
     printed = capsys.readouterr().out
     assert not [line for line in printed.splitlines() if line.startswith("10:29:38")]
     assert not set("\x1b\x9b\r") & set(printed)

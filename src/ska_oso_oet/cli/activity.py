@@ -11,6 +11,7 @@ import typer
 from ska_oso_oet.cli import exit_codes, tables
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
+from ska_oso_oet.cli.naming import Number, chosen
 from ska_oso_oet.cli.procedure import Flag
 from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound
@@ -81,8 +82,9 @@ def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters 
 
 @app.command("list")
 @with_session
-def list_activities(session: Session, aid: Aid = None) -> ExitCode:
+def list_activities(session: Session, number: Number = None, aid: Aid = None) -> ExitCode:
     """List the activities, or one of them."""
+    aid = chosen(number, aid)
     client = session.client
     activities = client.list_activities() if aid is None else [client.describe_activity(aid)]
     if session.json:
@@ -94,9 +96,9 @@ def list_activities(session: Session, aid: Aid = None) -> ExitCode:
 
 @app.command()
 @with_session
-def describe(session: Session, aid: Aid = None) -> ExitCode:
+def describe(session: Session, number: Number = None, aid: Aid = None) -> ExitCode:
     """Show the arguments and the states of an activity, by default the newest."""
-    activity = session.client.describe_activity(aid or 0)
+    activity = session.client.describe_activity(chosen(number, aid) or 0)
     if session.json:
         session.document({"activity": activity})
     else:

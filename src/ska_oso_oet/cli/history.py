@@ -11,9 +11,9 @@ import typer
 
 from ska_oso_oet.cli import tables
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer
+from ska_oso_oet.cli.output import answer, diagnostic
 from ska_oso_oet.cli.session import Session, acts, with_session
-from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.errors import InvalidArgument, OetError
 from ska_oso_oet.history.queries import MAX_LIMIT, HistoryQuery
 from ska_oso_oet.procedure.domain import ProcedureState
 
@@ -59,9 +59,20 @@ def show_page(session: Session, filters: Mapping[str, Any]) -> ExitCode:
         shown = {"page": query.page, "limit": query.limit}
         session.document({"procedures": page.procedures, "total": page.total, **shown})
     else:
-        tables.print_procedures(page.procedures)
+        tables.print_procedure_list(page.procedures, time.time())
         answer(summary(page, query))
     return ExitCode.DONE
+
+
+def say_what_is_left_out(session: Session, listed: int) -> None:
+    """Say how many procedures of the history are not in a list."""
+    try:
+        total = session.client.history(HistoryQuery(limit=1)).total
+    except OetError as error:
+        diagnostic(f"older ones cannot be counted: {error}")
+        return
+    if total > listed:
+        answer(f"{total - listed} older procedures are not listed: oet procedure list --all")
 
 
 def summary(page: HistoryPage, query: HistoryQuery) -> str:

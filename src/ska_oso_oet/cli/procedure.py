@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from ska_oso_oet.cli import exit_codes, history, tables
 from ska_oso_oet.cli.arguments import Call, literal, split
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
+from ska_oso_oet.cli.naming import Number, chosen, refuse_lone_number
 from ska_oso_oet.cli.output import answer
 from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.client.requests import as_script
@@ -34,7 +36,9 @@ class Flag(StrEnum):
     FALSE = "false"
 
 
-Uri = Annotated[str, typer.Argument(metavar="SCRIPT", help="file:///path.py or git:///path/in/repository.py")]
+Uri = Annotated[
+    str, typer.Argument(metavar="SCRIPT", help="./path.py, file:///path.py or git:///path/in/repository.py")
+]
 ScriptArgs = Annotated[
     list[str] | None,
     typer.Argument(metavar="ARG|--KEY=VALUE", help="Arguments of the script: Python literals, else strings."),
@@ -87,6 +91,7 @@ def create(
 def list_procedures(
     session: Session,
     *,
+    number: Number = None,
     pid: Pid = None,
     everything: history.All = False,
     state: history.State = None,
@@ -97,6 +102,7 @@ def list_procedures(
     page: history.Page = None,
 ) -> ExitCode:
     """List the live procedures and the newest finished ones, or one, or with --all those of the history."""
+    pid = chosen(number, pid)
     filters = {"state": state or None, "since": since, "script": script, "subarray_id": subarray_id}
     filters |= {"limit": limit, "page": page}
     if everything or any(value is not None for value in filters.values()):
@@ -107,7 +113,9 @@ def list_procedures(
     if session.json:
         session.document({"procedures": list(procedures)})
     else:
-        tables.print_procedures(procedures)
+        tables.print_procedure_list(procedures, time.time())
+        if pid is None:
+            history.say_what_is_left_out(session, len(procedures))
     return ExitCode.DONE
 
 
@@ -118,6 +126,7 @@ def start(
     session: Session, script_args: ScriptArgs = None, pid: Pid = None, listen: Listen = Flag.TRUE
 ) -> ExitCode:
     """Call the main function of a READY procedure, by default the newest, and follow it to its end."""
+    refuse_lone_number(script_args or (), pid)
     calls = split(script_args or (), "main", session.options)
     if calls["init"].args or calls["init"].kwargs:
         raise InvalidArgument("init has been called already: only arguments of main can be given")
@@ -130,6 +139,7 @@ def start(
 @acts
 def stop(
     session: Session,
+    number: Number = None,
     pid: Pid = None,
     run_abort: Annotated[
         Flag,
@@ -137,6 +147,7 @@ def stop(
     ] = Flag.TRUE,
 ) -> ExitCode:
     """End a procedure, by default the running one, and wait until its process is gone."""
+    pid = chosen(number, pid)
     session.interrupted = "no longer waiting; the stop goes on"
     session.procedure_id = pid
     stopped = session.client.stop(pid, run_abort=run_abort is Flag.TRUE, timeout=session.deadline)
@@ -158,13 +169,13 @@ def stop(
 
 @app.command()
 @with_session
-def describe(session: Session, pid: Pid = None) -> ExitCode:
+def describe(session: Session, number: Number = None, pid: Pid = None) -> ExitCode:
     """Show the arguments, the states and the stack trace of a procedure, by default the newest."""
-    procedure = session.client.describe(pid or 0)
+    procedure = session.client.describe(chosen(number, pid) or 0)
     if session.json:
         session.document({"procedure": procedure})
     else:
-        tables.print_procedure(procedure, session.client.uri)
+        tables.print_procedure(procedure, session.client.uri, time.time())
     return ExitCode.DONE
 
 

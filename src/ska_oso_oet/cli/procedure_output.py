@@ -9,6 +9,7 @@ import typer
 
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Goal, OutputView, follow
+from ska_oso_oet.cli.naming import Number, chosen
 from ska_oso_oet.cli.procedure import Pid  # noqa: TC001 - Typer reads it at run time
 from ska_oso_oet.cli.session import Session, with_session
 from ska_oso_oet.client.waiting import PROCEDURES
@@ -20,6 +21,7 @@ _TOPICS = ("procedure.output", "procedure.progress", "procedure.lifecycle")
 @with_session
 def output(
     session: Session,
+    number: Number = None,
     pid: Pid = None,
     *,
     since: Annotated[
@@ -32,7 +34,7 @@ def output(
     """Show what a procedure, by default the newest, has written to stdout, stderr and its log."""
     # Opened before anything is read, so that no line can fall in between.
     stream = session.owns(session.client.events(_TOPICS)) if following else None
-    known = session.client.describe(pid or 0)
+    known = session.client.describe(chosen(number, pid) or 0)
     session.procedure_id = known.id
     session.interrupted = f"no longer following; procedure {known.id} goes on"
     if stream is None and session.json:

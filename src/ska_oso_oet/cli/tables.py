@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ska_oso_oet.cli.output import paragraph, paragraph_of_lines, visible, write
+from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,8 +69,48 @@ def print_procedures(procedures: Iterable[ProcedureSummary]) -> None:
     print_table(("ID", "Script", "Creation time", "State"), rows)
 
 
-def print_procedure(procedure: ProcedureSummary, controller: str) -> None:
-    """Print all that is known of a procedure."""
+def print_procedure_list(procedures: Iterable[ProcedureSummary], now: float) -> None:
+    """Print one line for each procedure, with what an operator asks for next."""
+    rows = [
+        (
+            item.id,
+            script_name(item),
+            moment(item.created_at),
+            item.state.value,
+            _known(item.subarray_id),
+            "" if item.progress is None else f"{item.progress.percent:g} %",
+            how_long(item, now),
+            _known(item.requester),
+        )
+        for item in procedures
+    ]
+    columns = ("ID", "Script", "Creation time", "State", "Subarray", "Progress", "Duration", "Requester")
+    print_table(columns, rows)
+
+
+def how_long(procedure: ProcedureSummary, now: float) -> str:
+    """Say for how long `main` has run until its end or now; nothing where it was not called."""
+    entered = dict(procedure.history.process_states)
+    begun = entered.get(ProcedureState.RUNNING)
+    if begun is None:
+        return ""
+    end = procedure.history.process_states[-1][1] if procedure.state.final else now
+    return str(timedelta(seconds=max(0, round(end - begun))))
+
+
+def print_procedure(procedure: ProcedureSummary, controller: str, now: float) -> None:
+    """Print all that is known of a procedure, first of all how it fares."""
+    print_table(
+        ("State", "Subarray", "Duration", "Requester"),
+        [
+            (
+                procedure.state.value,
+                _known(procedure.subarray_id),
+                how_long(procedure, now),
+                _known(procedure.requester),
+            )
+        ],
+    )
     print_table(
         ("ID", "Script", "URI"),
         [(procedure.id, script_name(procedure), _attribute(controller, "procedures"))],
@@ -131,7 +172,8 @@ def print_activities(activities: Iterable[ActivitySummary]) -> None:
 
 
 def print_activity(activity: ActivitySummary, controller: str) -> None:
-    """Print all that is known of an activity."""
+    """Print all that is known of an activity, first of all how it fares."""
+    print_table(("State", "Requester"), [(activity.state.value, _known(activity.requester))])
     print_table(
         ("ID", "Activity", "SB ID", "Procedure ID", "State"),
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ska_oso_oet.errors import InvalidArgument, NotReady, Rejected
@@ -50,14 +51,25 @@ def as_command(
 
 
 def as_script(script: str | ExecutableScript) -> ExecutableScript:
-    """Read a script URI; raises InvalidArgument. A script is taken as it is."""
+    """Read a script URI, or a path; raises InvalidArgument. A script is taken as it is.
+
+    A path is one of the controller's machine; one that begins at the current directory must exist here.
+    """
     if isinstance(script, ExecutableScript):
         return script
+    if "://" not in script and script.endswith(".py"):
+        return FileSystemScript.parse({"script_uri": _absolute(Path(script)).as_uri()})
     kinds: dict[str, type[FileSystemScript | GitScript]] = {"file": FileSystemScript, "git": GitScript}
     kind = kinds.get(script.partition("://")[0])
     if kind is None:
-        raise InvalidArgument(f"a script is file:///path.py or git:///path.py, not {script!r}")
+        raise InvalidArgument(f"a script is ./path.py, file:///path.py or git:///path.py, not {script!r}")
     return kind.parse({"script_uri": script})
+
+
+def _absolute(path: Path) -> Path:
+    if not path.is_absolute() and not path.is_file():
+        raise InvalidArgument(f"there is no file {path} here, in {Path.cwd()}")
+    return path.absolute()
 
 
 def start_command(procedure_id: int, main: ProcedureInput | None) -> StartProcessCommand:
