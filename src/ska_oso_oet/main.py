@@ -11,6 +11,7 @@ from ska_oso_oet.tango_environment import prepare_tango
 
 SWITCH_SECS: Final = 0.001
 """After which a thread that computes lets another one go on; Python's own 5 ms are longer than a command."""
+_EXTRA_REST: Final = frozenset({"fastapi", "fastapi_offline", "sse_starlette", "starlette", "uvicorn"})
 LOOPBACK: Final = ["-ORBendPoint", "giop:tcp:127.0.0.1:0"]
 
 
@@ -35,7 +36,14 @@ def rest_adapter(argv: list[str] | None = None) -> None:
     args = _prepared(argv)
     from tango.server import run  # noqa: PLC0415
 
-    from ska_oso_oet.device.rest_adapter import OETRestAdapter  # noqa: PLC0415
+    try:
+        from ska_oso_oet.device.rest_adapter import OETRestAdapter  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        if str(error.name).partition(".")[0] not in _EXTRA_REST:
+            raise
+        sys.exit(
+            f"OETRestAdapter needs {error.name}: install the extra rest (pip install 'ska-oso-oet[rest]')"
+        )
 
     _settle()
     run([OETRestAdapter], args=["OETRestAdapter", *args])

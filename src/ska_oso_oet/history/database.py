@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 import socket
@@ -63,6 +64,10 @@ def parse_url(text: str) -> sa.URL:
     if url.drivername == _SQLITE and url.database and Path(url.database).is_absolute() and "?" not in text:
         return url
     if url.drivername in {"postgres", _POSTGRES, "postgresql+psycopg"}:
+        if importlib.util.find_spec("psycopg") is None:
+            raise InvalidArgument(
+                "a history in PostgreSQL needs psycopg: install the extra db (pip install 'ska-oso-oet[db]')"
+            )
         return url.set(drivername="postgresql+psycopg")
     # The text given is not repeated: it may hold a password.
     raise InvalidArgument(
