@@ -5,6 +5,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from pydantic import Field
+
+from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.domain import ProcedureInput
+
 SPARE_NAME: Final = "oet-spare"
 """What ps and top call a worker that has no procedure yet."""
 
@@ -12,13 +17,23 @@ SPARE_NAME: Final = "oet-spare"
 class Order(StrEnum):
     """What a ScriptWorker is told.
 
-    LOAD: a LoadOrder. RUN: `{"fn_name", "args", "offered"}`. PUBSUB: `{"topic", "data"}`, an event of the
-    bus.
+    LOAD: a LoadOrder. RUN: a RunOrder. PUBSUB: `{"topic", "data"}`, an event of the bus.
     """
 
     LOAD = "LOAD"
     RUN = "RUN"
     PUBSUB = "PUBSUB"
+
+
+class RunOrder(Model):
+    """What RUN carries: a function of the script and its arguments.
+
+    Keyword arguments that are `offered` are for a function that takes them.
+    """
+
+    fn_name: str
+    args: ProcedureInput = ProcedureInput()
+    offered: list[str] = Field(default_factory=list)
 
 
 class Word(StrEnum):

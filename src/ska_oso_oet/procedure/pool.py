@@ -17,7 +17,7 @@ from ska_oso_oet.event.journal import covers
 from ska_oso_oet.mptools import STARTED, EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.domain import GitScript
-from ska_oso_oet.procedure.orders import Order
+from ska_oso_oet.procedure.orders import Order, RunOrder
 from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered
 from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, read_word
@@ -174,8 +174,8 @@ class ScriptWorkerPool:
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
         """Have a worker call a function of its script, with what is `offered` only if it takes it."""
-        content = {"fn_name": fn_name, "args": run_args.to_dict(), "offered": list(offered)}
-        self.main_ctx.submit(self._send, pid, EventMessage(str(pid), Order.RUN, content))
+        order = RunOrder(fn_name=fn_name, args=run_args, offered=list(offered))
+        self.main_ctx.submit(self._send, pid, EventMessage(str(pid), Order.RUN, order.to_dict()))
 
     def _send(self, pid: int, order: EventMessage) -> None:
         if worker := self._workers.get(pid):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, ProcedureInput
-from ska_oso_oet.procedure.orders import Order, Word
+from ska_oso_oet.procedure.domain import EmbeddedStringScript
+from ska_oso_oet.procedure.orders import Order, RunOrder, Word
 from ska_oso_oet.procedure.pool import WORKER
 from ska_oso_oet.procedure.preparation import LoadOrder
 from ska_oso_oet.procedure.reports import Raised, Report, Returned, parse_report
@@ -30,8 +30,7 @@ class Trial:
         self.proc = context.Proc(_NAME, WORKER, listener=self)
         load = LoadOrder(command=PrepareProcessCommand(script=_SCRIPT))
         self.proc.send(EventMessage(_NAME, Order.LOAD, load.to_dict()))
-        main = {"fn_name": "main", "args": ProcedureInput().to_dict()}
-        self.proc.send(EventMessage(_NAME, Order.RUN, main))
+        self.proc.send(EventMessage(_NAME, Order.RUN, RunOrder(fn_name="main").to_dict()))
 
     def problem(self, status: ExitStatus) -> str | None:
         """Say why a script could not be run; None when it ran."""

@@ -25,7 +25,7 @@ from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.functions import ScriptFunctions
 from ska_oso_oet.procedure.interrupt import Interrupt
 from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, ScriptUnreadable, load_file
-from ska_oso_oet.procedure.orders import SPARE_NAME, Order, Word
+from ska_oso_oet.procedure.orders import SPARE_NAME, Order, RunOrder, Word
 from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, Patience, ResumeOrder, become
 from ska_oso_oet.procedure.reports import Ending, Overdue, Raised, Report, Resolved, Returned, StateEntered
 from ska_oso_oet.procedure.script_bus import ScriptBus
@@ -179,8 +179,8 @@ class ScriptWorker(ProcWorker):
         self.publish_lifecycle(ProcedureState.READY)
 
     def _main(self, functions: ScriptFunctions) -> None:
-        order = self._next_order(Order.RUN).msg
-        functions.call(order["fn_name"], ProcedureInput.parse(order["args"]), order["offered"])
+        order = RunOrder.parse(self._next_order(Order.RUN).msg)
+        functions.call(order.fn_name, order.args, order.offered)
 
     def _next_order(self, expected: Order) -> EventMessage:
         # The reader thread ends the process if the controller goes away, so that this needs no timeout.
