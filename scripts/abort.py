@@ -20,7 +20,7 @@ NOTHING_TO_ABORT = {ObsState.EMPTY, ObsState.ABORTED, ObsState.FAULT}
 chosen = {"subarray_id": 1}
 
 
-def init(subarray_id: int = 1) -> None:
+def init(subarray_id: int) -> None:
     """Choose the subarray."""
     chosen.update(subarray_id=subarray_id)
 

@@ -14,7 +14,7 @@ from ska_oso_oet.tango import TangoExecutor
 chosen = {"subarray_id": 1}
 
 
-def init(subarray_id: int = 1) -> None:
+def init(subarray_id: int) -> None:
     """Choose the subarray."""
     chosen.update(subarray_id=subarray_id)
 

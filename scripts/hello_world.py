@@ -21,7 +21,7 @@ SOURCE = "hello_world"
 telescope = TangoExecutor()
 
 
-def init(subarray_id: int = 1) -> None:
+def init(subarray_id: int) -> None:
     """Look whether the device that is to be commanded is there."""
     state = telescope.execute(Command(DATABASE, "State"))
     print(f"subarray {subarray_id}: {DATABASE} is {state}")

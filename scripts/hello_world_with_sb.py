@@ -11,7 +11,7 @@ from ska_oso_oet.scripting.events import Announcer
 from ska_oso_oet.scripting.scheduling_block import SchedulingBlock
 
 
-def init(subarray_id: int = 1) -> None:
+def init(subarray_id: int) -> None:
     """Take the subarray, as every script of an activity does."""
     print(f"subarray {subarray_id}")
 

@@ -25,7 +25,7 @@ announcer = Announcer("observe_sb")
 chosen = {"subarray_id": 1}
 
 
-def init(subarray_id: int = 1) -> None:
+def init(subarray_id: int) -> None:
     """Choose the subarray."""
     chosen.update(subarray_id=subarray_id)
 

@@ -1,7 +1,11 @@
 """Example: observe with several subarrays of SKA-Mid at the same time, from one script.
 
-Each step commands all subarrays and then waits for all of them. The script names no `subarray_id`, so the OET
-runs it beside no other.
+Each step commands all subarrays and then waits for all of them::
+
+    oet procedure run file:///scripts/examples/parallel_subarrays.py --subarray_ids=[1,2]
+
+So the OET holds these two, and aborts both if it is stopped. Without the argument the script names none to
+it, and runs beside no other.
 """
 
 from __future__ import annotations

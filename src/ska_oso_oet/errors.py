@@ -11,6 +11,7 @@
     ├── Rejected               the request is understood, but cannot be done now
     │   ├── NotReady
     │   ├── SubarrayBusy
+    │   ├── SubarrayNotAllowed
     │   ├── ScriptNotAllowed
     │   └── RequestTooLarge
     ├── ControllerUnreachable
@@ -68,6 +69,10 @@ class NotReady(Rejected):
 
 class SubarrayBusy(Rejected):
     """Another procedure holds the subarray; the message names it."""
+
+
+class SubarrayNotAllowed(Rejected):
+    """This controller may not command the subarray; the message says which ones it may."""
 
 
 class ScriptNotAllowed(Rejected):

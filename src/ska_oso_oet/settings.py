@@ -6,12 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.history.file_url import file_url
 from ska_oso_oet.procedure.exclusivity import Exclusivity
+from ska_oso_oet.procedure.subarrays import COUNT, EVERY, Subarrays
 from ska_oso_oet.resources import scripts_dir
 from ska_oso_oet.user_directories import cache_directory, data_directory
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENVIRONMENT_PREFIX = "OET_"
+SUBARRAY_VARIABLE = "SUBARRAY_ID"
+MAX_SUBARRAYS = 1000
 
 DEFAULT_MAX_REQUEST_BYTES: Final = 1024 * 1024
 """Bytes of the largest request that is taken, at every door, unless a setting says otherwise."""
@@ -42,6 +45,14 @@ def default_environments_dir() -> Path:
     return cache_directory("EnvironmentsDir (OET_ENVIRONMENTS_DIR)")
 
 
+def default_subarrays() -> Any:
+    """Name the subarrays that may be commanded when none are configured.
+
+    That is the one in SUBARRAY_ID, which is set where each subarray has a controller of its own; else all.
+    """
+    return os.environ.get(SUBARRAY_VARIABLE) or EVERY
+
+
 class ControllerSettings(BaseSettings):
     """What an OETController can be told at its start.
 
@@ -59,6 +70,10 @@ class ControllerSettings(BaseSettings):
     abort_timeout: float = Field(60.0, gt=0, allow_inf_nan=False)
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
     max_ready_procedures: int = Field(50, ge=1)
+    subarray_count: int = Field(COUNT, ge=1, le=MAX_SUBARRAYS)
+    subarrays: Annotated[Subarrays, NoDecode] = Field(
+        default_factory=default_subarrays, validate_default=True
+    )
     history_length: int = Field(10, ge=0)
     event_journal_length: int = Field(10_000, ge=1)
     max_request_bytes: int = Field(DEFAULT_MAX_REQUEST_BYTES, ge=1024, le=MOST_REQUEST_BYTES)
@@ -84,6 +99,13 @@ class ControllerSettings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         return (
             [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("subarrays", mode="before")
+    @classmethod
+    def _read_subarrays(cls, value: Any, info: ValidationInfo) -> Any:
+        return (
+            Subarrays.read(value, info.data.get("subarray_count", COUNT)) if isinstance(value, str) else value
         )
 
     @field_validator("abort_script")
@@ -131,4 +153,6 @@ def property_name(field: str) -> str:
 def _name(field: str, properties: Mapping[str, Any]) -> str:
     if field in properties:
         return f"property {property_name(field)}"
+    if field == "subarrays" and f"{ENVIRONMENT_PREFIX}SUBARRAYS" not in os.environ:
+        return f"environment variable {SUBARRAY_VARIABLE}"
     return f"environment variable {ENVIRONMENT_PREFIX}{field.upper()}"

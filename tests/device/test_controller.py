@@ -217,13 +217,44 @@ def test_a_stop_ends_the_process_and_then_says_so(controller: Controller) -> Non
     _, start_id = controller.command("StartProcedure", script_args={"main": {"kwargs": {"wait": 60}}})
     controller.until(pid, "RUNNING")
     assert list(controller.proxy.runningProcedures) == [pid]
-    code, stop_id = controller.command("StopProcedure")
+    code, stop_id = controller.command("StopProcedure", run_abort=False)
     assert code == 1
     stopped = controller.until(pid, "STOPPED")
     assert stopped["exit"]["stopped_by"] == "SIGTERM"
     assert controller.result_of(start_id) == (7, {"procedure_id": pid, "state": "STOPPED"})
     assert controller.result_of(stop_id) == (0, {"procedure_id": pid, "state": "STOPPED"})
     assert list(controller.proxy.runningProcedures) == []
+
+
+def test_a_stop_of_what_has_not_called_main_aborts_nothing(controller: Controller) -> None:
+    pid, _ = controller.create(controller.script(), subarray_id=1)
+    controller.until(pid, "READY")
+    _, stop_id = controller.command("StopProcedure", procedure_id=pid)
+    assert controller.result_of(stop_id) == (0, {"procedure_id": pid, "state": "STOPPED"})
+
+
+def test_a_stop_aborts_every_subarray_that_a_script_commands(controller: Controller) -> None:
+    controller.script("def init(subarray_id): print(subarray_id)\ndef main(): pass\n", "abort.py")
+    several = "import time\ndef main(subarray_ids, wait): time.sleep(wait)\n"
+    pid, _ = controller.create(controller.script(several))
+    controller.until(pid, "READY")
+    main = {"kwargs": {"subarray_ids": [2, 5], "wait": 60}}
+    controller.command("StartProcedure", script_args={"main": main})
+    assert controller.until(pid, "RUNNING")["subarray_ids"] == [2, 5]
+    _, stop_id = controller.command("StopProcedure")
+    _, content = controller.result_of(stop_id)
+    aborts = [(each["subarray_id"], each["state"]) for each in content["abort"]["subarrays"]]
+    assert aborts == [(2, "COMPLETE"), (5, "COMPLETE")]
+
+
+def test_the_newest_of_who_asks(controller: Controller) -> None:
+    with pytest.raises(tango.DevFailed) as caught:
+        controller.proxy.DescribeProcedure(-1)
+    assert caught.value.args[0].reason == "OET_NotFound"
+    pid, _ = controller.create(controller.script(), subarray_id=1)
+    described = json.loads(controller.proxy.DescribeProcedure(-1))
+    assert described["id"] == pid
+    assert described["requester"].endswith(f"pid {os.getpid()}")
 
 
 def test_a_stop_with_abort_runs_the_abort_script_for_the_subarray(controller: Controller) -> None:
@@ -235,7 +266,7 @@ def test_a_stop_with_abort_runs_the_abort_script_for_the_subarray(controller: Co
     controller.until(pid, "READY")
     controller.command("StartProcedure", script_args={"main": {"kwargs": {"wait": 60}}})
     controller.until(pid, "RUNNING")
-    _, stop_id = controller.command("StopProcedure", procedure_id=pid, run_abort=True)
+    _, stop_id = controller.command("StopProcedure")
     code, content = controller.result_of(stop_id)
     assert (code, content["state"]) == (0, "STOPPED")
     assert content["abort"]["state"] == "COMPLETE"
@@ -306,6 +337,11 @@ MALFORMED = [
     ("StartProcedure", '{"procedure_id": 0}', "procedure_id"),
     ("StartProcedure", '{"script_args": {"init": {}}}', "script_args.init: Extra inputs"),
     ("StopProcedure", '{"run_abort": "yes"}', "run_abort"),
+    (
+        "RunActivity",
+        '{"activity_name": "a", "sbd_id": "b", "script_args": {"init": {"kwargs": {"subarray_id": true}}}}',
+        "script_args.init.kwargs.subarray_id: Input should be a valid integer",
+    ),
     ("StopProcedure", "nonsense \u20ac", "Invalid JSON"),
 ]
 
@@ -321,8 +357,8 @@ def test_a_malformed_request_is_refused_and_names_what_is_wrong(controller: Cont
 
 
 def test_what_cannot_be_done_now_is_rejected_and_changes_nothing(controller: Controller) -> None:
-    assert controller.command("StartProcedure") == (5, "no procedure is READY to be started")
-    assert controller.command("StopProcedure") == (5, "no procedure is running")
+    assert controller.command("StartProcedure") == (5, "no procedure has been created")
+    assert controller.command("StopProcedure") == (5, "no procedure is RUNNING")
     assert controller.command("StartProcedure", procedure_id=99) == (5, "there is no procedure 99")
     outside = {"script_type": "filesystem", "script_uri": "file:///etc/passwd"}
     code, text = controller.command("CreateProcedure", script=outside)
@@ -374,7 +410,7 @@ def test_a_busy_subarray_is_refused_and_its_holder_named(controller: Controller)
     assert controller.command("StartProcedure", procedure_id=other, script_args=wait)[0] == 1
     code, text = controller.command("StopProcedure")
     assert code == 5
-    assert f"procedures {one}, {other} are running" in text
+    assert f"procedures {one} and {other} are RUNNING" in text
 
 
 def test_scripts_that_cannot_be_loaded_fail_and_say_why(controller: Controller) -> None:
@@ -430,7 +466,8 @@ def test_what_sets_something_going_needs_the_device_to_be_on_and_a_stop_does_not
     assert controller.command("StopProcedure", procedure_id=pid)[0] == 1
     controller.until(pid, "STOPPED")
     controller.proxy.adminMode = 2
-    assert controller.command("StartProcedure") == (5, "no procedure is READY to be started")
+    refused = f"procedure {pid}, which was created last, is STOPPED, not READY"
+    assert controller.command("StartProcedure") == (5, refused)
 
 
 def test_a_stop_is_taken_when_the_device_takes_no_more_commands(controller: Controller) -> None:

@@ -195,7 +195,7 @@ def test_stop_and_abort(adapter: Adapter) -> None:
         )
         for number, abort, message in (
             (1, False, "Successfully stopped script with ID 1"),
-            (2, True, "Successfully stopped script with ID 2 and aborted subarray activity "),
+            (2, True, "Successfully stopped script with ID 3 and aborted subarray activity "),
         ):
             uri = created(client, adapter.script(), subarray_id=1).headers["Location"]
             until_state(events, "procedure.lifecycle.ready")
@@ -611,3 +611,27 @@ def test_a_token(
         headers = {"Authorization": "Bearer s3cret"}
         assert client.get("/procedures", headers=headers).status_code == 200
         assert client.get(httpx.URL(adapter.proxy.url).join("/healthz")).status_code == 200
+
+
+def test_a_stop_that_does_not_say_so_aborts_what_main_was_called_of(adapter: Adapter) -> None:
+    (adapter.folder / "abort.py").write_text("def init(subarray_id): pass\ndef main(): pass\n")
+    lasting = "import time\ndef main(): time.sleep(600)\n"
+    body = {"state": "STOPPED"}
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        events = sent_events(stream)
+        uri = created(client, adapter.script(lasting), subarray_id=1).headers["Location"]
+        until_state(events, "procedure.lifecycle.ready")
+        assert client.put(uri, json=body).json() == {"abort_message": "Successfully stopped script with ID 1"}
+        # Nothing that could be aborted is named, and nobody has asked for an abort: that is no failure.
+        uri = created(client, adapter.script(lasting)).headers["Location"]
+        until_state(events, "procedure.lifecycle.ready")
+        assert client.put(uri, json={"state": "RUNNING"}).status_code == 200
+        answer = client.put(uri, json=body)
+        assert (answer.status_code, "not aborted: not run" in answer.json()["abort_message"]) == (200, True)
+        uri = created(client, adapter.script(lasting), subarray_id=1).headers["Location"]
+        until_state(events, "procedure.lifecycle.ready")
+        assert client.put(uri, json={"state": "RUNNING"}).status_code == 200
+        stopped = client.put(uri, json=body).json()
+        assert stopped == {
+            "abort_message": "Successfully stopped script with ID 3 and aborted subarray activity "
+        }

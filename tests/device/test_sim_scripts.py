@@ -193,7 +193,7 @@ def test_a_fault_ends_the_script_with_the_devices_error(effect: str, telescope: 
 
 
 def test_an_sb_of_the_other_telescope_is_refused(telescope: SimulatedTelescope) -> None:
-    status, errors = script(telescope, "observe_sb", sb_json=str(DATA / "low_sb.json")).ended()
+    status, errors = script(telescope, "observe_sb", subarray_id=1, sb_json=str(DATA / "low_sb.json")).ended()
     assert status == 1
     assert "sbd-low-example is for ska_low; this telescope is ska_mid" in errors
 
@@ -208,13 +208,13 @@ def test_a_bad_sb_is_named(
     path = tmp_path / "sb.json"
     if content is not None:
         path.write_text(content)
-    status, errors = script(telescope, "hello_world_with_sb", sb_json=str(path)).ended()
+    status, errors = script(telescope, "hello_world_with_sb", subarray_id=1, sb_json=str(path)).ended()
     assert status == 1
     assert said in errors
 
 
 def test_hello_world_with_sb(telescope: SimulatedTelescope) -> None:
-    hello = succeeds(telescope, "hello_world_with_sb", sb_json=sb(telescope), sbi_id="sbi-7")
+    hello = succeeds(telescope, "hello_world_with_sb", subarray_id=1, sb_json=sb(telescope), sbi_id="sbi-7")
     assert hello.events[0]["msg"] == "Hello, sbi-7!"
 
 

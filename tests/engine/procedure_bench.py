@@ -97,7 +97,7 @@ class Bench:
         self.pump.start()
         self.engine.start()
         try:
-            assert self.run("def main(): pass").state is S.COMPLETE
+            assert self.run("def init(subarray_id): pass\ndef main(): pass").state is S.COMPLETE
         except BaseException:
             self.__exit__()
             raise
@@ -221,7 +221,7 @@ class Bench:
         return self.ended(pid)
 
     def ask_stop(self, pid: int | None) -> None:
-        self.procedures.stop(StopProcessCommand(procedure_id=pid))
+        self.procedures.stop(StopProcessCommand(procedure_id=pid, run_abort=False))
 
     def stop(self, pid: int, timeout: float = DEADLINE) -> ProcedureSummary:
         self.ask_stop(pid)

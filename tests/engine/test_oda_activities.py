@@ -280,7 +280,7 @@ def test_stopping_the_procedure_stops_the_activity(
     sbd = oda.add_sbd(example(tmp_path, "mid", {"wait": waiting}), "operator")
     site = observatory(oda)
     running = site.wait(site.run("wait", sbd.sbd_id), S.RUNNING)
-    site.procedures.stop(StopProcessCommand(procedure_id=running.procedure_id))
+    site.procedures.stop(StopProcessCommand(procedure_id=running.procedure_id, run_abort=False))
     assert site.end(running.id).state is S.STOPPED
     running = site.wait(site.run("wait", sbd.sbd_id), S.RUNNING)
     site.activities.stop_activity(running.id)

@@ -380,18 +380,20 @@ def test_stop_after_the_end(bench: Bench) -> None:
     assert bench.summary(before.id) == before
 
 
-def test_without_an_id_the_newest_ready_one_starts_and_the_running_one_stops(bench: Bench) -> None:
-    start, stop = StartProcessCommand.parse("{}"), StopProcessCommand.parse("{}")
+def test_without_an_id_the_one_created_last_starts_and_the_running_one_stops(bench: Bench) -> None:
+    start, stop = StartProcessCommand.parse("{}"), StopProcessCommand.parse('{"run_abort": false}')
     with pytest.raises(NotReady):
         bench.procedures.start(start)
-    with pytest.raises(NotReady, match="no procedure is running"):
+    with pytest.raises(Rejected, match="no procedure is RUNNING"):
         bench.procedures.stop(stop)
     source = "def init(subarray_id): pass\ndef main():\n    tell('here')\n    forever()"
     first, second = bench.ready(source, subarray_id=1), bench.ready(source, subarray_id=2)
     assert bench.procedures.start(start).id == second
     bench.heard(second, "here")
-    assert bench.procedures.start(start).id == first
-    with pytest.raises(Rejected, match=f"procedures {first}, {second} are running"):
+    with pytest.raises(NotReady, match=f"procedure {second}, which was created last, is RUNNING"):
+        bench.procedures.start(start)
+    bench.start(first)
+    with pytest.raises(Rejected, match=f"procedures {first} and {second} are RUNNING"):
         bench.procedures.stop(stop)
     bench.stop(first)
     assert [summary.id for summary in bench.procedures.stop(stop)] == [second]

@@ -158,7 +158,7 @@ def test_a_stop_that_races_with_the_end_is_one_or_the_other(bench: Bench) -> Non
         pid = bench.ready(NOOP)
         bench.start(pid)
         try:
-            bench.procedures.stop(StopProcessCommand(procedure_id=pid))
+            bench.procedures.stop(StopProcessCommand(procedure_id=pid, run_abort=False))
         except NotReady:
             assert bench.summary(pid).state is S.COMPLETE
         summary = bench.ended(pid)

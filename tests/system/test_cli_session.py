@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import time
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,20 @@ def main():
         time.sleep(0.05)
 """
 
+SEVERAL = """
+def main(subarray_ids):
+    print(subarray_ids)
+"""
+PATIENT = """
+import time
+from pathlib import Path
+def init(path):
+    while not Path(path).exists():
+        time.sleep(0.05)
+def main():
+    print("patience has an end")
+"""
+
 
 STUBBORN = """
 import signal, time
@@ -75,7 +90,16 @@ def oet(stack: StackProcess, client: OETClient, tmp_path: Path) -> Oet:
 
 def _oet(stack: StackProcess, folder: Path) -> Oet:
     return Oet(
-        stack.env, folder, good=GOOD, failing=FAILING, endless=ENDLESS, stubborn=STUBBORN, polite=POLITE
+        stack.env,
+        folder,
+        good=GOOD,
+        failing=FAILING,
+        endless=ENDLESS,
+        stubborn=STUBBORN,
+        polite=POLITE,
+        patient=PATIENT,
+        several=SEVERAL,
+        unloadable="1 / 0",
     )
 
 
@@ -157,13 +181,21 @@ def test_a_stop_whose_abort_script_fails_says_so(oet: Oet) -> None:
     """The stack of these tests has no telescope, so that there is no subarray to abort."""
     _, document = oet.json("procedure", "create", oet.uris["good"], "--listen")
     number = document["procedure"]["id"]
-    code, document = oet.json("procedure", "stop", f"--pid={number}")
+    code, document = oet.json("procedure", "stop", f"--pid={number}", "--run_abort")
     assert (code, document["procedure"]["state"]) == (1, "STOPPED")
     assert document["result"]["abort"]["state"] == "FAILED"
-    _, document = oet.json("procedure", "create", oet.uris["endless"], "--subarray_id=none", "--listen")
+    _, document = oet.json("procedure", "run", oet.uris["endless"], "--listen=False")
     done = oet("procedure", "stop", f"--pid={document['procedure']['id']}")
     assert done.returncode == 1
     assert "Abort script: not run" in done.stdout
+
+
+def test_a_stop_of_what_has_not_called_main_aborts_nothing(oet: Oet) -> None:
+    _, document = oet.json("procedure", "create", oet.uris["good"], "--listen")
+    assert document["procedure"]["subarray_ids"] == [1]
+    code, document = oet.json("procedure", "stop", f"--pid={document['procedure']['id']}")
+    assert (code, document["procedure"]["state"]) == (0, "STOPPED")
+    assert "abort" not in document["result"]
 
 
 def test_create_then_start(oet: Oet) -> None:
@@ -178,7 +210,7 @@ def test_create_then_start(oet: Oet) -> None:
     assert document["procedure"]["script_args"]["main"] == {"args": ["bob"], "kwargs": {"simulate": False}}
 
 
-def test_start_takes_the_newest_ready_and_may_not_follow(oet: Oet, client: OETClient) -> None:
+def test_start_takes_the_one_created_last_and_may_not_follow(oet: Oet, client: OETClient) -> None:
     for _ in range(2):
         oet.json("procedure", "create", oet.uris["endless"], "--subarray_id=none", "--listen")
     newest = client.describe().id
@@ -186,6 +218,57 @@ def test_start_takes_the_newest_ready_and_may_not_follow(oet: Oet, client: OETCl
     assert (code, document["procedure"]["id"]) == (0, newest)
     code, document = oet.json("procedure", "list", f"--pid={newest}")
     assert [item["state"] for item in document["procedures"]] == ["RUNNING"]
+    code, document = oet.json("procedure", "start")
+    assert (code, document["error"]["code"]) == (3, "OET_Rejected")
+    assert f"procedure {newest} is RUNNING, not READY" in document["error"]["message"]
+
+
+@pytest.mark.parametrize("listen", ["--listen=False", "--listen=True"])
+def test_start_waits_for_what_is_still_loading(oet: Oet, tmp_path: Path, listen: str) -> None:
+    go = tmp_path / "go"
+    oet.json("procedure", "create", oet.uris["good"], "--listen")
+    oet.json("procedure", "create", oet.uris["patient"], f"--path={go}")
+    done = oet("procedure", "start", listen, "--timeout=1")
+    assert done.returncode == 5
+    assert re.search(r"procedure \d+ is [A-Z]+: waiting until it is READY", done.stderr)
+    starting = oet.start("procedure", "start", listen)
+    assert starting.stderr is not None
+    assert "waiting until it is READY" in starting.stderr.readline()
+    go.touch()
+    stdout, stderr = starting.communicate(timeout=DEADLINE)
+    assert (starting.returncode, stderr) == (0, "")
+    assert "patient.py" in stdout
+    assert "good.py" not in stdout
+
+
+def test_start_starts_nothing_else_where_the_last_has_failed(oet: Oet) -> None:
+    oet.json("procedure", "create", oet.uris["good"], "--listen")
+    code, document = oet.json("procedure", "create", oet.uris["unloadable"], "--listen")
+    assert code == 1
+    code, document = oet.json("procedure", "start")
+    assert (code, document["error"]["code"]) == (3, "OET_Rejected")
+    assert "is FAILED, not READY" in document["error"]["message"]
+
+
+def test_a_subarray_that_is_no_whole_number_is_refused(oet: Oet) -> None:
+    for wrong in ("-1", "0", "1.5", "True", "'1'", "one"):
+        code, document = oet.json("procedure", "create", oet.uris["good"], f"--subarray_id={wrong}")
+        assert (code, document["error"]["code"]) == (2, "OET_InvalidArgument")
+        assert "init.kwargs.subarray_id" in document["error"]["message"]
+    code, document = oet.json("procedure", "create", oet.uris["good"], "--subarray_id=17")
+    assert (code, document["error"]["code"]) == (3, "OET_Rejected")
+    assert "commands subarrays 1-16, not subarray 17" in document["error"]["message"]
+
+
+def test_a_script_gets_no_subarray_that_it_does_not_take(oet: Oet) -> None:
+    code, document = oet.json("procedure", "run", oet.uris["endless"], "--listen=False")
+    assert (code, document["procedure"]["subarray_ids"]) == (0, [])
+    code, other = oet.json("procedure", "run", oet.uris["good"], "--subarray_id=2")
+    assert code == 3
+    assert "holds everything" in other["error"]["message"]
+    oet.json("procedure", "stop", "--run_abort=False")
+    code, document = oet.json("procedure", "run", oet.uris["several"], "--subarray_ids=[1, 3]")
+    assert (code, document["procedure"]["subarray_ids"]) == (0, [1, 3])
 
 
 def test_run_may_not_follow(oet: Oet, client: OETClient) -> None:

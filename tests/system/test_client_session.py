@@ -15,7 +15,6 @@ from ska_oso_oet.errors import (
     ControllerUnreachable,
     InvalidArgument,
     NotFound,
-    NotReady,
     ProcedureNotFound,
     Rejected,
     WaitTimeout,
@@ -97,7 +96,7 @@ def test_stop(client: OETClient) -> None:
 def test_refusals_are_the_projects_errors(client: OETClient) -> None:
     with pytest.raises(InvalidArgument, match="file:///"):
         client.create("x.py")
-    with pytest.raises(NotReady):
+    with pytest.raises(Rejected, match="not READY"):
         client.start()
     with pytest.raises(Rejected):
         client.start(4711)

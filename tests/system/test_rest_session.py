@@ -151,7 +151,7 @@ def test_the_sessions_of_the_reference(rest: str, script: str) -> None:
     assert status == 200
     assert answer["procedure"]["script_args"]["run"] == {"args": [], "kwargs": {"scan_duration": 600.0}}
 
-    status, _, answer = curl(*JSON, "-X", "PUT", "-d", '{"state": "STOPPED"}', uri)
+    status, _, answer = curl(*JSON, "-X", "PUT", "-d", '{"abort": false, "state": "STOPPED"}', uri)
     number = uri.rpartition("/")[2]
     assert (status, answer) == (200, {"abort_message": f"Successfully stopped script with ID {number}"})
 

@@ -281,7 +281,7 @@ def test_a_refused_start_fails_the_activity_and_stops_its_procedure(desk: Desk) 
     desk.launch()
     desk.report(P.READY)
     assert (desk.told[-1].state, desk.told[-1].message) == (S.FAILED, "subarray 1 is held by procedure 7")
-    assert desk.procedures.asked[-1] == StopProcessCommand(procedure_id=100)
+    assert desk.procedures.asked[-1] == StopProcessCommand(procedure_id=100, run_abort=False)
     desk.report(P.STOPPED)
     assert desk.told[-1].state is S.FAILED
 
@@ -318,7 +318,7 @@ def test_a_stop_later_stops_the_procedure(desk: Desk) -> None:
     desk.request()
     desk.launch()
     desk.runner.stop(1, "stopped on request", desk.tick())
-    assert desk.procedures.asked[-1] == StopProcessCommand(procedure_id=100)
+    assert desk.procedures.asked[-1] == StopProcessCommand(procedure_id=100, run_abort=False)
     assert desk.told[-1].state is S.REQUESTED
     desk.report(P.STOPPED)
     assert desk.states()[-1] is S.STOPPED

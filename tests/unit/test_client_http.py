@@ -272,7 +272,7 @@ def test_a_stop_has_the_result_of_the_command(
     server.answer("PUT /procedures/7", {"procedure": stopped, "result": result})
     server.answer("GET /procedures/7", {"procedure": stopped})
     end = client.stop(7)
-    assert json.loads(server.bodies[-1]) == {"state": "STOPPED", "abort": True}
+    assert json.loads(server.bodies[-1]) == {"state": "STOPPED"}
     assert server.headers[-2]["Prefer"] == "return=representation"
     assert (end.procedure.id, end.procedure.state) == (7, ProcedureState.STOPPED)
     assert (end.result.code, end.abort) == expected

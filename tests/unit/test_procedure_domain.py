@@ -137,7 +137,7 @@ def test_the_shortest_commands() -> None:
     prepare = PrepareProcessCommand.parse(json.dumps({"script": uri}))
     assert (prepare.script_args.init, prepare.script_args.main) == (ProcedureInput(), ProcedureInput())
     assert StartProcessCommand.parse("{}").procedure_id is None
-    assert StopProcessCommand.parse("{}").run_abort is False
+    assert StopProcessCommand.parse("{}").run_abort is None
 
 
 def test_run_is_accepted_for_main() -> None:

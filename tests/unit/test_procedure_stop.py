@@ -23,6 +23,8 @@ from ska_oso_oet.procedure.domain import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ska_oso_oet.procedure.subarrays import Subarrays
+
 S = ProcedureState
 SCRIPT = EmbeddedStringScript(script_source="def main(): pass")
 ABORT = EmbeddedStringScript(script_source="def main(): pass", script_name="abort")
@@ -35,7 +37,7 @@ class Workers:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
+    def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays) -> None:
         self.asked.append(("create", pid))
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
@@ -55,11 +57,16 @@ class Service:
         self.workers = Workers()
         self.now = 0.0
         self.journal = EventJournal("e", 1000, clock=lambda: 0.0)
-        later: deque[Callable[[], None]] = deque()
-        bus = EventBus(self.journal, later.append)
-        kept = ServiceRules(abort_script=ABORT, **rules)
-        self.procedures = ScriptExecutionService(bus, lambda: self.now, kept)
+        self.later: deque[Callable[[], None]] = deque()
+        self.bus = EventBus(self.journal, self.later.append)
+        kept = ServiceRules(**{"abort_script": ABORT, **rules})
+        self.procedures = ScriptExecutionService(self.bus, lambda: self.now, kept)
         self.procedures.use(self.workers)
+
+    def dispatch(self) -> None:
+        """Tell the listeners of the bus what was published."""
+        while self.later:
+            self.later.popleft()()
 
     def created(self, subarray_id: int = 1) -> int:
         init = ProcedureInput.of(subarray_id=subarray_id)

@@ -10,6 +10,7 @@ import pytest
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.mptools.message import MAX_FRAME
 from ska_oso_oet.procedure.exclusivity import Exclusivity
+from ska_oso_oet.procedure.subarrays import ALL
 from ska_oso_oet.resources import scripts_dir
 from ska_oso_oet.settings import MOST_REQUEST_BYTES, ControllerSettings, property_name
 
@@ -44,12 +45,35 @@ def test_the_reference_variable_of_the_scripts_adds_a_root(monkeypatch: pytest.M
     assert ControllerSettings.load({}).script_roots == [scripts_dir(), Path("/observing")]
 
 
+def test_the_subarrays_that_may_be_commanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ControllerSettings.load({}).subarrays == ALL
+    monkeypatch.setenv("SUBARRAY_ID", "3")
+    assert ControllerSettings.load({}).subarrays.ids == (3,)
+    monkeypatch.setenv("OET_SUBARRAYS", "1,2")
+    assert ControllerSettings.load({}).subarrays.ids == (1, 2)
+    settings = ControllerSettings.load({"subarrays": "1-4", "subarray_count": 4})
+    assert (settings.subarrays.ids, settings.subarrays.every) == ((1, 2, 3, 4), True)
+
+
+@pytest.mark.parametrize("value", ["17", "one", "0"])
+def test_a_bad_subarray_of_the_reference_variable_names_itself(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUBARRAY_ID", value)
+    with pytest.raises(InvalidArgument, match=f"^environment variable SUBARRAY_ID: .*{value}"):
+        ControllerSettings.load({})
+
+
 BAD: list[tuple[str, Any]] = [
     ("script_roots", "relative/path"),
     ("embedded_scripts", "perhaps"),
     ("abort_script", "http://x"),
     ("abort_timeout", "0"),
     ("exclusivity", "none"),
+    ("subarrays", "0-3"),
+    ("subarrays", "two"),
+    ("subarrays", "17"),
+    ("subarray_count", "0"),
     ("history_length", "-1"),
     ("history_length", "many"),
     ("event_journal_length", "0"),

@@ -20,6 +20,7 @@ from ska_oso_oet.models import Model
 from ska_oso_oet.oda.document import telescope_name
 from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.earlier import EarlierRuns
+from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,12 +41,14 @@ _CLOSING: Final = "the OET is shutting down"
 class ActivitySettings(Model):
     """Which telescope activities may be for, where scripts find their Scheduling Block, and the memory.
 
-    `sb_dir` must be this controller's alone. `history_length` is how many ended activities are kept.
+    `sb_dir` must be this controller's alone. Only `subarrays` are commanded. `history_length` is how many
+    ended activities are kept.
     """
 
     sb_dir: Path
     telescope: Annotated[str, AfterValidator(telescope_name)] = "skamid"
     history_length: int = Field(default=10, ge=0)
+    subarrays: Subarrays = ALL
 
 
 class ActivityService:
@@ -66,10 +69,11 @@ class ActivityService:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._files = SBFiles(settings.sb_dir)
-        self._preparer = Preparer(oda, self._files, settings.telescope)
+        self._preparer = Preparer(oda, self._files, settings.telescope, settings.subarrays)
         self._runner = ActivityRunner(
             procedures, publish, self._record, self._forget, self._files, settings.history_length
         )
+        self._subarrays = settings.subarrays
         self._publish = publish
         self._announce = announce
         self._clock = clock
@@ -96,8 +100,10 @@ class ActivityService:
         """Begin to run an activity; it is listed, in state REQUESTED, when this returns.
 
         Its later states are announced. `request_id` becomes the `command_id` of the activity and of its
-        procedure, and `requester` is who asked for both. Raises Rejected when the service is closed.
+        procedure, and `requester` is who asked for both. Raises Rejected when the service is closed, and for
+        a subarray that is not for this controller.
         """
+        self._subarrays.check(command.script_args.subarrays)
         with self._lock:
             if self._closed:
                 raise Rejected(_CLOSING)

@@ -26,6 +26,7 @@ from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.bounds import Name, Words, shown_args
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.subarrays import check_named, named_in
 
 SB_JSON: Final = "sb_json"
 SBI_ID: Final = "sbi_id"
@@ -104,6 +105,16 @@ class ActivityArgs(Model):
 
     init: KeywordArgs = KeywordArgs()
     main: KeywordArgs = Field(default=KeywordArgs(), validation_alias=AliasChoices("main", "run"))
+
+    @property
+    def subarrays(self) -> list[int]:
+        """Every subarray that is named here, each once."""
+        return named_in(self.init.kwargs, self.main.kwargs)
+
+    @model_validator(mode="after")
+    def _subarrays_are_numbers(self) -> ActivityArgs:
+        check_named(init=self.init.kwargs, main=self.main.kwargs)
+        return self
 
     @model_validator(mode="after")
     def _nothing_reserved(self) -> ActivityArgs:

@@ -28,6 +28,7 @@ from ska_oso_oet.procedure.domain import (
     GitScript,
     ProcedureInput,
 )
+from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,23 +104,26 @@ def new_sbi_id() -> str:
 class Preparer:
     """Finds the script and the arguments of an activity, and records that it is executed."""
 
-    def __init__(self, oda: Oda, files: SBFiles, telescope: str) -> None:
+    def __init__(self, oda: Oda, files: SBFiles, telescope: str, subarrays: Subarrays = ALL) -> None:
         self._oda = oda
+        self._subarrays = subarrays
         self._files = files
         self._telescope = telescope_name(telescope)
 
     def prepare(self, command: ActivityCommand, now: float) -> Preparation:
         """Check the request against the ODA, then store an SBInstance and write the Scheduling Block's file.
 
-        Raises SBDefinitionNotFound, NotFound (no such activity), Rejected (wrong telescope, or an
-        environment for a script that can have none), InvalidArgument (a bad document), OdaUnavailable
-        and SBFileError; nothing is left behind then.
+        Raises SBDefinitionNotFound, NotFound (no such activity), Rejected (wrong telescope, a subarray that
+        is not for this controller, or an environment for a script that can have none), InvalidArgument (a
+        bad document), OdaUnavailable and SBFileError; nothing is left behind then.
         """
         sbd = self._oda.get_sbd(command.sbd_id, command.sbd_version)
         version = sbd.version or 1
         self._check_telescope(sbd, version)
         script, given = _script_of(sbd, version, command)
         arguments = command.script_args.over(given)
+        request = PrepareProcessCommand.parse({"script": script, "script_args": arguments})
+        self._subarrays.check(arguments.subarrays)
         sbi = _instance(sbd, version, command.activity_name, arguments, now)
         path = self._files.write(sbd, now)
         try:
@@ -133,7 +137,7 @@ class Preparer:
             version,
             sbi.sbi_id,
             path,
-            PrepareProcessCommand(script=script, script_args=CallArgs(init=arguments.init, main=main)),
+            request.model_copy(update={"script_args": CallArgs(init=arguments.init, main=main)}),
         )
 
     def _check_telescope(self, sbd: SBDefinition, version: int) -> None:

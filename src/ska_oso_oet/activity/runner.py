@@ -256,7 +256,7 @@ class ActivityRunner:
 
     def _stop_procedure(self, procedure_id: int) -> None:
         try:
-            self._procedures.stop(StopProcessCommand(procedure_id=procedure_id))
+            self._procedures.stop(StopProcessCommand(procedure_id=procedure_id, run_abort=False))
         except OetError as error:
             LOGGER.info("Procedure %d was not stopped: %s", procedure_id, error)
 

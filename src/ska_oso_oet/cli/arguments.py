@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.procedure.subarrays import SUBARRAY_IDS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -94,6 +95,8 @@ def _key_value(token: str) -> tuple[str, str]:
 
 
 def _reject_misspelt(key: str, function: str, options: Collection[str]) -> None:
+    if key == SUBARRAY_IDS:
+        return  # no misspelt --subarray_id: scripts that command several subarrays are told so
     close = difflib.get_close_matches(f"--{key}", options, n=1, cutoff=0.85)
     if close:
         raise InvalidArgument(

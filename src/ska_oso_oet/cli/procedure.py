@@ -16,10 +16,12 @@ from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.naming import Number, chosen, refuse_lone_number
 from ska_oso_oet.cli.output import answer
 from ska_oso_oet.cli.session import Session, acts, with_session
+from ska_oso_oet.cli.steps import create_procedure, start_created, start_procedure
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import GitScript, ProcedureState
+from ska_oso_oet.procedure.subarrays import SUBARRAY_ID
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
@@ -44,9 +46,12 @@ ScriptArgs = Annotated[
     typer.Argument(metavar="ARG|--KEY=VALUE", help="Arguments of the script: Python literals, else strings."),
 ]
 Subarray = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--subarray_id", "--subarray-id", metavar="ID", help="Argument of init; none leaves it out."
+        "--subarray_id",
+        "--subarray-id",
+        metavar="ID",
+        help="Argument of init; if it needs one and none is said, the controller's first.",
     ),
 ]
 GitRepo = Annotated[
@@ -72,7 +77,7 @@ def create(
     *,
     script: Uri,
     script_args: ScriptArgs = None,
-    subarray_id: Subarray = "1",
+    subarray_id: Subarray = None,
     git_repo: GitRepo = None,
     git_branch: GitBranch = None,
     git_commit: GitCommit = None,
@@ -83,7 +88,9 @@ def create(
     calls = split(script_args or (), "init", session.options)
     git = _git(git_repo, git_branch, git_commit, create_env)
     command = _prepare(script, git, subarray_id, calls)
-    return _report(session, _create(session, command, Follower(session) if listen is Flag.TRUE else None))
+    return _report(
+        session, create_procedure(session, command, Follower(session) if listen is Flag.TRUE else None)
+    )
 
 
 @app.command("list")
@@ -125,13 +132,16 @@ def list_procedures(
 def start(
     session: Session, script_args: ScriptArgs = None, pid: Pid = None, listen: Listen = Flag.TRUE
 ) -> ExitCode:
-    """Call the main function of a READY procedure, by default the newest, and follow it to its end."""
+    """Call the main function of a procedure, by default the one created last, and follow it to its end.
+
+    One that is still being loaded is waited for.
+    """
     refuse_lone_number(script_args or (), pid)
     calls = split(script_args or (), "main", session.options)
     if calls["init"].args or calls["init"].kwargs:
         raise InvalidArgument("init has been called already: only arguments of main can be given")
     follower = Follower(session) if listen is Flag.TRUE else None
-    return _report(session, _start(session, pid, calls["main"], follower))
+    return _report(session, start_procedure(session, pid, calls["main"], follower))
 
 
 @app.command()
@@ -142,15 +152,21 @@ def stop(
     number: Number = None,
     pid: Pid = None,
     run_abort: Annotated[
-        Flag,
-        typer.Option("--run_abort", "--run-abort", case_sensitive=False, help="Then run the abort script."),
-    ] = Flag.TRUE,
+        Flag | None,
+        typer.Option(
+            "--run_abort",
+            "--run-abort",
+            case_sensitive=False,
+            help="Then run the abort script; by default, if main has been called.",
+        ),
+    ] = None,
 ) -> ExitCode:
     """End a procedure, by default the running one, and wait until its process is gone."""
     pid = chosen(number, pid)
     session.interrupted = "no longer waiting; the stop goes on"
     session.procedure_id = pid
-    stopped = session.client.stop(pid, run_abort=run_abort is Flag.TRUE, timeout=session.deadline)
+    abort = None if run_abort is None else run_abort is Flag.TRUE
+    stopped = session.client.stop(pid, run_abort=abort, timeout=session.deadline)
     if session.json:
         result = {
             "code": stopped.result.code.name,
@@ -187,7 +203,7 @@ def run(
     *,
     script: Uri,
     script_args: ScriptArgs = None,
-    subarray_id: Subarray = "1",
+    subarray_id: Subarray = None,
     git_repo: GitRepo = None,
     git_branch: GitBranch = None,
     git_commit: GitCommit = None,
@@ -202,19 +218,20 @@ def run(
     git = _git(git_repo, git_branch, git_commit, create_env)
     command = _prepare(script, git, subarray_id, calls)
     follower = Follower(session)
-    known = _create(session, command, follower)
+    known = create_procedure(session, command, follower)
     if known.state is ProcedureState.READY:
         session.deadline.check(f"procedure {known.id} is READY and has not been started")
-        _about_to_start(session, f"procedure {known.id}")
-        started = session.client.start_or_end(known.id, session.deadline)
-        known = _started(session, started, follower if listen is Flag.TRUE else None)
+        known = start_created(session, known.id, follower if listen is Flag.TRUE else None)
     return _report(session, known)
 
 
 def _abort_in_words(abort: dict[str, Any]) -> str:
     number, state = abort.get("procedure_id"), abort.get("state")
     words = [f"procedure {number}" if number else "", state or "", abort.get("message") or ""]
-    return ", ".join(word for word in words if word)
+    told = ", ".join(word for word in words if word)
+    if "subarrays" in abort:
+        return "; ".join(map(_abort_in_words, abort["subarrays"]))
+    return f"subarray {abort['subarray_id']}: {told}" if "subarray_id" in abort else told
 
 
 def _git(
@@ -229,7 +246,7 @@ def _git(
 
 
 def _prepare(
-    script: str, git: dict[str, Any], subarray_id: str, calls: dict[str, Call]
+    script: str, git: dict[str, Any], subarray_id: str | None, calls: dict[str, Call]
 ) -> PrepareProcessCommand:
     source = as_script(script)
     if isinstance(source, GitScript):
@@ -238,51 +255,10 @@ def _prepare(
         raise InvalidArgument(
             "--git_repo, --git_branch, --git_commit and --create_env are for git:// scripts"
         )
-    subarray = literal(subarray_id) if subarray_id.lower() != "none" else None
-    if subarray is not None:
-        calls["init"].kwargs.setdefault("subarray_id", subarray)
+    if subarray_id is not None and subarray_id.lower() != "none":
+        calls["init"].kwargs.setdefault(SUBARRAY_ID, literal(subarray_id))
     script_args = {name: {"args": call.args, "kwargs": call.kwargs} for name, call in calls.items()}
     return PrepareProcessCommand.parse({"script": source, "script_args": script_args})
-
-
-def _create(session: Session, command: PrepareProcessCommand, follower: Follower | None) -> ProcedureSummary:
-    """Create a procedure; with a follower, wait until it is READY or has ended."""
-    known = session.client.create(command)
-    session.procedure_id = known.id
-    session.interrupted = (
-        f"no longer following; procedure {known.id} is being prepared and will not start by itself "
-        f"(oet procedure stop --pid={known.id} ends it)"
-    )
-    if follower is None:
-        return known
-    _announce(session, known)
-    return follower.until(known, {ProcedureState.READY})
-
-
-def _start(session: Session, pid: int | None, main: Call, follower: Follower | None) -> ProcedureSummary:
-    """Start a procedure; with a follower, wait for its end."""
-    _about_to_start(session, "the newest READY procedure" if pid is None else f"procedure {pid}")
-    return _started(session, session.client.start(pid, *main.args, **main.kwargs), follower)
-
-
-def _about_to_start(session: Session, named: str) -> None:
-    session.interrupted = f"interrupted while {named} was being started; it may go on (oet procedure list)"
-
-
-def _started(session: Session, known: ProcedureSummary, follower: Follower | None) -> ProcedureSummary:
-    session.procedure_id = known.id
-    session.interrupted = (
-        f"no longer following; procedure {known.id} goes on (oet procedure stop --pid={known.id} ends it)"
-    )
-    if follower is None:
-        return known
-    _announce(session, known)
-    return follower.until(known)
-
-
-def _announce(session: Session, procedure: ProcedureSummary) -> None:
-    if not session.json:
-        tables.print_procedures([procedure])
 
 
 def _report(session: Session, procedure: ProcedureSummary) -> ExitCode:

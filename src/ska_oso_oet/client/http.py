@@ -19,6 +19,7 @@ from ska_oso_oet.client.http_feed import EventFeed
 from ska_oso_oet.client.http_server import HttpServer
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client.oet_client import OETClient
+from ska_oso_oet.client.requests import created_last, the_running
 from ska_oso_oet.client.waiting import CommandResult
 from ska_oso_oet.errors import InvalidArgument, NotFound, Rejected
 from ska_oso_oet.procedure.domain import ProcedureState
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ska_oso_oet.models import Model
+    from ska_oso_oet.procedure.domain import ProcedureSummary
 
     _Listener = tuple[str | None, Callable[[Any], None]]
 
@@ -54,6 +56,13 @@ class HttpClient(OETClient):
 
     def __init__(self, url: str, call_timeout: float = CALL_TIMEOUT, token: str | None = None) -> None:
         self._link = HttpLink(HttpServer(url, call_timeout, token))
+
+    def _last_of_user(self) -> ProcedureSummary:
+        # Whoever asks over HTTP is the same user to the controller.
+        return created_last(self.list())
+
+    def _to_stop(self, procedure_id: int | None, asking: OETClient) -> int:
+        return the_running(asking.list()) if procedure_id is None else procedure_id
 
     def _carry_out(self, command: str, argument: Model, deadline: Deadline) -> CommandResult:
         return self._link.carry_out(command, argument.to_dict(), deadline.at_most(COMMAND_TIMEOUT))
@@ -154,7 +163,9 @@ class HttpLink:
 
     def _stop(self, command: dict[str, Any], timeout: float) -> CommandResult:
         number = command["procedure_id"]
-        body = {"state": ProcedureState.STOPPED.value, "abort": command["run_abort"]}
+        body = {"state": ProcedureState.STOPPED.value}
+        if command["run_abort"] is not None:
+            body["abort"] = command["run_abort"]
         with _if_there_is("procedure", number, Rejected):
             answer = self._server.ask("PUT", f"/procedures/{number}", body, timeout=timeout)
         result = answer["result"]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls, StatusCalls
 from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.client.requests import as_command, newest_ready, start_command, the_running
+from ska_oso_oet.client.requests import as_command, start_command
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
-from ska_oso_oet.errors import CommandForgotten, ProcedureNotFound, Rejected
+from ska_oso_oet.errors import CommandForgotten, OetError, ProcedureNotFound, Rejected
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.client.inbox import Connection
 
+OWN: Final = -1
+"""In place of a procedure's id, for DescribeProcedure: the newest of who asks."""
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
 
 
@@ -72,13 +74,14 @@ def _told_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
 
 
 def ended_with_the_controller(
-    procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool
+    procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool | None
 ) -> CommandResult:
     """Tell of a stop whose own result is gone what is known of it; its abort may be among those `listed`."""
     detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
     if procedure.exit is not None and procedure.exit.message:
         detail["message"] = procedure.exit.message
-    if run_abort:
+    called = any(state is ProcedureState.RUNNING for state, _ in procedure.history.process_states)
+    if called if run_abort is None else run_abort:
         abort = next((each for each in listed if each.abort_of == procedure.id), None)
         detail["abort"] = _NOT_RUN if abort is None else _told_of_abort(abort)
     return CommandResult(ResultCode.OK, json.dumps(detail))
@@ -95,6 +98,9 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         from ska_oso_oet.client.tango_link import TangoLink  # noqa: PLC0415 - HttpClient does without Tango
 
         self._link: Connection = TangoLink(device, call_timeout)
+
+    _created: int | None = None
+    """The procedure that this client has created last."""
 
     @property
     def device(self) -> str:
@@ -128,16 +134,18 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         command_id = self._submit("CreateProcedure", command)
         for procedure in self.list():
             if procedure.command_id == command_id:
+                self._created = procedure.id
                 return procedure
         raise ProcedureNotFound(f"the procedure of command {command_id} has already left the history")
 
     def start(self, procedure_id: int | None = None, /, *args: Any, **kwargs: Any) -> ProcedureSummary:
-        """Call the `main` of a READY procedure, by default of the newest; returns when it is accepted.
+        """Call the `main` of a READY procedure, by default of `created_last`; returns when it is accepted.
 
-        Without arguments, those that were given when the procedure was created are used.
+        Without arguments, those that were given when the procedure was created are used. Raises Rejected for
+        one that is not READY: no other is started then.
         """
         if procedure_id is None:
-            procedure_id = newest_ready(self.list())
+            procedure_id = self.created_last().id
         main = ProcedureInput.of(*args, **kwargs) if args or kwargs else None
         self._submit("StartProcedure", start_command(procedure_id, main))
         return self.describe(procedure_id)
@@ -161,28 +169,45 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         self,
         procedure_id: int | None = None,
         *,
-        run_abort: bool = True,
+        run_abort: bool | None = None,
         timeout: float | Deadline | None = None,
     ) -> Stopped:
         """End a procedure, by default the one that is running, and wait until its process is gone.
 
-        With `run_abort` the abort script is then run for its subarray, and waited for. A controller that is
-        lost meanwhile takes the process with it, and runs no abort script.
+        With `run_abort` the abort script is then run for each of its subarrays, and waited for; None means
+        that it is if main has been called. A controller that is lost meanwhile takes the process with it,
+        and runs no abort script.
         """
         deadline = Deadline.of(timeout)
         client = self.until(deadline)
-        if procedure_id is None:
-            procedure_id = the_running(client.list())
-        command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
+        command = StopProcessCommand(procedure_id=self._to_stop(procedure_id, client), run_abort=run_abort)
         try:
             result = self._carry_out("StopProcedure", command, deadline)
         except CommandForgotten:
-            procedure = client.describe(procedure_id)
+            if command.procedure_id is None:
+                raise
+            procedure = client.describe(command.procedure_id)
             if not procedure.state.final:
                 raise
             ended = ended_with_the_controller(procedure, client.list(), run_abort=run_abort)
             return Stopped(procedure, ended)
-        return Stopped(client.describe(procedure_id), result)
+        stopped: int | None = result.detail.get("procedure_id", command.procedure_id)
+        if stopped is None:
+            raise OetError(f"the stop ended otherwise: {result.text}")
+        return Stopped(client.describe(stopped), result)
+
+    def created_last(self) -> ProcedureSummary:
+        """Describe the procedure that this client, or else its user where that is known, has created last."""
+        return self._last_of_user() if self._created is None else self.describe(self._created)
+
+    def _last_of_user(self) -> ProcedureSummary:
+        # The controller knows who asks.
+        return PROCEDURES.asked(self._link, OWN)
+
+    def _to_stop(self, procedure_id: int | None, asking: OETClient) -> int | None:
+        """Name the procedure to be stopped; None where the controller knows better which one is meant."""
+        del asking
+        return procedure_id
 
     def run(
         self,
@@ -203,6 +228,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         main = ProcedureInput.of(*args, **kwargs)
         client = self.until(deadline)
         created = client.create(as_command(script, init or ProcedureInput(), main))
+        self._created = created.id
         ready = client.wait(created.id, {ProcedureState.READY}, deadline)
         if ready.state is not ProcedureState.READY:
             return ready

@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from ska_oso_oet.errors import InvalidArgument, NotReady, Rejected
-from ska_oso_oet.procedure.commands import MainArgs, PrepareProcessCommand, StartProcessCommand
+from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound, Rejected
+from ska_oso_oet.procedure.commands import (
+    MainArgs,
+    PrepareProcessCommand,
+    StartProcessCommand,
+    which_to_stop,
+)
 from ska_oso_oet.procedure.domain import (
     CallArgs,
     ExecutableScript,
@@ -77,12 +82,12 @@ def start_command(procedure_id: int, main: ProcedureInput | None) -> StartProces
     return StartProcessCommand.parse({"procedure_id": procedure_id, "script_args": MainArgs(main=main)})
 
 
-def newest_ready(procedures: Iterable[ProcedureSummary]) -> int:
-    """Choose what is to be started; by number, so that the request means what the user was told."""
-    ready = [procedure.id for procedure in procedures if procedure.state is ProcedureState.READY]
-    if not ready:
-        raise NotReady("no procedure is READY")
-    return max(ready)
+def created_last(procedures: Iterable[ProcedureSummary]) -> ProcedureSummary:
+    """Choose what is to be started where nobody knows who asks; no command has created an abort."""
+    created = [procedure for procedure in procedures if procedure.command_id is not None]
+    if not created:
+        raise ProcedureNotFound("no procedure has been created")
+    return max(created, key=lambda procedure: procedure.id)
 
 
 def the_running(procedures: Iterable[ProcedureSummary]) -> int:
@@ -91,10 +96,4 @@ def the_running(procedures: Iterable[ProcedureSummary]) -> int:
     running = [procedure.id for procedure in live if procedure.state is ProcedureState.RUNNING]
     if len(running) == 1:
         return running[0]
-    which = "no procedure is" if not running else f"procedures {_several(running)} are"
-    there = ", ".join(f"procedure {procedure.id} is {procedure.state}" for procedure in live)
-    raise Rejected(f"{which} RUNNING" + (f": say which one to stop ({there})" if there else ""))
-
-
-def _several(numbers: Iterable[int]) -> str:
-    return " and ".join(str(number) for number in numbers)
+    raise Rejected(which_to_stop(running, {procedure.id: procedure.state for procedure in live}))

@@ -72,6 +72,10 @@ class Kind(Generic[S]):
         """Ask the controller; 0 is the newest one."""
         if number not in _IDS:
             raise self.missing(f"there is no {self.word} {number}")
+        return self.asked(link, number)
+
+    def asked(self, link: Link, number: int) -> S:
+        """Ask the controller for a number that may have a meaning of its own to it."""
         try:
             return self.read(link.command(self.command, number))
         except NotFound as error:

@@ -58,6 +58,10 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     MaxReadyProcedures = device_property(
         dtype=int, doc="How many READY procedures may wait for their start; then the oldest is ended"
     )
+    SubarrayCount = device_property(dtype=int, doc="How many subarrays the telescope has")
+    Subarrays = device_property(
+        dtype=str, doc="Those that may be commanded here: all, or such as 1,2 or 1-16"
+    )
     HistoryLength = device_property(dtype=int, doc="How many finished procedures are remembered")
     EventJournalLength = device_property(dtype=int, doc="How many events GetEvents can replay")
     ExitTimeout = device_property(

@@ -79,6 +79,7 @@ class Engine:
         rules = ServiceRules(
             check_script=policy.check,
             exclusivity=settings.exclusivity,
+            subarrays=settings.subarrays,
             history_length=settings.history_length,
             max_ready=settings.max_ready_procedures,
             abort_script=FileSystemScript(script_uri=settings.abort_script)
@@ -111,6 +112,7 @@ class Engine:
                 sb_dir=self._run_directory.folder("scheduling-blocks"),
                 telescope=os.environ.get("SKA_TELESCOPE") or "skamid",
                 history_length=settings.history_length,
+                subarrays=settings.subarrays,
             ),
         )
         self.bus.subscribe(self.activities.on_event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tango.server import attribute, command
 
@@ -21,6 +21,10 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from ska_oso_oet.device.stop_tasks import StopTasks
     from ska_oso_oet.event.journal import Event
+
+
+OWN: Final = -1
+PROCEDURE_DOC: Final = "procedure id, 0 for the newest, -1 for the newest of who asks"
 
 
 class ProcedureInterface(ControllerInterface):
@@ -77,7 +81,8 @@ class ProcedureInterface(ControllerInterface):
     def StartProcedure(self, argin: str) -> LongStringArray:
         """Call the main of a READY procedure; ends when it has ended."""
         service = self.running_engine.procedures
-        return self.act("StartProcedure", StartProcessCommand, argin, service.start, service.abandon)
+        start = partial(service.start, requester=requester_of(self))
+        return self.act("StartProcedure", StartProcessCommand, argin, start, service.abandon)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, run_abort", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def StopProcedure(self, argin: str) -> LongStringArray:
@@ -86,19 +91,22 @@ class ProcedureInterface(ControllerInterface):
 
     def _stop(self, request: StopProcessCommand) -> LongStringArray:
         # One that joins another's stop is that command: however many ask, nobody is refused or waits longer.
-        joined = self.running_engine.procedures.join_stop(request)
+        service, requester = self.running_engine.procedures, requester_of(self)
+        joined = service.join_stop(request, requester)
         if joined is not None:
             return [ResultCode.STARTED], [joined]
-        if request.run_abort:
-            return self.stop_tasks.run(self, request)
-        stop = partial(self.running_engine.procedures.stop, request)
+        if request.run_abort is not False:
+            return self.stop_tasks.run(self, request, requester)
+        stop = partial(service.stop, request, requester=requester)
         return self.pending.carry_out(self, "StopProcedure", stop)
 
-    @command(dtype_in="DevLong64", doc_in="procedure id, 0 for the newest", dtype_out=str, doc_out="JSON")
+    @command(dtype_in="DevLong64", doc_in=PROCEDURE_DOC, dtype_out=str, doc_out="JSON")
     def DescribeProcedure(self, procedure_id: int) -> str:
         """Describe a procedure."""
         with as_dev_failed("DescribeProcedure"):
             service = self.settled_engine.procedures
+            if procedure_id == OWN:
+                return service.last_of(requester_of(self)).to_json()
             if not procedure_id:
                 return service.newest().to_json()
             try:

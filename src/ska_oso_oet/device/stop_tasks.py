@@ -34,8 +34,8 @@ class StopTasks:
         self._tasks: dict[str, TrackedCommand] = {}
         self._stopping: dict[int, TrackedCommand] = {}
 
-    def run(self, device: DeviceHooks, request: StopProcessCommand) -> LongStringArray:
-        """Stop a procedure and abort its subarray, as a long running command of `device`."""
+    def run(self, device: DeviceHooks, request: StopProcessCommand, requester: str | None) -> LongStringArray:
+        """Stop a procedure and abort its subarrays, as a long running command of `device`."""
 
         def work(command: LongRunningCommand) -> None:
             task = TrackedCommand(command, _NAME, (STOP, ABORT), (NonEssential(ABORT),))
@@ -43,7 +43,7 @@ class StopTasks:
             with self._lock:
                 self._tasks[command.command_id] = task
             try:
-                [summary] = self._service.stop(request, command.command_id)
+                [summary] = self._service.stop(request, command.command_id, requester)
             except BaseException:
                 with self._lock:
                     del self._tasks[command.command_id]
@@ -75,8 +75,8 @@ class StopTasks:
 def _end(task: TrackedCommand, content: dict[str, Any]) -> None:
     task.content = content
     task.done(STOP)
-    abort = content.get("abort", {})
-    if abort.get("state") == ProcedureState.COMPLETE:
+    abort = content.get("abort")
+    if abort is None or abort.get("state") == ProcedureState.COMPLETE:
         task.done(ABORT)
     else:
         task.failed(ABORT, str(abort.get("message", "")))

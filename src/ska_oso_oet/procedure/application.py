@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.errors import NotFound, NotReady, Rejected, SubarrayBusy
 from ska_oso_oet.event.journal import covers
+from ska_oso_oet.procedure.aborts import AbortRun
 from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import (
@@ -23,7 +24,7 @@ from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
 from ska_oso_oet.procedure.queries import ProcedureQueries
-from ska_oso_oet.procedure.record import AbortRun, Record, StopRequest
+from ska_oso_oet.procedure.record import Record, StopRequest
 from ska_oso_oet.procedure.records import Records
 from ska_oso_oet.procedure.verdict import judge
 
@@ -81,61 +82,68 @@ class ScriptExecutionService(ProcedureQueries):
     ) -> ProcedureSummary:
         """Load a script in a process of its own, and call its `init`; does not wait for it.
 
-        Arguments of main that are `offered` are for a main that takes them. Raises Rejected when the script
-        is not allowed.
+        Arguments of main that are `offered` are for a main that takes them. Raises Rejected when the script,
+        or a subarray, is not allowed.
         """
         self._rules.check_script(cmd.script)
+        self._rules.subarrays.check(cmd.script_args.subarrays)
         with self._lock:
             record = self._create(cmd, command_id, requester)
             record.offered = tuple(offered)
             return record.procedure.summary()
 
-    def start(self, cmd: StartProcessCommand, command_id: str | None = None) -> ProcedureSummary:
+    def start(
+        self, cmd: StartProcessCommand, command_id: str | None = None, requester: str | None = None
+    ) -> ProcedureSummary:
         """Call the `main` of a READY procedure; does not wait for it.
 
-        Raises NotReady, or SubarrayBusy, which names the holder.
+        Raises NotReady, SubarrayNotAllowed, or SubarrayBusy, which names the holder.
         """
         with self._lock:
-            record = self._records.find(cmd.procedure_id, _S.READY, "READY to be started")
+            last = self._records.last_of(requester) if cmd.procedure_id is None else None
+            record = last or self._records.get(cmd.procedure_id or 0)
             procedure = record.procedure
             if procedure.state is not _S.READY or record.stops:
-                raise NotReady(record.why_not_ready())
+                raise NotReady(record.why_not_ready(", which was created last," if last else ""))
             arguments = procedure.script_args
             if cmd.script_args.main is not None:
                 arguments = arguments.model_copy(update={"main": cmd.script_args.main})
-            # The subarray that counts is the one that main is going to be told.
+            # The subarrays that count are those that main is going to be told.
+            self._rules.subarrays.check_start(procedure.id, arguments.subarrays)
             self._require_subarray(replace(procedure, script_args=arguments, states=[]))
             procedure.script_args = arguments
-            record.start_command = command_id
+            record.start_command, record.starter = command_id, requester
             self._announcer.request("start", cmd, command_id, procedure.id)
             self._run_main(record)
             return procedure.summary()
 
-    def stop(self, cmd: StopProcessCommand, command_id: str | None = None) -> list[ProcedureSummary]:
+    def stop(
+        self, cmd: StopProcessCommand, command_id: str | None = None, requester: str | None = None
+    ) -> list[ProcedureSummary]:
         """Stop a procedure, in whichever live state it is; does not wait for it.
 
-        A stop of one that is being stopped joins that stop. With `run_abort` the abort script is run for its
-        subarray once its process is gone, as a procedure of its own. Raises or NotReady
-        when it has ended already.
+        A stop of one that is being stopped joins that stop. With `run_abort` the abort script is run for each
+        of its subarrays once its process is gone, as a procedure of its own. Raises ProcedureNotFound, or
+        NotReady when it has ended already.
         """
         with self._lock:
-            record = self._records.find(cmd.procedure_id, _S.RUNNING, "running")
+            record = self._records.to_stop(cmd.procedure_id, requester)
             if record.procedure.state.final:
                 raise NotReady(
                     f"procedure {record.procedure.id} has ended already: it is {record.procedure.state}"
                 )
             self._announcer.request("stop", cmd, command_id, record.procedure.id)
-            self._stop(record, StopRequest(command_id, cmd.run_abort))
+            self._stop(record, StopRequest(command_id, record.wants_abort(cmd)))
             return [record.procedure.summary()]
 
-    def join_stop(self, cmd: StopProcessCommand) -> str | None:
+    def join_stop(self, cmd: StopProcessCommand, requester: str | None = None) -> str | None:
         """Name the command that is doing already what `cmd` asks for, and note that it was asked for again.
 
         None when there is no such command: then `stop` says what can be done.
         """
         with self._lock, suppress(NotFound, Rejected):
-            record = self._records.find(cmd.procedure_id, _S.RUNNING, "running")
-            command_id = record.stop_in_progress(run_abort=cmd.run_abort)
+            record = self._records.to_stop(cmd.procedure_id, requester)
+            command_id = record.stop_in_progress(run_abort=record.wants_abort(cmd))
             if command_id is not None:
                 self._announcer.request("stop", cmd, command_id, record.procedure.id)
             return command_id
@@ -173,6 +181,13 @@ class ScriptExecutionService(ProcedureQueries):
             else:
                 _log.warning("procedure %s is taken from another commit than it says now: %s", pid, commit)
 
+    def on_subarray(self, pid: int, subarray_id: int) -> None:
+        """Note the subarray that a script is given, as it needs one and nobody has named any."""
+        with self._lock:
+            procedure = self._records.get(pid).procedure
+            if procedure.state is _S.IDLE and not procedure.subarrays:
+                procedure.for_subarray(subarray_id)
+
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Publish what a script published, and note its progress."""
         with self._lock:
@@ -199,7 +214,7 @@ class ScriptExecutionService(ProcedureQueries):
             record.end(verdict)
             self._enter(record, verdict.state)
             if any(stop.run_abort for stop in record.stops):
-                self._abort_subarray(record)
+                self._abort_subarrays(record)
             for forgotten in self._records.forget_oldest():
                 self._output.forget(forgotten)
 
@@ -217,8 +232,8 @@ class ScriptExecutionService(ProcedureQueries):
     def _create(
         self,
         cmd: PrepareProcessCommand,
-        command_id: str | None,
-        requester: str | None,
+        command_id: str | None = None,
+        requester: str | None = None,
         abort_of: AbortRun | None = None,
     ) -> Record:
         procedure = Procedure(
@@ -235,7 +250,7 @@ class ScriptExecutionService(ProcedureQueries):
         self._output.open(procedure.id)
         self._announcer.request("create", cmd, command_id, procedure.id)
         self._announcer.state(record)
-        self._workers.create_worker(procedure.id, cmd)
+        self._workers.create_worker(procedure.id, cmd, self._rules.subarrays)
         return record
 
     def _run_main(self, record: Record) -> None:
@@ -259,23 +274,32 @@ class ScriptExecutionService(ProcedureQueries):
             record.stops.append(request)
             self._workers.stop_worker(record.procedure.id)
 
-    def _abort_subarray(self, stopped: Record) -> None:
-        """Run the abort script for the subarray of a procedure that was stopped, or say why it cannot be."""
-        subarray_id, script = stopped.procedure.subarray_id, self._rules.abort_script
-        holder = self._holder_for(stopped.procedure)
+    def _abort_subarrays(self, stopped: Record) -> None:
+        """Run the abort script for each subarray of a procedure that was stopped, or say why it cannot be."""
+        procedure, script = stopped.procedure, self._rules.abort_script
         if script is None:
-            why = "no abort script is configured"
-        elif subarray_id is None:
-            why = f"procedure {stopped.procedure.id} has no subarray_id"
-        elif holder is not None:
-            why = held_by(holder)
-        else:
-            run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
-            arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
-            abort = self._create(PrepareProcessCommand(script=script, script_args=arguments), None, None, run)
-            self._workers.call_later(self._rules.abort_timeout, self._on_abort_overdue, abort)
+            self._announcer.abort_not_run(stopped, "no abort script is configured")
             return
-        self._announcer.abort_not_run(stopped, why)
+        run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
+        calls = {
+            number: CallArgs(init=ProcedureInput.of(subarray_id=number)) for number in procedure.subarrays
+        }
+        # Found before the first abort is made, which holds its own.
+        holders = {
+            number: self._holder_for(replace(procedure, script_args=call, states=[]))
+            for number, call in calls.items()
+        }
+        for number, holder in holders.items():
+            if holder is not None:
+                run.not_run[number] = held_by(holder)
+                continue
+            command = PrepareProcessCommand(script=script, script_args=calls[number])
+            abort = self._create(command, abort_of=run)
+            run.aborts.append(abort)
+            self._workers.call_later(self._rules.abort_timeout, self._on_abort_overdue, abort)
+        if not run.aborts:
+            why = "; ".join(dict.fromkeys(run.not_run.values()))
+            self._announcer.abort_not_run(stopped, why or f"procedure {procedure.id} has no subarray_id")
 
     def _on_abort_overdue(self, abort: Record) -> None:
         with self._lock:

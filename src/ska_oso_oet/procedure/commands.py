@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from pydantic import AliasChoices, Field, StrictBool, StrictInt
+from pydantic import AliasChoices, Field, StrictBool, StrictInt, field_validator
 
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.domain import AnyScript, CallArgs, ProcedureInput
+from ska_oso_oet.procedure.subarrays import check_named
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from ska_oso_oet.procedure.domain import ProcedureState
 
 
 class PrepareProcessCommand(Model):
-    """CreateProcedure: load a script, and call its `init`."""
+    """CreateProcedure: load a script, and call its `init`.
+
+    Subarrays are named among the keyword arguments, as `subarray_id` or `subarray_ids`: whole numbers from
+    1 on.
+    """
 
     script: AnyScript
     script_args: CallArgs = CallArgs()
+
+    @field_validator("script_args")
+    @classmethod
+    def _subarrays_are_numbers(cls, given: CallArgs) -> CallArgs:
+        check_named(init=given.init.kwargs, main=given.main.kwargs)
+        return given
 
 
 class MainArgs(Model):
@@ -22,11 +38,18 @@ class MainArgs(Model):
 
     main: Annotated[ProcedureInput | None, Field(validation_alias=AliasChoices("main", "run"))] = None
 
+    @field_validator("main")
+    @classmethod
+    def _subarrays_are_numbers(cls, given: ProcedureInput | None) -> ProcedureInput | None:
+        check_named(main=given.kwargs if given else {})
+        return given
+
 
 class StartProcessCommand(Model):
-    """StartProcedure: call the `main` of a READY procedure; without an id, of the newest READY one.
+    """StartProcedure: call the `main` of a READY procedure; without an id, of the one created last.
 
-    Arguments given here replace those that were given when the procedure was created.
+    That is the last one of who asks, where that can be known: never another user's, and if it is not READY
+    none is started. Arguments given here replace those that were given when the procedure was created.
     """
 
     procedure_id: StrictInt | None = Field(None, ge=1)
@@ -36,8 +59,17 @@ class StartProcessCommand(Model):
 class StopProcessCommand(Model):
     """StopProcedure: end a procedure's process; without an id, of the one that is running.
 
-    With `run_abort` the abort script is run for its subarray once the process is gone.
+    That is the one that who asks has created or started, where that can be known; with several or none it is
+    refused. With `run_abort` the abort script is run for each of its subarrays once the process is gone; null
+    means that it is if main has been called.
     """
 
     procedure_id: StrictInt | None = Field(None, ge=1)
-    run_abort: StrictBool = False
+    run_abort: StrictBool | None = None
+
+
+def which_to_stop(running: Collection[int], live: Mapping[int, ProcedureState]) -> str:
+    """Say why it is not clear which procedure is to be stopped: none or several are RUNNING."""
+    which = "no procedure is" if not running else f"procedures {' and '.join(map(str, running))} are"
+    there = ", ".join(f"procedure {number} is {state}" for number, state in live.items())
+    return f"{which} RUNNING" + (f": say which one to stop ({there})" if there else "")

@@ -17,6 +17,7 @@ from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.bounds import Stacktrace, Words, shown_args, shown_script
 from ska_oso_oet.procedure.git_url import redacted
+from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in
 
 
 class ProcedureState(StrEnum):
@@ -84,6 +85,16 @@ class CallArgs(Model):
     init: ProcedureInput = ProcedureInput()
     main: Annotated[ProcedureInput, Field(validation_alias=AliasChoices("main", "run"))] = ProcedureInput()
 
+    @property
+    def subarrays(self) -> list[int]:
+        """Every subarray that is named, each once: those of `init` first."""
+        return named_in(self.init.kwargs, self.main.kwargs)
+
+    def for_subarray(self, subarray_id: int) -> CallArgs:
+        """Name a subarray for `init`."""
+        init = self.init.model_copy(update={"kwargs": {SUBARRAY_ID: subarray_id, **self.init.kwargs}})
+        return self.model_copy(update={"init": init})
+
 
 class ExecutableScript(Model):
     """Base of every kind of script."""
@@ -141,6 +152,11 @@ class EmbeddedStringScript(ExecutableScript):
 AnyScript = Annotated[FileSystemScript | GitScript | EmbeddedStringScript, Field(discriminator="script_type")]
 
 
+def user_of(requester: str | None) -> str | None:
+    """Take from who asked for something, `user@host pid 42`, what all programs of that user have."""
+    return requester and (requester.rpartition(" pid ")[0] or requester)
+
+
 def presentable(script: AnyScript) -> AnyScript:
     """Give a script as it may be shown to anyone: without the credentials that a URL can carry."""
     if not isinstance(script, GitScript):
@@ -188,8 +204,9 @@ class Progress(Model):
 class ProcedureSummary(Model):
     """A procedure as it was at one moment: what attributes, events, REST and the CLI present.
 
-    `requester` is who had it created, as far as that is known: `user@host pid 42`. `abort_of` is, of one that
-    runs the abort script, the procedure that was stopped.
+    `subarray_ids` are all subarrays that its arguments name, `subarray_id` is the first of them. `requester`
+    is who had it created, as far as that is known: `user@host pid 42`. `abort_of` is, of one that runs the
+    abort script, the procedure that was stopped.
     What scripts and clients have put into it is bounded, also where it is read from a history that has more.
     """
 
@@ -199,6 +216,7 @@ class ProcedureSummary(Model):
     script_args: Annotated[CallArgs, AfterValidator(shown_args)]
     state: ProcedureState
     subarray_id: int | None
+    subarray_ids: list[int] = Field(default_factory=list)
     progress: Progress | None
     history: ProcedureHistory
     exit: ExitRecord | None
@@ -235,14 +253,17 @@ class Procedure:
 
     @property
     def subarrays(self) -> list[int]:
-        """Every subarray that is named among the arguments: those of `init` first."""
-        named = [call.kwargs.get("subarray_id") for call in (self.script_args.init, self.script_args.main)]
-        return [value for value in named if isinstance(value, int) and not isinstance(value, bool)]
+        """Every subarray that is named among the arguments, each once: those of `init` first."""
+        return self.script_args.subarrays
 
     @property
     def subarray_id(self) -> int | None:
-        """The subarray that the procedure is for; None when none is named."""
+        """The first subarray that the procedure is for; None when none is named."""
         return next(iter(self.subarrays), None)
+
+    def for_subarray(self, subarray_id: int) -> None:
+        """Note the subarray that `init` is given, as nobody has named one."""
+        self.script_args = self.script_args.for_subarray(subarray_id)
 
     def at_commit(self, commit: str) -> bool:
         """Note which commit a script from git was found to be, whatever branch or tag was asked for.
@@ -278,6 +299,7 @@ class Procedure:
             script_args=self._shown_args(),
             state=self.state,
             subarray_id=self.subarray_id,
+            subarray_ids=self.subarrays,
             progress=self.progress,
             history=ProcedureHistory.model_construct(
                 process_states=list(self.states), stacktrace=self.stacktrace

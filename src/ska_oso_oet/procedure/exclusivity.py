@@ -38,5 +38,7 @@ def _conflict(one: Procedure, other: Procedure, exclusivity: Exclusivity) -> boo
 
 def held_by(holder: Procedure) -> str:
     """Say what a procedure holds."""
-    of = "subarray " + ", ".join(map(str, holder.subarrays)) if holder.subarrays else "everything"
+    numbers = ", ".join(map(str, holder.subarrays))
+    several = "s" if len(holder.subarrays) > 1 else ""
+    of = f"subarray{several} {numbers}" if numbers else "everything"
     return f"procedure {holder.id}, which is {holder.state}, holds {of}"

@@ -38,12 +38,12 @@ class ScriptFunctions:
 
     def check(self) -> None:
         """Raise ScriptUnreadable where there is neither a main nor an init, which may make one."""
-        if (self._find(MAIN), self._find(INIT)) == (None, None):
+        if (self.find(MAIN), self.find(INIT)) == (None, None):
             self._require(MAIN)
 
     def init(self, arguments: ProcedureInput) -> None:
         """Call `init`, if there is one; by then there is a main, or ScriptUnreadable is raised."""
-        if (init := self._find(INIT)) is not None:
+        if (init := self.find(INIT)) is not None:
             self._call(INIT, init, arguments.args, arguments.kwargs)
         self._require(MAIN)
 
@@ -55,11 +55,11 @@ class ScriptFunctions:
         self._call(name, function, arguments.args, kwargs)
 
     def _require(self, name: str) -> Callable[..., object]:
-        if (function := self._find(name)) is None:
+        if (function := self.find(name)) is None:
             raise ScriptUnreadable(f"the script has no function {name}")
         return function
 
-    def _find(self, name: str) -> Callable[..., object] | None:
+    def find(self, name: str) -> Callable[..., object] | None:
         """Look a function up; raises ScriptUnreadable for one that does nothing when it is called."""
         function: object = getattr(self._module, name, None)
         if not callable(function):

@@ -19,7 +19,8 @@ from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.domain import GitScript
 from ska_oso_oet.procedure.orders import Order, RunOrder
 from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
-from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered
+from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, SubarrayGiven
+from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, read_word
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ class PoolListener(Protocol):
 
     def on_commit(self, pid: int, commit: str) -> None:
         """Know the commit that a script from git is taken from."""
+
+    def on_subarray(self, pid: int, subarray_id: int) -> None:
+        """Know the subarray that a script is given, as it needs one and nobody has named any."""
 
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
         """Take an event that a script has published."""
@@ -149,12 +153,12 @@ class ScriptWorkerPool:
         while len(self._spares) < self.SPARES:
             self._spares.append(_Worker(self))
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
-        """Have a worker load the script of a procedure and call its `init`."""
+    def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays = ALL) -> None:
+        """Have a worker load a script, which may command `subarrays`, and call its `init`."""
         git = isinstance(command.script, GitScript)
         places = self._places() if git and self._places is not None else None
         patience = Patience(exit=self._exit_timeout, stop=self._grace)
-        order = LoadOrder(command=command, places=places, patience=patience)
+        order = LoadOrder(command=command, subarrays=subarrays, places=places, patience=patience)
         self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
 
     def _employ(self, pid: int, order: EventMessage) -> None:
@@ -231,6 +235,8 @@ class ScriptWorkerPool:
                 self.listener.on_state(pid, said.state)
             case Resolved():
                 self.listener.on_commit(pid, said.commit)
+            case SubarrayGiven():
+                self.listener.on_subarray(pid, said.subarray_id)
             case Published():
                 self._on_pubsub(worker, pid, said)
             case Interest():

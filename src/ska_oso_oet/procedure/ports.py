@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ska_oso_oet.procedure.exclusivity import Exclusivity
+from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 class WorkerPool(Protocol):
     """What the service needs of ScriptWorkerPool; each call returns at once and calls nothing back."""
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand) -> None:
-        """Make the worker of a procedure."""
+    def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays) -> None:
+        """Make the worker of a procedure, which may command `subarrays`."""
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
         """Have it call a function; arguments that are `offered` are left out if it takes none such."""
@@ -34,13 +35,14 @@ class WorkerPool(Protocol):
 class ServiceRules:
     """What ScriptExecutionService keeps to.
 
-    `check_script` raises Rejected for a script that is not allowed. `abort_script` is run for a subarray
-    when a stop asks for it, and may take `abort_timeout` seconds. Of more than `max_ready` procedures that
-    wait for their start, the oldest is ended.
+    `check_script` raises Rejected for a script that is not allowed. Only `subarrays` are commanded.
+    `abort_script` is run for a subarray when a stop asks for it, and may take `abort_timeout` seconds. Of
+    more than `max_ready` procedures that wait for their start, the oldest is ended.
     """
 
     check_script: Callable[[AnyScript], None] = lambda _: None
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
+    subarrays: Subarrays = ALL
     history_length: int = 10
     max_ready: int = 50
     abort_script: AnyScript | None = None

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.environment import Environment, EnvironmentManager
+from ska_oso_oet.procedure.subarrays import ALL, SUBARRAY_ID, Subarrays, left_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,11 +65,24 @@ class Patience(Model):
 
 
 class LoadOrder(Model):
-    """What LOAD carries: the request, what scripts from git need, and what bounds the end."""
+    """What LOAD carries: the request, what may be commanded, what git scripts need, what bounds the end."""
 
     command: PrepareProcessCommand
+    subarrays: Subarrays = ALL
     places: Places | None = None
     patience: Patience = Patience()
+
+    def subarray_for(self, init: Callable[..., object]) -> int | None:
+        """Find the subarray that a script's `init` is to be given, as it takes one and none is named.
+
+        Raises SubarrayNotAllowed for its own default, if that may not be commanded.
+        """
+        given = self.command.script_args
+        if given.subarrays or SUBARRAY_ID in given.init.kwargs:
+            return None
+        subarray_id = left_open(init, given.init.args, self.subarrays.first)
+        self.subarrays.check([] if subarray_id is None else [subarray_id])
+        return subarray_id
 
 
 class ResumeOrder(Model):

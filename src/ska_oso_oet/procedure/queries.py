@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from ska_oso_oet.errors import ProcedureNotFound
+from ska_oso_oet.errors import NotReady, ProcedureNotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,6 +59,14 @@ class ProcedureQueries:
         if not listed:
             raise ProcedureNotFound("there is no procedure")
         return max(listed, key=lambda summary: summary.id)
+
+    def last_of(self, requester: str | None) -> ProcedureSummary:
+        """Describe the procedure that a start without an id means; raises ProcedureNotFound."""
+        with self._lock:
+            try:
+                return self._records.last_of(requester).procedure.summary()
+            except NotReady as error:
+                raise ProcedureNotFound(str(error)) from None
 
     def snapshot(self) -> tuple[int, list[ProcedureSummary]]:
         """Describe all procedures, with the number of the newest event that is contained in it."""

@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.changes import CommandOutcome, Result
-from ska_oso_oet.procedure.domain import ProcedureState, Progress
+from ska_oso_oet.procedure.domain import ProcedureState, Progress, user_of
 from ska_oso_oet.procedure.endings import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from ska_oso_oet.procedure.aborts import AbortRun
+    from ska_oso_oet.procedure.commands import StopProcessCommand
     from ska_oso_oet.procedure.domain import Procedure
     from ska_oso_oet.procedure.verdict import Verdict
 
@@ -35,20 +37,13 @@ class StopRequest:
     why: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AbortRun:
-    """What an abort procedure is run for: the stops that wait for it, and what is told with their end."""
-
-    stops: tuple[StopRequest, ...]
-    content: dict[str, Any]
-
-
 @dataclass
 class Record:
-    """A procedure, and the commands that wait for it."""
+    """A procedure, and the commands that wait for it; `starter` is who has started it."""
 
     procedure: Procedure
     start_command: str | None = None
+    starter: str | None = None
     stops: list[StopRequest] = field(default_factory=list)
     abort_of: AbortRun | None = None
     overdue: bool = False
@@ -68,6 +63,11 @@ class Record:
     def request_id(self) -> str | None:
         """The command on whose behalf the process does what it does."""
         return self.start_command or self.procedure.command_id
+
+    @property
+    def users(self) -> set[str | None]:
+        """Who has created or started the procedure, where that is known."""
+        return {user_of(self.procedure.requester), user_of(self.starter)}
 
     def stop_in_progress(self, *, run_abort: bool) -> str | None:
         """Name the command that is stopping the procedure, with or without an abort, if there is one."""
@@ -97,18 +97,25 @@ class Record:
         self.procedure.exit = verdict.exit.model_copy(update={"message": message})
         self.procedure.stacktrace = verdict.stacktrace
 
-    def why_not_ready(self) -> str:
-        """Say why the procedure cannot be started."""
+    def why_not_ready(self, which: str = "") -> str:
+        """Say why the procedure cannot be started; `which` says how it was found."""
         state = self.procedure.state
         if self.stops and not state.final:
-            return f"procedure {self.procedure.id} is being stopped"
-        return f"procedure {self.procedure.id} is {state}, not READY"
+            return f"procedure {self.procedure.id}{which} is being stopped"
+        return f"procedure {self.procedure.id}{which} is {state}, not READY"
+
+    def wants_abort(self, cmd: StopProcessCommand) -> bool:
+        """Tell whether the abort script is to follow a stop: where that does not say, if main was called."""
+        called = self.procedure.state is ProcedureState.RUNNING and self.abort_of is None
+        return called if cmd.run_abort is None else cmd.run_abort
 
     def content(self) -> dict[str, Any]:
         """Tell how the procedure stands, as the result of a command (JSON-ready)."""
         content: dict[str, Any] = {"procedure_id": self.procedure.id, "state": self.procedure.state.value}
         if self.procedure.exit is not None and self.procedure.exit.message:
             content["message"] = self.procedure.exit.message
+        if self.overdue:
+            content["message"] = "not ended in time"
         return content
 
     def outcomes(self) -> tuple[CommandOutcome, ...]:
@@ -123,14 +130,13 @@ class Record:
         outcomes = [CommandOutcome(self.request_id, result, content)] if self.request_id else []
         if self.procedure.state.final:
             stops = [stop for stop in self.stops if not stop.run_abort]
-            outcomes += _stopped(stops, content)
+            outcomes += ends_of(stops, content)
             if self.abort_of is not None:
-                abort = {**content, "message": "not ended in time"} if self.overdue else content
-                outcomes += _stopped(self.abort_of.stops, {**self.abort_of.content, "abort": abort})
+                outcomes += self.abort_of.outcomes()
         return tuple(outcomes)
 
 
-def _stopped(stops: Iterable[StopRequest], content: dict[str, Any]) -> list[CommandOutcome]:
+def ends_of(stops: Iterable[StopRequest], content: dict[str, Any]) -> list[CommandOutcome]:
     """End stops: one has done what it was asked for once the process is gone, however that went."""
     return [CommandOutcome(stop.command_id, "ok", content) for stop in stops if stop.command_id]
 
@@ -138,6 +144,4 @@ def _stopped(stops: Iterable[StopRequest], content: dict[str, Any]) -> list[Comm
 def stopped_without_abort(record: Record, why: str) -> tuple[CommandOutcome, ...]:
     """End the stops of a procedure whose abort script cannot be run, and say why it was not."""
     stops = [stop for stop in record.stops if stop.run_abort]
-    return tuple(
-        _stopped(stops, {**record.content(), "abort": {"state": None, "message": f"not run: {why}"}})
-    )
+    return tuple(ends_of(stops, {**record.content(), "abort": {"state": None, "message": f"not run: {why}"}}))

@@ -6,7 +6,8 @@ import itertools
 from typing import TYPE_CHECKING
 
 from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected
-from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.commands import which_to_stop
+from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary, user_of
 from ska_oso_oet.procedure.earlier import EarlierRuns
 
 if TYPE_CHECKING:
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.procedure.domain import Procedure
     from ska_oso_oet.procedure.record import Record
+
+
+def _of_another(record: Record) -> str:
+    procedure = record.procedure
+    user = user_of(procedure.requester) or "another"
+    return f"procedure {procedure.id} ({procedure.state}) was created by {user}"
 
 
 class Records:
@@ -57,17 +64,45 @@ class Records:
         """Find the newest procedure of this run; raises ProcedureNotFound when there is none."""
         return self.get(max(self._records, default=0))
 
-    def find(self, pid: int | None, state: ProcedureState, wanted: str) -> Record:
-        """Find a procedure by its id, or without one the newest in `state`, if there is no doubt."""
+    def last_of(self, requester: str | None) -> Record:
+        """Find the procedure that was created last, by `requester` if that is known; raises NotReady.
+
+        What another user has created is never meant, and neither is an abort.
+        """
+        user = user_of(requester)
+        created = [record for record in self if record.abort_of is None]
+        own = [record for record in created if user in {None, user_of(record.procedure.requester)}]
+        if own:
+            return own[-1]
+        if not created:
+            raise NotReady("no procedure has been created")
+        raise NotReady(
+            f"{user} has created no procedure, and {_of_another(created[-1])}: say which one is meant"
+        )
+
+    def to_stop(self, pid: int | None, requester: str | None) -> Record:
+        """Find a procedure by its id, or without one the one that runs for `requester`, if there is no doubt.
+
+        Raises Rejected, naming those that run.
+        """
         if pid is not None:
             return self.get(pid)
-        candidates = [record for record in self if record.procedure.state is state]
-        if not candidates:
-            raise NotReady(f"no procedure is {wanted}")
-        if state is ProcedureState.RUNNING and len(candidates) > 1:
-            ids = ", ".join(str(record.procedure.id) for record in candidates)
-            raise Rejected(f"procedures {ids} are running: say which one is meant")
-        return candidates[-1]
+        user = user_of(requester)
+        running = [
+            record
+            for record in self
+            if record.procedure.state is ProcedureState.RUNNING and record.abort_of is None
+        ]
+        own = [record for record in running if user is None or user in record.users]
+        if len(own) == 1:
+            return own[0]
+        if running and not own:
+            others = "; ".join(map(_of_another, running))
+            raise Rejected(f"no procedure of {user} is RUNNING, and {others}: say which one to stop")
+        live = {
+            record.procedure.id: record.procedure.state for record in self if not record.procedure.state.final
+        }
+        raise Rejected(which_to_stop([record.procedure.id for record in own], live))
 
     def holders(self) -> list[Procedure]:
         """List the procedures that hold a subarray."""

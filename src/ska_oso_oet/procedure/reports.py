@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, StrictInt, TypeAdapter, ValidationError
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model, explain
@@ -37,6 +37,13 @@ class Resolved(Model):
 
     kind: Literal["resolved"] = "resolved"
     commit: Annotated[str, Field(max_length=64)]
+
+
+class SubarrayGiven(Model):
+    """The subarray that `init` will be given, as it needs one and nobody has named any."""
+
+    kind: Literal["subarray"] = "subarray"
+    subarray_id: Annotated[StrictInt, Field(ge=1)]
 
 
 class Returned(Model):
@@ -83,7 +90,7 @@ class Overdue(Model):
 
 
 Ending = Returned | Raised | Left
-Report = StateEntered | Resolved | Ending | Overdue
+Report = StateEntered | Resolved | SubarrayGiven | Ending | Overdue
 
 _REPORT: Final[TypeAdapter[Report]] = TypeAdapter(Annotated[Report, Field(discriminator="kind")])
 

@@ -20,14 +20,23 @@ from ska_oso_oet.mptools import (
     name_process,
     take_signals,
 )
-from ska_oso_oet.procedure.domain import GitScript, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.domain import GitScript, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
-from ska_oso_oet.procedure.functions import ScriptFunctions
+from ska_oso_oet.procedure.functions import INIT, ScriptFunctions
 from ska_oso_oet.procedure.interrupt import Interrupt
 from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, ScriptUnreadable, load_file
 from ska_oso_oet.procedure.orders import SPARE_NAME, Order, RunOrder, Word
 from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, Patience, ResumeOrder, become
-from ska_oso_oet.procedure.reports import Ending, Overdue, Raised, Report, Resolved, Returned, StateEntered
+from ska_oso_oet.procedure.reports import (
+    Ending,
+    Overdue,
+    Raised,
+    Report,
+    Resolved,
+    Returned,
+    StateEntered,
+    SubarrayGiven,
+)
 from ska_oso_oet.procedure.script_bus import ScriptBus
 from ska_oso_oet.procedure.script_log import ScriptLog
 
@@ -111,7 +120,7 @@ class ScriptWorker(ProcWorker):
         try:
             order = self._first_order()
             with self._load(order) as functions:
-                self._init(functions, order.command.script_args.init)
+                self._init(functions, order)
                 self._main(functions)
             self._tell_end(Returned(interrupted=self._interrupt.came))
         except KeyboardInterrupt:
@@ -173,9 +182,15 @@ class ScriptWorker(ProcWorker):
             self._source.hold(clone, self._resume.environment)
         return self._source.file(clone)
 
-    def _init(self, functions: ScriptFunctions, arguments: ProcedureInput) -> None:
+    def _init(self, functions: ScriptFunctions, order: LoadOrder) -> None:
+        given = order.command.script_args
+        init = functions.find(INIT)
+        if init is not None and (subarray_id := order.subarray_for(init)) is not None:
+            # Told before it is used: from here on it is among the arguments.
+            self._report(SubarrayGiven(subarray_id=subarray_id))
+            given = given.for_subarray(subarray_id)
         self.publish_lifecycle(ProcedureState.INITIALISING)
-        functions.init(arguments)
+        functions.init(given.init)
         self.publish_lifecycle(ProcedureState.READY)
 
     def _main(self, functions: ScriptFunctions) -> None:

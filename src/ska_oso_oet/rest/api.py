@@ -97,9 +97,10 @@ def procedure_routes(backend: Backend) -> APIRouter:
     ) -> Response:
         """Start a READY procedure (state RUNNING), or stop a live one (state STOPPED).
 
-        A start is answered when it is accepted. A stop is answered when the process is gone and, with
-        `abort`, the abort script has ended: by a message, or with `Prefer: return=representation` by the
-        procedure and the result of the stop, which then tells also what the abort script did not do.
+        A start is answered when it is accepted. A stop is answered when the process is gone and, unless
+        `abort` is false or main was not called, the abort script has ended: by a message, or with
+        `Prefer: return=representation` by the procedure and the result of the stop, which then tells also
+        what the abort script did not do.
         """
         if update.state == "RUNNING":
             summary = await backend.start(number, update)
@@ -107,7 +108,7 @@ def procedure_routes(backend: Backend) -> APIRouter:
         result = await backend.stop(number, run_abort=update.abort)
         if prefers_representation(prefer or ()):
             return _stopped(_procedures(request)(await backend.describe(number)), result)
-        return answer(AbortMessage(abort_message=_abort_message(number, result, aborted=update.abort)))
+        return answer(AbortMessage(abort_message=_abort_message(number, result, demanded=update.abort)))
 
     @router.get("/{number}/output", response_model=Output, responses=described(404))
     async def get_output(number: Id, since: Annotated[int, Query(ge=0, le=2**63 - 1)] = 0) -> Response:
@@ -123,18 +124,21 @@ def _stopped(procedure: Procedure, result: CommandResult) -> Response:
     return answer({"procedure": procedure.to_dict(), "result": told}, 200, applied)
 
 
-def _abort_message(number: int, result: CommandResult, *, aborted: bool) -> str:
+def _abort_message(number: int, result: CommandResult, *, demanded: bool | None) -> str:
     message = f"Successfully stopped script with ID {number}"
     if result.code is not ResultCode.OK:
         raise OetError(f"the stop of procedure {number} ended otherwise: {result.text}")
-    if not aborted:
+    abort = result.detail.get("abort")
+    if abort is None:
         return message
-    abort = result.detail.get("abort") or {}
     if abort.get("state") == ProcedureState.COMPLETE:
         # The blank at its end is part of the text that clients of the original know.
         return f"{message} and aborted subarray activity "
     why = abort.get("message") or f"the abort script is {abort.get('state')}"
-    raise AbortFailed(f"{message}, but its subarray was not aborted: {why}")
+    told = f"{message}, but its subarray was not aborted: {why}"
+    if demanded or abort.get("state") is not None:
+        raise AbortFailed(told)
+    return told
 
 
 def activity_routes(backend: Backend) -> APIRouter:

@@ -86,7 +86,7 @@ class Backend:
             raise
         return await self.describe(procedure_id)
 
-    async def stop(self, procedure_id: int, *, run_abort: bool) -> CommandResult:
+    async def stop(self, procedure_id: int, *, run_abort: bool | None) -> CommandResult:
         """Stop a procedure and wait until it is gone, and its subarray aborted if that was asked for."""
         command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
         try:

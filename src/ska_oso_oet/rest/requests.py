@@ -65,7 +65,7 @@ class NewProcedure(Model):
     def command(self) -> PrepareProcessCommand:
         """Make the command; raises InvalidArgument for a script that is none."""
         if self.script is not None:
-            return PrepareProcessCommand(script=self.script, script_args=self.script_args)
+            return PrepareProcessCommand.parse({"script": self.script, "script_args": self.script_args})
         of_git = (self.script_uri or "").startswith("git://")
         given = {"git_args": self.git_args, "create_env": self.create_env}
         script = {
@@ -87,7 +87,8 @@ class ProcedureUpdate(Model):
     """The state that a procedure is to have: RUNNING or STOPPED.
 
     A whole procedure may be sent; what of it cannot be changed is ignored. With `abort`, a stop is
-    followed by the abort script for the procedure's subarray.
+    followed by the abort script for each of the procedure's subarrays; null means that it is if main has been
+    called.
     """
 
     model_config = ConfigDict(
@@ -101,15 +102,16 @@ class ProcedureUpdate(Model):
 
     state: Literal["RUNNING", "STOPPED"]
     script_args: UpdatedArgs = UpdatedArgs()
-    abort: StrictBool = False
+    abort: StrictBool | None = None
     script: JsonValue = None
     history: JsonValue = None
     uri: JsonValue = None
     command_id: JsonValue = None
     subarray_id: JsonValue = None
+    subarray_ids: JsonValue = None
+    requester: JsonValue = None
     progress: JsonValue = None
     exit: JsonValue = None
-    requester: JsonValue = None
 
     def start(self, procedure_id: int) -> StartProcessCommand:
         """Make the command that starts the procedure."""

@@ -38,6 +38,7 @@ _PROCEDURE: Final[dict[str, Any]] = {
     "uri": "http://localhost:5000/api/v1.0/procedures/2",
     "command_id": "1601463545.75_13994696925_CreateProcedure",
     "subarray_id": 1,
+    "subarray_ids": [1],
     "progress": None,
     "exit": None,
     "requester": "alma@desk pid 4711",
@@ -57,7 +58,11 @@ class ScriptArgs(Model):
 
 
 class Procedure(Model):
-    """A script that is or was in a process on the controller's machine."""
+    """A script that is or was in a process on the controller's machine.
+
+    `subarray_ids` are all subarrays that its arguments name, `subarray_id` is the first of them;
+    `requester` is who created it, null when unknown.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [_PROCEDURE]})
 
@@ -68,6 +73,7 @@ class Procedure(Model):
     uri: str
     command_id: str | None
     subarray_id: int | None
+    subarray_ids: list[int]
     progress: Progress | None
     exit: ExitRecord | None
     requester: str | None = None
@@ -167,11 +173,16 @@ class AbortMessage(Model):
 
 
 class AbortOutcome(Model):
-    """How the abort script ended; `state` is that of its procedure, null when it was not run."""
+    """How the abort script ended; `state` is that of its procedure, null when it was not run.
 
+    Of several subarrays this is the one that went worst, and `subarrays` has each.
+    """
+
+    subarray_id: int | None = None
     state: ProcedureState | None = None
     procedure_id: int | None = None
     message: str | None = None
+    subarrays: list[AbortOutcome] | None = None
 
 
 class StopResult(Model):

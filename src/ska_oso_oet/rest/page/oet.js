@@ -153,7 +153,7 @@ function procedureRow(each) {
   return h("tr", { class: each.id === state.chosen ? "chosen" : "", onclick: () => choose(each.id) },
     h("td", {}, h("button", { class: "link", "aria-label": `Show procedure ${each.id}`, "aria-pressed": each.id === state.chosen }, String(each.id))),
     h("td", { class: "script", title: each.script.script_uri || each.name }, each.name),
-    h("td", {}, each.subarray_id === null ? "–" : String(each.subarray_id)),
+    h("td", {}, each.subarray_ids.join(", ") || "–"),
     h("td", {}, clock(each.history.process_states[0][1])),
     h("td", {}, badge(each.state), progress));
 }
@@ -233,7 +233,7 @@ function details(procedure) {
     progress ? h("p", {}, h("progress", { max: 100, value: progress.percent, "aria-label": "Progress" }), ` ${Math.round(progress.percent)} % ${progress.message}`) : null,
     h("dl", {},
       ...row("Script", script.script_uri || script.script_name), ...row("Repository", from),
-      ...row("Subarray", procedure.subarray_id === null ? null : String(procedure.subarray_id)),
+      ...row(procedure.subarray_ids.length > 1 ? "Subarrays" : "Subarray", procedure.subarray_ids.join(", ")),
       ...row("Calls", h("span", {}, call("init", procedure.script_args.init), h("br"), call("main", procedure.script_args.run))),
       ...row("End", exit && (exit.message || exit.stopped_by && `stopped by ${exit.stopped_by}` || exit.cause))),
     h("ol", { class: "steps", "aria-label": "History" },
@@ -318,10 +318,13 @@ function start(procedure) {
 
 function stop(procedure) {
   const dialog = ask("#stop-dialog", async (form) => {
-    const { abort_message } = await request("PUT", `/procedures/${procedure.id}`, { state: "STOPPED", abort: form.abort.checked });
+    const { abort_message } = await request("PUT", `/procedures/${procedure.id}`, { state: "STOPPED", ...(form.abort.disabled ? {} : { abort: form.abort.checked }) });
     tell(abort_message);
   }, `Procedure ${procedure.id}, ${procedure.name}, is ${procedure.state}. Its process will be ended.`);
-  $("form", dialog).elements.abort.disabled = procedure.subarray_id === null;
+  // What the OET itself does where nothing is said: it aborts what main has been called for.
+  const { abort } = $("form", dialog).elements;
+  abort.disabled = !procedure.subarray_ids.length;
+  abort.checked = !abort.disabled && procedure.state === "RUNNING";
 }
 
 function newActivity() {

@@ -32,9 +32,10 @@ function span(procedure, now) {
 function rows(procedures, now) {
   const found = new Map();
   for (const procedure of procedures) {
-    const key = procedure.subarray_id ?? "";
-    if (!found.has(key)) found.set(key, []);
-    found.get(key).push({ procedure, ...span(procedure, now) });
+    for (const key of procedure.subarray_ids.length ? procedure.subarray_ids : [""]) {
+      if (!found.has(key)) found.set(key, []);
+      found.get(key).push({ procedure, ...span(procedure, now) });
+    }
   }
   const order = [...found.keys()].sort((a, b) => (a === "") - (b === "") || a - b);
   return order.map((key) => {

@@ -1,0 +1,48 @@
+"""AbortRun: the abort procedures that follow a stop, one for each subarray, and what is told of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.record import ends_of
+
+if TYPE_CHECKING:
+    from ska_oso_oet.procedure.changes import CommandOutcome
+    from ska_oso_oet.procedure.record import Record, StopRequest
+
+_WORST_FIRST: Final = (None, ProcedureState.FAILED, ProcedureState.STOPPED)
+
+
+@dataclass
+class AbortRun:
+    """What abort procedures are run for: the stops that wait for them all, and what is told with their end.
+
+    `not_run` says by subarray why there is no procedure for it.
+    """
+
+    stops: tuple[StopRequest, ...]
+    content: dict[str, Any]
+    aborts: list[Record] = field(default_factory=list)
+    not_run: dict[int, str] = field(default_factory=dict)
+
+    def outcomes(self) -> list[CommandOutcome]:
+        """List the stops that end with the last of the procedures; none before."""
+        if not all(abort.procedure.state.final for abort in self.aborts):
+            return []
+        return ends_of(self.stops, {**self.content, "abort": self._told()})
+
+    def _told(self) -> dict[str, Any]:
+        """Tell how the aborts have ended: of several, the one that went worst, and each below `subarrays`."""
+        if not self.not_run and len(self.aborts) == 1:
+            return self.aborts[0].content()
+        each: list[dict[str, Any]] = [
+            {"subarray_id": abort.procedure.subarray_id, **abort.content()} for abort in self.aborts
+        ]
+        each += [
+            {"subarray_id": number, "state": None, "message": f"not run: {why}"}
+            for number, why in self.not_run.items()
+        ]
+        worst = min(each, key=lambda told: (*_WORST_FIRST, told["state"]).index(told["state"]))
+        return {**worst, "subarrays": each}
