@@ -209,13 +209,15 @@ def test_what_a_script_makes_up_in_its_channel_is_counted_and_told_once(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     summary = bench.run("""
+        import gc
         from ska_oso_oet.mptools import EventMessage
         from ska_oso_oet.procedure.worker import ScriptWorker
 
         def main():
+            [worker] = [each for each in gc.get_objects() if isinstance(each, ScriptWorker)]
             for number in range(20_000):
                 for content in ({"kind": "state", "state": "READY"}, {"kind": "nonsense"}, None):
-                    ScriptWorker._active.event_q.put(EventMessage("1", "REPORT", content))
+                    worker.event_q.put(EventMessage("1", "REPORT", content))
             tell("after")
     """)
     assert (summary.state, bench.told(summary.id, "after")) == (S.COMPLETE, [{}])
