@@ -27,6 +27,7 @@ class RunDirectory:
         # Nobody sees it under its name before it is held.
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
         self._making = threading.Lock()
+        self._closed = False
 
     def folder(self, name: str) -> Path:
         """Return a folder in it, which is there; raises OSError."""
@@ -51,9 +52,11 @@ class RunDirectory:
         self._held = held
 
     def close(self) -> None:
-        """Delete it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._held)
+        """Delete it; once is enough."""
+        if not self._closed:
+            self._closed = True
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._held)
 
 
 def delete_left_behind() -> None:
