@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from ska_oso_oet.errors import Rejected
+from ska_oso_oet.mptools import ExitStatus
 from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge
-from ska_oso_oet.mptools.proc import ExitStatus
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import EmbeddedStringScript, ProcedureInput
 from ska_oso_oet.procedure.pool import ScriptWorkerPool

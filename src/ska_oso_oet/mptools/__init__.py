@@ -6,9 +6,11 @@ processes, and messages are JSON.
 """
 
 from ska_oso_oet.mptools.context import MainContext
-from ska_oso_oet.mptools.descendants import name_process
+from ska_oso_oet.mptools.descendants import describe, name_process
+from ska_oso_oet.mptools.exits import ExitStatus, Remains, Rung
 from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge, ProtocolError
-from ska_oso_oet.mptools.proc import ExitStatus, Proc, ProcListener, Rung
+from ska_oso_oet.mptools.ports import ProcListener
+from ska_oso_oet.mptools.proc import Proc
 from ska_oso_oet.mptools.program_end import ProgramEnd
 from ska_oso_oet.mptools.queue import MPQueue, QueueClosed
 from ska_oso_oet.mptools.signals import (
@@ -46,6 +48,7 @@ __all__ = [
     "ProtocolError",
     "QueueClosed",
     "QueueProcWorker",
+    "Remains",
     "Rung",
     "ShutdownEvent",
     "SignalObject",
@@ -53,6 +56,7 @@ __all__ = [
     "TerminateInterrupt",
     "TimerProcWorker",
     "default_signal_handler",
+    "describe",
     "init_signals",
     "name_process",
     "proc_worker_wrapper",

@@ -6,25 +6,30 @@ import asyncio
 import itertools
 import json
 import logging
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.mptools.descendants import become_subreaper
-from ska_oso_oet.mptools.forkserver_client import MAX_REQUEST, ForkServerClient
+from ska_oso_oet.mptools.forkserver_client import MAX_REQUEST
+from ska_oso_oet.mptools.forkserver_keeper import ForkServerKeeper
+from ska_oso_oet.mptools.orphans import Orphans
+from ska_oso_oet.mptools.ports import Keepers
 from ska_oso_oet.mptools.proc import Proc as ChildProc
-from ska_oso_oet.mptools.proc import ProcListener
 from ska_oso_oet.mptools.queue import MPQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from ska_oso_oet.mptools.exits import ExitStatus
+    from ska_oso_oet.mptools.ports import ProcListener
     from ska_oso_oet.mptools.worker import ProcWorker
 
 _log = logging.getLogger(__name__)
-_SHORT_LIFE_SECS: Final = 2.0
-_RESTART_PAUSE_SECS: Final = 1.0
+_REAP_SECS: Final = 3.0
+"""How long a stop of the context waits, after SIGKILL, for what the operating system does not end."""
 
 
 class MainContext:
@@ -37,16 +42,15 @@ class MainContext:
     STOP_WAIT_SECS = 3.0
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        self._preload = list(preload)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="oet-engine", daemon=True)
         self._numbers = itertools.count(1)
         self._procs: dict[int, ChildProc] = {}
         self._queues: list[MPQueue] = []
-        self._fork_server: ForkServerClient | None = None
-        self._waiting: list[tuple[ChildProc, bytes]] = []
+        self._keeper = ForkServerKeeper(self._loop, list(preload), self._on_answer, self._on_lost)
+        self._orphans = Orphans(self._loop, self._keeper.undead, self._workers)
+        self._keepers = Keepers(self._keeper.withdraw, self._keeper.expect_exit, self._orphans)
         self._stopped = False
-        self._closed = False
 
     # ------------------------------------------------------------ life
 
@@ -63,7 +67,7 @@ class MainContext:
         """Start the engine's thread and the fork server; workers may be made at once."""
         become_subreaper()  # workers become ours if the fork server dies, so that their end can be learnt
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start_fork_server(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
     def stop(self) -> tuple[int, int]:
         """Stop every worker, the fork server and the thread; returns what `stop_procs` returned."""
@@ -72,7 +76,7 @@ class MainContext:
         self._stopped = True
         outcome = self.stop_procs()
         self.stop_queues()
-        asyncio.run_coroutine_threadsafe(self._stop_fork_server(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         return outcome
@@ -109,7 +113,7 @@ class MainContext:
         worker is up. Raises TypeError or ValueError for arguments that cannot be passed.
         """
         target = worker_class if isinstance(worker_class, str) else _path_of(worker_class)
-        proc = ChildProc(name, next(self._numbers), self._loop, listener, self._kill_hung_fork_server)
+        proc = ChildProc(name, next(self._numbers), self._loop, listener, self._keepers)
         content = {
             "fork": proc.number,
             "target": target,
@@ -131,14 +135,12 @@ class MainContext:
         return queue
 
     def stop_procs(self) -> tuple[int, int]:
-        """Stop every worker by the stop ladder, side by side.
+        """Stop every worker by the stop ladder, side by side; one that is being stopped keeps its own time.
 
-        Returns how many ended with a non-zero exit code, and how many had to be killed.
+        Returns how many ended with a non-zero exit code, and how many had to be killed. What cannot be killed
+        is not waited for.
         """
-        procs = asyncio.run_coroutine_threadsafe(self._living(), self._loop).result()
-        for proc in procs:
-            proc.full_stop(self.STOP_WAIT_SECS)
-        statuses = [proc.exited.result() for proc in procs]
+        statuses = asyncio.run_coroutine_threadsafe(self._stop_living(), self._loop).result()
         return (
             sum(1 for status in statuses if status.code),
             sum(1 for status in statuses if status.signal is not None),
@@ -153,100 +155,67 @@ class MainContext:
     @property
     def ready(self) -> bool:
         """True when there is a fork server that has started up."""
-        server = self._fork_server
-        return server is not None and server.ready
+        return self._keeper.ready
+
+    @property
+    def down_for(self) -> float:
+        """Seconds for which there has been no fork server that is up; 0 when there is one."""
+        return self._keeper.down_for
 
     @property
     def fork_server_pid(self) -> int | None:
         """Process id of the fork server, None while there is none."""
-        server = self._fork_server
-        return None if server is None else server.pid
+        return self._keeper.pid
 
     # ------------------------------------------------------------ on the engine's thread
 
-    async def _living(self) -> list[ChildProc]:
-        return list(self._procs.values())
+    async def _start(self) -> None:
+        self._keeper.start()
+
+    async def _stop_living(self) -> list[ExitStatus]:
+        procs = list(self._procs.values())
+        due = max((proc.stop_within(self.STOP_WAIT_SECS) for proc in procs), default=0.0)
+        ends = [asyncio.wrap_future(proc.exited) for proc in procs]
+        if ends:
+            await asyncio.wait(ends, timeout=due + _REAP_SECS - self._loop.time())
+        for proc in procs:
+            proc.on_gone(error="it was still there when the engine stopped")
+        return [proc.exited.result() for proc in procs]
 
     def _launch(self, proc: ChildProc, request: bytes) -> None:
         self._procs[proc.number] = proc
         proc.exited.add_done_callback(lambda _: self._procs.pop(proc.number, None))
-        if self._closed:
-            self._end(proc.number, error="the engine has stopped")
-        elif self._fork_server is None:
-            self._waiting.append((proc, request))  # for the new one
-        else:
-            self._request(self._fork_server, proc, request)
+        self._keeper.request(proc, request)
 
-    def _request(self, fork_server: ForkServerClient, proc: ChildProc, request: bytes) -> None:
-        try:
-            fds = proc.open()
-        except OSError as error:
-            self._end(proc.number, error=f"the process could not be made: {error}")
-        else:
-            fork_server.request(proc.number, request, fds)
+    async def _close(self) -> None:
+        await self._keeper.close()
+        for proc in list(self._procs.values()):
+            proc.on_gone(error="the engine has stopped")
+        self._orphans.close()
 
-    def _end(
-        self, number: int, code: int | None = None, signum: int | None = None, error: str | None = None
-    ) -> None:
-        if (proc := self._procs.get(number)) is not None:
-            proc.on_gone(code, signum, error)
-
-    def _kill_hung_fork_server(self) -> None:
-        """End a fork server that does not fork: what it was asked for fails, and a new one is started."""
-        if self._fork_server is not None and self._fork_server.hangs:
-            _log.error("the fork server does not answer, and is killed")
-            self._fork_server.kill()
-
-    async def _start_fork_server(self) -> None:
-        self._new_fork_server()
-
-    def _new_fork_server(self) -> None:
-        if self._closed:
-            return
-        waiting, self._waiting = self._waiting, []
-        try:
-            self._fork_server = ForkServerClient(self._loop, self._preload, self._on_answer, self._on_lost)
-        except OSError as error:
-            _log.exception("a fork server could not be started; it is tried again")
-            self._loop.call_later(_RESTART_PAUSE_SECS, self._new_fork_server)
-            for proc, _ in waiting:
-                self._end(proc.number, error=f"the process could not be made: no fork server: {error}")
-        else:
-            for proc, request in waiting:
-                self._request(self._fork_server, proc, request)
-
-    async def _stop_fork_server(self) -> None:
-        self._closed = True
-        if self._fork_server is not None:
-            self._fork_server.close()
-        for number in list(self._procs):
-            self._end(number, error="the engine has stopped")
+    def _workers(self) -> list[tuple[int, int]]:
+        return [(proc.number, proc.pid) for proc in self._procs.values() if proc.pid is not None]
 
     def _on_answer(self, answer: dict[str, Any], fds: list[int]) -> None:
-        if "forked" in answer:
-            self._procs[answer["forked"]].on_forked(answer["pid"], fds[0] if fds else None)
+        [number] = (answer[word] for word in ("forked", "failed", "exited", "left") if word in answer)
+        proc = self._procs.get(number)
+        if proc is None:
+            for fd in fds:
+                os.close(fd)
+        elif "forked" in answer:
+            proc.on_forked(answer["pid"], fds[0] if fds else None)
         elif "exited" in answer:
-            self._end(answer["exited"], answer["code"], answer["signal"])
-        elif "failed" in answer:
-            self._end(answer["failed"], error=f"the process could not be made: {answer['why']}")
+            proc.on_exited(answer["code"], answer["signal"])
+        elif "left" in answer:
+            proc.on_left(answer["pids"])
+        else:
+            proc.on_failed(answer["why"])
 
-    def _on_lost(self, lived: float, unsent: list[tuple[int, bytes]]) -> None:
-        """Go on without the fork server: its workers are watched directly, and a new one is started.
-
-        What it was never asked for, the new one is.
-        """
-        self._fork_server = None
-        _log.error("the fork server died after %.1f s; a new one is started", lived)
-        self._waiting += [
-            (self._procs[number], request) for number, request in unsent if number in self._procs
-        ]
-        waiting = {proc.number for proc, _ in self._waiting}
+    def _on_lost(self) -> None:
+        """Watch workers directly: nobody tells of their end any more."""
         for proc in list(self._procs.values()):
-            if proc.number not in waiting:
+            if not self._keeper.is_waiting(proc.number):
                 proc.watch_without_fork_server()
-        # One that dies young would be restarted in a busy loop.
-        pause = _RESTART_PAUSE_SECS if lived < _SHORT_LIFE_SECS else 0.0
-        self._loop.call_later(pause, self._new_fork_server)
 
 
 def _path_of(worker_class: type[ProcWorker]) -> str:

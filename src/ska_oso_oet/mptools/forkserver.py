@@ -9,10 +9,10 @@ Requests and answers are JSON objects, one a packet:
 * `{"fork": ID, "target": "module:Class", "name", "args", "kwargs", "sys_path"}` with three descriptors (the
   worker's channel, its stdout, its stderr) → `{"forked": ID, "pid": PID}` with a pidfd, or
   `{"failed": ID, "why": TEXT}`;
-* later, once the process is gone, `{"exited": ID, "code": N or null, "signal": N or null}`. By then its
-  process group is gone, and what it had left in other sessions too: as a child subreaper the fork server
-  inherits those, kills them, and what these leave behind. What cannot be killed is waited for no longer
-  than LAST_GRACE_SECS.
+* later, once the process has ended, `{"exited": ID, "code": N or null, "signal": N or null}`. By then its
+  process group has been killed;
+* then `{"left": ID, "pids": [PID, …]}`, until there are none: what it may have left in other sessions and is
+  still there. As a child subreaper the fork server inherits that, kills it, and what it leaves behind.
 
 When the socket closes, the controller is gone: every worker is asked to end by SIGTERM, killed after
 LAST_GRACE_SECS, and the fork server ends.
@@ -33,7 +33,8 @@ import sys
 from time import monotonic
 from typing import Any, Final
 
-from ska_oso_oet.mptools.descendants import become_subreaper, own_children
+from ska_oso_oet.mptools.departures import Departures
+from ska_oso_oet.mptools.descendants import become_subreaper, children_of, has_ended
 from ska_oso_oet.mptools.worker import run_child
 
 LAST_GRACE_SECS: Final = 1.0
@@ -48,8 +49,7 @@ class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
         self._workers: dict[int, int] = {}
-        self._exits: list[dict[str, Any]] = []
-        self._patience_ends = 0.0
+        self._departures = Departures()
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_reader, False)
         os.set_blocking(self._wake_writer, False)
@@ -60,22 +60,18 @@ class ForkServer:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._send({"ready": os.getpid()})
         while True:
-            patience = self._patience_ends - monotonic() if self._exits else None
-            if self._wait([self._control.fileno()], patience) and not self._serve_one():
+            if self._wait([self._control.fileno()]) and not self._serve_one():
                 break
         self._end_workers()
 
-    def _wait(self, fds: list[int], timeout: float | None) -> bool:
+    def _wait(self, fds: list[int], timeout: float | None = None) -> bool:
         """Wait for one of the descriptors, taking leave of who dies meanwhile; tells whether one is ready."""
-        timeout = None if timeout is None else max(0.0, timeout)
         readable, _, _ = select.select([*fds, self._wake_reader], [], [], timeout)
         if self._wake_reader in readable:
             with contextlib.suppress(BlockingIOError):
                 while os.read(self._wake_reader, 512):
                     pass
             self._reap()
-        if self._exits and (monotonic() >= self._patience_ends or not self._orphans()):
-            self._tell_exits()
         return any(fd in readable for fd in fds)
 
     def _serve_one(self) -> bool:
@@ -138,26 +134,27 @@ class ForkServer:
             _, status = os.waitpid(dead, 0)
             if number is not None:
                 del self._workers[dead]
-                self._note_exit(number, os.waitstatus_to_exitcode(status))
-        for pid in self._orphans():
+                self._tell_exit(number, os.waitstatus_to_exitcode(status))
+        orphans = self._orphans()
+        for pid in orphans:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
+        # Who ended since the loop above may have left some of them.
+        ending = [number for pid, number in self._workers.items() if has_ended(pid)] if orphans else []
+        for number in self._departures.look(orphans, ending):
+            self._send({"left": number, "pids": []})
+        for number, pids in self._departures:
+            self._send({"left": number, "pids": sorted(pids)})
 
-    def _note_exit(self, number: int, code: int) -> None:
-        if not self._exits:
-            self._patience_ends = monotonic() + LAST_GRACE_SECS
-        self._exits.append(
+    def _tell_exit(self, number: int, code: int) -> None:
+        self._departures.begin(number)
+        self._send(
             {"exited": number, "code": code if code >= 0 else None, "signal": -code if code < 0 else None}
         )
 
     def _orphans(self) -> list[int]:
         """List what dead workers, or those whom they left, had started in sessions of their own."""
-        return [pid for pid in own_children() if pid not in self._workers]
-
-    def _tell_exits(self) -> None:
-        for answer in self._exits:
-            self._send(answer)
-        self._exits.clear()
+        return [pid for pid in children_of(os.getpid()) if pid not in self._workers]
 
     def _send(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
         # A controller that is gone is noticed by the next read.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -13,15 +14,22 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from ska_oso_oet.mptools.descendants import pulse
+from ska_oso_oet.mptools.orphans import Orphans
+
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
 MAX_REQUEST: Final = 65536
 """Bytes of the largest request or answer."""
 
-HUNG_SECS: Final = 5.0
-"""How long a fork server may take to fork on a loaded machine; it then counts as hung."""
+STILL_SECS: Final = 5.0
+"""A fork server that owes an answer hangs when it has had no processor for so long: a slow one gets some."""
+LONGEST_SECS: Final = 120.0
+"""How long it may owe an answer at most, whatever it does."""
+_LOOK_SECS: Final = 1.0
+_DEATH_SECS: Final = 1.0
+"""How long the end of a fork server that was killed is waited for before others take its place."""
 CLOSE_SECS: Final = 5.0
 """How long a fork server may take to end its workers; it gives them a grace of its own."""
 _ENVIRONMENT: Final = {"PYTHONUNBUFFERED": "1"}
@@ -30,8 +38,10 @@ _log = logging.getLogger(__name__)
 
 
 class ForkServerClient:
-    """Starts a fork server, sends requests, takes answers and notices its death.
+    """Starts a fork server, sends requests, takes answers, and notices when it dies or hangs.
 
+    `on_lost(lived, unsent)` is called once, when it is of no use any more: dead, or killed and not dead yet.
+    It has lived for so many seconds, and was not told of these requests.
     Raises OSError when it cannot be started. All of it happens on the thread of `loop`.
     """
 
@@ -40,12 +50,12 @@ class ForkServerClient:
         loop: asyncio.AbstractEventLoop,
         preload: list[str],
         on_answer: Callable[[dict[str, Any], list[int]], None],
-        on_lost: Callable[[float, list[tuple[int, bytes]]], None],
+        on_lost: Callable[[float, list[int]], None],
     ) -> None:
         self._loop = loop
         self._on_answer = on_answer
-        self._on_lost = on_lost
-        self._born = monotonic()
+        self._on_lost: Callable[[float, list[int]], None] | None = on_lost
+        self._born = self._busy_since = monotonic()
         self._waiting: deque[tuple[int, bytes, list[int]]] = deque()
         self._unanswered: dict[int, float] = {}
         self.ready = False
@@ -54,7 +64,14 @@ class ForkServerClient:
         with theirs:
             self._process = self._start(theirs.fileno(), preload)
         self.pid = self._process.pid
+        Orphans.spare(self.pid)
+        self._dead = loop.create_future()
+        self._pidfd = os.pidfd_open(self.pid)
+        self._pulse = ""
+        loop.add_reader(self._pidfd, self._on_dead)
         loop.add_reader(self._socket, self._on_readable)
+        self._watch: asyncio.TimerHandle | None = None
+        self._watch_it()
 
     def _start(self, fd: int, preload: list[str]) -> subprocess.Popen[bytes]:
         try:
@@ -69,41 +86,105 @@ class ForkServerClient:
             self._socket.close()
             raise
 
+    @property
+    def dead(self) -> bool:
+        """True once the operating system has confirmed its end."""
+        return self._dead.done()
+
     def request(self, number: int, packet: bytes, fds: list[int]) -> None:
         """Ask for the worker of process `number`."""
-        self._unanswered[number] = monotonic()
+        self.expect(number)
         self._waiting.append((number, packet, fds))
         if len(self._waiting) == 1:
             self._on_writable()
 
-    def close(self) -> None:
-        """Let the fork server end, and wait for it."""
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
-        self._socket.close()
-        try:
-            self._process.wait(CLOSE_SECS)
-        except subprocess.TimeoutExpired:
-            _log.error("the fork server does not end, and is killed")
-            self.kill()
-            self._process.wait()
+    def expect(self, number: int) -> None:
+        """Know that it owes a word on process `number`: that it is made, or how it has ended."""
+        self._unanswered[number] = monotonic()
+        if self._watch is None and self.ready:
+            self._watch_it()
 
-    @property
-    def hangs(self) -> bool:
-        """True when it has worked, and has now left a request without an answer for HUNG_SECS."""
-        oldest = min(self._unanswered.values(), default=monotonic())
-        return self.ready and monotonic() - oldest > HUNG_SECS
+    async def close(self) -> None:
+        """Let the fork server end, and wait for it."""
+        self._on_lost = None
+        if not self.ready:
+            self._process.kill()  # it has no workers to end, and may hang
+        self._leave()
+        if not await self._ended(CLOSE_SECS):
+            _log.error("the fork server does not end, and is killed")
+            self._process.kill()
+            if not await self._ended(_DEATH_SECS):
+                _log.error("the fork server, process %d, could not be killed", self.pid)
+                self._forget()
+
+    async def _ended(self, seconds: float) -> bool:
+        await asyncio.wait([self._dead], timeout=seconds)
+        return self._dead.done()
+
+    # ------------------------------------------------------------ whether it works
+
+    def _watch_it(self) -> None:
+        """Look, while it owes an answer, whether it goes on: nothing tells that a process does not."""
+        self._busy_since = monotonic()
+        self._watch = self._loop.call_later(_LOOK_SECS, self._look)
+
+    def _look(self) -> None:
+        self._watch = None
+        if self.ready and not self._unanswered:
+            return
+        now = monotonic()
+        if (seen := pulse(self.pid)) != self._pulse:
+            self._pulse, self._busy_since = seen, now
+        owing = now - (min(self._unanswered.values()) if self.ready else self._born)
+        if min(owing, now - self._busy_since) > STILL_SECS or owing > LONGEST_SECS:
+            what = "has not answered" if self.ready else "has not started"
+            _log.error("the fork server, process %d, %s for %.0f s, and is killed", self.pid, what, owing)
+            self._end()
+        else:
+            self._watch = self._loop.call_later(_LOOK_SECS, self._look)
+
+    def _end(self) -> None:
+        self._leave()
+        self._process.kill()
+        # Its workers come to this process when it has ended; one that hangs in the kernel may not.
+        self._watch = self._loop.call_later(_DEATH_SECS, self._tell_lost)
+
+    def _leave(self) -> None:
+        self.ready = False
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
+            self._socket.close()
+
+    def _tell_lost(self) -> None:
+        on_lost, self._on_lost = self._on_lost, None
+        if on_lost is not None:
+            on_lost(monotonic() - self._born, [number for number, _, _ in self._waiting])
+
+    def _on_dead(self) -> None:
+        while self._read():
+            pass
+        self._process.wait()
+        self._leave()
+        self._forget()
+        self._dead.set_result(None)
+        self._tell_lost()
+
+    def _forget(self) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        Orphans.spare_no_longer(self.pid)
+
+    # ------------------------------------------------------------ requests and answers
 
     def _take(self, answer: dict[str, Any], fds: list[int]) -> None:
         if "ready" in answer:
             self.ready = True
-        self._unanswered.pop(answer.get("forked", answer.get("failed", 0)), None)
+        for word in ("forked", "failed", "exited"):
+            self._unanswered.pop(answer.get(word, 0), None)
         self._on_answer(answer, fds)
-
-    def kill(self) -> None:
-        """Kill the fork server; `on_lost` is called once that is noticed."""
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
 
     def _on_writable(self) -> None:
         while self._waiting:
@@ -121,16 +202,18 @@ class ForkServerClient:
         self._loop.remove_writer(self._socket)
 
     def _on_readable(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            if not self._read():
+                self._end()  # one that has closed its socket is dying, or of no use
+
+    def _read(self) -> bool:
+        """Take an answer; False when there will be none any more."""
         try:
             packet, fds, _, _ = socket.recv_fds(self._socket, MAX_REQUEST, 1)
         except BlockingIOError:
-            return
+            raise
         except OSError:
-            packet = b""
+            return False
         if packet:
             self._take(json.loads(packet), fds)
-            return
-        self.kill()  # a fork server that closed its socket is of no use
-        self.close()
-        unsent = [(number, packet) for number, packet, _ in self._waiting]
-        self._on_lost(monotonic() - self._born, unsent)
+        return bool(packet)

@@ -4,73 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 from concurrent.futures import Future
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from math import inf
+from time import time
+from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.mptools.message import MAX_WORD, EventMessage, MessageDecoder, ProtocolError
+from ska_oso_oet.mptools.exits import ExitStatus, Remains, Rung
+from ska_oso_oet.mptools.handle import Handle
+from ska_oso_oet.mptools.message import MAX_WORD, MessageDecoder, ProtocolError
+from ska_oso_oet.mptools.orphans import Orphans
 from ska_oso_oet.mptools.pipes import WorkerPipes
 from ska_oso_oet.mptools.signals import WAKE_SIGNAL
 from ska_oso_oet.mptools.worker import STARTED
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
-    from ska_oso_oet.mptools.pipes import Stream
+    from ska_oso_oet.mptools.message import EventMessage
+    from ska_oso_oet.mptools.ports import Keepers, ProcListener
 
 _log = logging.getLogger(__name__)
-
-
-class Rung(StrEnum):
-    """A rung of the stop ladder."""
-
-    SIGTERM = "SIGTERM"
-    SIGKILL = "SIGKILL"
-
-
-@dataclass(frozen=True, slots=True)
-class ExitStatus:
-    """How a process ended: by an exit code, by a signal, or not known (the fork server died before it).
-
-    `rung` is the rung of the stop ladder that worked, None when nobody asked for the end. `error` says why a
-    process could not be made at all, or why the engine killed it.
-    """
-
-    code: int | None = None
-    signal: int | None = None
-    rung: Rung | None = None
-    error: str | None = None
-
-
-class ProcListener(Protocol):
-    """Told what happens to a process, on the engine's thread; none of it may block."""
-
-    def on_message(self, proc: Proc, message: EventMessage) -> None:
-        """Take a message of the worker."""
-
-    def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
-        """Take what the process, or one that it started, wrote."""
-
-    def on_exit(self, proc: Proc, status: ExitStatus) -> None:
-        """Know that the operating system has confirmed the end; the last call for this process."""
 
 
 class Proc:
     """A child process that runs one ProcWorker, as its parent sees it.
 
     Made by MainContext.Proc. `send`, `kill`, `terminate`, `full_stop`, `pause_reading`, `resume_reading`
-    may be called from any thread; what they ask for is done on the engine's thread. `on_unforked` is called
-    from time to time when the process should be gone and was not even forked.
+    may be called from any thread; what they ask for is done on the engine's thread.
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
     WAKE_SECS = 0.1
-    TELL_SECS = 1.0
-    """How long a process may have ended before the fork server, which knows how it did, has told so."""
 
     def __init__(
         self,
@@ -78,28 +44,34 @@ class Proc:
         number: int,
         loop: asyncio.AbstractEventLoop,
         listener: ProcListener,
-        on_unforked: Callable[[], None],
+        keepers: Keepers,
     ) -> None:
         self.name = name
         self.number = number
-        self.pid: int | None = None
         self.started: Future[bool] = Future()
         self.exited: Future[ExitStatus] = Future()
         self._loop = loop
         self._listener = listener
-        self._on_unforked = on_unforked
+        self._keepers = keepers
         self._decoder = MessageDecoder(MAX_WORD)
-        self._pidfd: int | None = None
+        self._handle: Handle | None = None
         self._rung: Rung | None = None
         self._fault: str | None = None
         self._stopping = False
         self._overdue = False
         self._escalation: asyncio.TimerHandle | None = None
         self._wake_up: asyncio.TimerHandle | None = None
-        self._untold: asyncio.TimerHandle | None = None
+        self._exit: tuple[int | None, int | None] | None = None
+        self._left: Collection[int] = ()
+        self._killed_at = inf
         self._orphaned = False
         self._early = bytearray()
         self._pipes: WorkerPipes | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None before it is forked."""
+        return None if self._handle is None else self._handle.pid
 
     @property
     def alive(self) -> bool:
@@ -110,6 +82,14 @@ class Proc:
     def backlog(self) -> int:
         """Bytes that were sent to the worker and that it has not taken yet."""
         return 0 if self._pipes is None else self._pipes.pending
+
+    @property
+    def remains(self) -> Remains | None:
+        """What is still there of a process that was killed."""
+        if not self.alive or self._handle is None or self._killed_at == inf:
+            return None
+        left = self._left if self._handle.ended else [self._handle.pid]
+        return Remains(frozenset(left), self._killed_at) if left else None
 
     # ------------------------------------------------------------ from any thread
 
@@ -167,67 +147,75 @@ class Proc:
 
     def on_forked(self, pid: int, pidfd: int | None) -> None:
         """Know the process that the fork server made; without a pidfd when there was no descriptor left."""
-        self.pid = pid
-        self._pidfd = pidfd
+        Orphans.spare(pid)
+        self._handle = Handle(self._loop, pid, pidfd, self._on_ended)
         if self._pipes is not None:
             self._pipes.release_child_fds()
-        if pidfd is not None:
-            self._loop.add_reader(pidfd, self._on_pidfd)
         if self._fault is not None:
             self._kill()
         elif self._overdue:
             self._escalate()
         elif self._stopping:
-            self._climb()
+            self._climb(self._handle)
 
-    def on_gone(self, code: int | None = None, signum: int | None = None, error: str | None = None) -> None:
-        """Know that the process is gone: take what it had sent, then tell the listener."""
+    def on_failed(self, why: str) -> None:
+        """Know that the process is not made."""
+        self.on_gone(f"the process could not be made: {why}")
+
+    def on_exited(self, code: int | None, signum: int | None) -> None:
+        """Know how the process has ended."""
+        self._exit = code, signum
+
+    def on_left(self, pids: Collection[int]) -> None:
+        """Know which processes are still there that it may have left; when there are none, all is over."""
+        self._left = pids
+        self._killed_at = min(self._killed_at, time())
+        if not pids:
+            self.on_gone()
+
+    def on_gone(self, error: str | None = None) -> None:
+        """Know that nothing is left of the process: take what it had sent, then tell the listener."""
         if not self.alive:
             return
-        for timer in (self._escalation, self._wake_up, self._untold):
+        self._keepers.orphans.forget(self.number)
+        for timer in (self._escalation, self._wake_up):
             if timer is not None:
                 timer.cancel()
         if self._pipes is not None:
             self._pipes.finish()
-        self._forget_pidfd()
-        status = ExitStatus(code, signum, self._rung, error or self._fault)
+        if self._handle is not None:
+            Orphans.spare_no_longer(self._handle.pid)
+            self._handle.close()
+        if self._stopping and self._rung is None:
+            self._rung = Rung.SIGTERM  # there was nothing yet that could have been asked
+        status = ExitStatus(*(self._exit or (None, None)), self._rung, error or self._fault)
         self._tell(self._listener.on_exit, status)
         self.exited.set_result(status)
         if not self.started.done():
             self.started.set_result(False)
 
     def watch_without_fork_server(self) -> None:
-        """Go by the pidfd alone, as the fork server, which would have told of the end, is dead."""
+        """Go by the process itself, as the fork server, which would have told of the end, is dead."""
         self._orphaned = True
-        if self.pid is None or self._pidfd is None:
+        if self._handle is None or not self._handle.watched:
+            self._fault = self._fault or "the fork server died while it made the process"
             self._kill()
-            self.on_gone(error="the fork server died while it made the process")
-        elif self._untold is not None:
-            self._end_untold(self.pid)
+            self._clear_up()
+        elif self._handle.ended:
+            self._clear_up()
 
-    def _on_pidfd(self) -> None:
-        """Know that the process has ended; the fork server is about to tell, unless it hangs or is dead."""
-        if self._pidfd is not None and self.pid is not None:
-            self._loop.remove_reader(self._pidfd)
-            patience = 0.0 if self._orphaned else self.TELL_SECS
-            self._untold = self._loop.call_later(patience, self._end_untold, self.pid)
+    def _on_ended(self) -> None:
+        if self._orphaned:
+            self._clear_up()
+        elif self._exit is None:
+            self._keepers.expect_exit(self.number)
 
-    def _end_untold(self, pid: int) -> None:
-        self._kill_group()
-        code = signum = None
-        # Orphans of the fork server are children of this process, if it is a subreaper.
-        with contextlib.suppress(ChildProcessError):
-            found, status = os.waitpid(pid, os.WNOHANG)
-            if found:
-                exit_code = os.waitstatus_to_exitcode(status)
-                code, signum = (exit_code, None) if exit_code >= 0 else (None, -exit_code)
-        self.on_gone(code, signum)
-
-    def _forget_pidfd(self) -> None:
-        if self._pidfd is not None:
-            self._loop.remove_reader(self._pidfd)
-            os.close(self._pidfd)
-            self._pidfd = None
+    def _clear_up(self) -> None:
+        """Reap it, as the fork server cannot, and tell the end once nothing is there that it has left."""
+        if self._handle is not None:
+            self._exit = self._handle.reap() or self._exit
+            Orphans.spare_no_longer(self._handle.pid)
+        self._keepers.orphans.clear_up(self.number, self.on_left)
 
     def _on_data(self, data: bytes) -> None:
         try:
@@ -251,8 +239,7 @@ class Proc:
     def _tell(self, method: Callable[..., None], *args: Any) -> None:
         try:
             method(self, *args)
-        except Exception:  # noqa: BLE001 - the boundary of the engine
-            # A bug in a listener must not cost the next message.
+        except Exception:  # noqa: BLE001 - a bug in a listener must not cost the next message
             _log.exception("a listener of worker %s failed", self.name)
 
     def _pause(self) -> None:
@@ -268,6 +255,12 @@ class Proc:
             self._fault = why
             self._kill()
 
+    def stop_within(self, wait_time: float) -> float:
+        """Stop it unless it is being stopped; tells when it is due to be killed, by the clock of the loop."""
+        if self._escalation is None:
+            self._stop(wait_time)
+        return self._loop.time() if self._escalation is None else self._escalation.when()
+
     def _stop(self, wait_time: float) -> None:
         """Begin to climb, or bring an escalation that is due later forward."""
         if not self.alive:
@@ -280,44 +273,25 @@ class Proc:
         if not self._stopping:
             self._stopping = True
             self._resume()  # what it had sent before is not lost, and it is not stuck in a write
-            if self.pid is not None:
-                self._climb()
+            if self._handle is not None:
+                self._climb(self._handle)
+            elif self._keepers.withdraw(self.number):
+                self.on_gone()
 
-    def _climb(self) -> None:
+    def _climb(self, process: Handle) -> None:
         self._rung = Rung.SIGTERM
-        self._signal(signal.SIGCONT)  # a process that is halted (SIGSTOP) would not see what follows
-        self._signal(signal.SIGTERM)
-        self._wake_up = self._loop.call_later(self.WAKE_SECS, self._signal, WAKE_SIGNAL)
+        process.signal(signal.SIGCONT)  # a process that is halted (SIGSTOP) would not see what follows
+        process.signal(signal.SIGTERM)
+        self._wake_up = self._loop.call_later(self.WAKE_SECS, process.signal, WAKE_SIGNAL)
 
     def _escalate(self) -> None:
         self._overdue = True  # if it is not forked yet, it is killed once it is
-        if self.pid is not None:
+        if self._handle is not None:
             self._rung = Rung.SIGKILL
             _log.info("process %d is sent SIGKILL: SIGTERM has not ended it in time", self.pid)
             self._kill()
-        else:
-            # Asked for until it is forked, or the fork server is found to hang.
-            self._on_unforked()
-            self._escalation = self._loop.call_later(self.TELL_SECS, self._escalate)
 
     def _kill(self) -> None:
-        if self._signal(signal.SIGKILL):
-            self._kill_group()
-
-    def _signal(self, signum: int) -> bool:
-        """Send a signal; tells whether there is still a process to take it."""
-        if not self.alive:
-            return False
-        try:
-            if self._pidfd is not None:
-                signal.pidfd_send_signal(self._pidfd, signum)
-            elif self.pid is not None:
-                os.kill(self.pid, signum)
-        except ProcessLookupError:
-            return False
-        return self.pid is not None
-
-    def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if self.pid is not None:
-                os.killpg(self.pid, signal.SIGKILL)
+        self._killed_at = min(self._killed_at, time())
+        if self._handle is not None and self.alive:
+            self._handle.kill()

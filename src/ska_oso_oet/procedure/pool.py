@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
-import json
 import logging
 from collections import deque
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ska_oso_oet.errors import OetError
-from ska_oso_oet.event import topics
 from ska_oso_oet.event.journal import covers
 from ska_oso_oet.mptools import STARTED, EventMessage, ExitStatus, Proc
-from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.domain import GitScript
+from ska_oso_oet.procedure.forwarding import arguments_of, published_by_script
 from ska_oso_oet.procedure.orders import Order, RunOrder
 from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, SubarrayGiven
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from ska_oso_oet.event.journal import Event
-    from ska_oso_oet.mptools import MainContext
+    from ska_oso_oet.mptools import MainContext, Remains
     from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
@@ -197,13 +193,18 @@ class ScriptWorkerPool:
             _log.info("procedure %d is sent SIGTERM; SIGKILL follows after %g s", pid, self._grace)
             worker.proc.full_stop(self._grace)
 
+    def remains(self) -> dict[int, Remains]:
+        """Tell which procedures were killed and are still there, and what of them."""
+        of_each = {pid: worker.proc.remains for pid, worker in list(self._workers.items())}
+        return {pid: remains for pid, remains in of_each.items() if remains is not None}
+
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         """Have a function called on the engine's thread after `delay` seconds."""
         self.main_ctx.submit(self.main_ctx.call_later, delay, function, *args)
 
     def broadcast_to_workers(self, event: Event) -> None:
         """Send an event to the scripts that listen to its topic, but not to the one that published it."""
-        published = _published_by_script(event)
+        published = published_by_script(event)
         source = None if published is None else published.procedure_id
         for pid, worker in list(self._workers.items()):
             if pid != source and any(covers(topic, event.topic) or not topic for topic in worker.interest):
@@ -215,7 +216,7 @@ class ScriptWorkerPool:
             if worker.withheld == 1:
                 _log.warning("procedure %s does not take its events; some are withheld from it", worker.pid)
             return
-        content = {"topic": event.topic, "data": _arguments(event)}
+        content = {"topic": event.topic, "data": arguments_of(event)}
         worker.proc.send(EventMessage(event.msg_src, Order.PUBSUB, content))
 
     # ------------------------------------------------------------ what workers do, on the engine's thread
@@ -285,27 +286,3 @@ class ScriptWorkerPool:
                 _log.warning("procedure %d: %s", worker.pid, text)
                 self.listener.on_log(worker.pid, "WARNING", text)
             self.listener.on_end(worker.pid, status, worker.ending)
-
-
-def _published_by_script(event: Event) -> ScriptEvent | None:
-    if isinstance(event.subject, ProcedureChange):
-        return event.subject.event
-    return event.subject if isinstance(event.subject, ScriptEvent) else None
-
-
-def _arguments(event: Event) -> dict[str, Any]:
-    """Give the arguments with which an event is published to a script's listeners."""
-    if (published := _published_by_script(event)) is not None:
-        return published.arguments
-    content = json.loads(event.json)
-    known = {"msg_src": content["msg_src"], "request_id": content["request_id"], **content["data"]}
-    return {name: known.get(name) for name in _parameters(event.topic)}
-
-
-@cache
-def _parameters(topic: str) -> tuple[str, ...]:
-    """Name the data that the topic tree gives to one of the controller's topics."""
-    node: Any = topics
-    for part in topic.split("."):
-        node = getattr(node, part)
-    return tuple(inspect.signature(node.msgDataSpec).parameters)

@@ -1,0 +1,39 @@
+"""Events as scripts are told of them."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from ska_oso_oet.event import topics
+from ska_oso_oet.procedure.changes import ProcedureChange, ScriptEvent
+
+if TYPE_CHECKING:
+    from ska_oso_oet.event.journal import Event
+
+
+def published_by_script(event: Event) -> ScriptEvent | None:
+    """Give what a script has published, if that is what an event is of."""
+    if isinstance(event.subject, ProcedureChange):
+        return event.subject.event
+    return event.subject if isinstance(event.subject, ScriptEvent) else None
+
+
+def arguments_of(event: Event) -> dict[str, Any]:
+    """Give the arguments with which an event is published to a script's listeners."""
+    if (published := published_by_script(event)) is not None:
+        return published.arguments
+    content = json.loads(event.json)
+    known = {"msg_src": content["msg_src"], "request_id": content["request_id"], **content["data"]}
+    return {name: known.get(name) for name in _parameters(event.topic)}
+
+
+@cache
+def _parameters(topic: str) -> tuple[str, ...]:
+    """Name the data that the topic tree gives to one of the controller's topics."""
+    node: Any = topics
+    for part in topic.split("."):
+        node = getattr(node, part)
+    return tuple(inspect.signature(node.msgDataSpec).parameters)
