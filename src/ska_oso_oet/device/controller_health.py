@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +21,7 @@ from ska_oso_oet.health import (
     ProbeRunner,
     why_not_ready,
 )
+from ska_oso_oet.mptools import describe
 from ska_oso_oet.procedure.trial import Trial
 from ska_oso_oet.ska.control_model import AdminMode, HealthState
 
@@ -33,12 +36,17 @@ FORK_SERVER: Final = "fork server"
 EVENT_PUMP: Final = "event pump"
 ODA: Final = "ODA"
 HISTORY: Final = "history"
+PROCESSES: Final = "processes"
 NOT_INITIALISED: Final = "the device is being initialised"
 _OUT_OF_USE: Final = {"INIT": NOT_INITIALISED, "DISABLE": "adminMode is {mode}"}
 """States in which the device is not in use, and how that is said."""
 
 Verdict = tuple[HealthState, str | None]
 _WORKER_SECS: Final = 1.2
+_START_SECS: Final = 15.0
+"""How long a fork server may take to start up on a loaded machine before that is a failure."""
+_DEATH_SECS: Final = 2.0
+"""How long a process that was killed may take to end; the operating system needs that only in trouble."""
 _PERIOD_SECS: Final = 3.5
 """With the time that a worker is given, a fault is known within 5 s; more often would cost idle CPU."""
 _ODA_PERIOD_SECS: Final = 5.0
@@ -146,6 +154,7 @@ class _Parts:
             Probe(Component(FORK_SERVER), lambda: check_fork_server(engine.context), _PERIOD_SECS),
             Probe(Component(EVENT_PUMP), lambda: _check_pump(pump), _PERIOD_SECS),
             Probe(Component(HISTORY), lambda: _check_history(engine), _PERIOD_SECS),
+            Probe(Component(PROCESSES), lambda: _check_processes(engine), _PERIOD_SECS),
             oda,
         ):
             self._supervisor.expect(probe.component)
@@ -182,6 +191,8 @@ def check_fork_server(context: MainContext) -> Verdict:
         status = proc.exited.result(_WORKER_SECS)
     except FutureTimeoutError:
         proc.full_stop(0.0)
+        if context.down_for > _START_SECS:
+            return HealthState.FAILED, "scripts cannot be started: the fork server does not start up"
         if not context.ready:
             return HealthState.UNKNOWN, "the fork server is starting up"
         return HealthState.FAILED, f"scripts cannot be started: no worker was ready in {_WORKER_SECS} s"
@@ -197,6 +208,22 @@ def _check_pump(pump: EventPump) -> Verdict:
         return HealthState.OK, None
     health = HealthState.DEGRADED if lag < _STUCK_SECS else HealthState.FAILED
     return health, f"events are told {lag:.0f} s late; {pump.backlog} are waiting"
+
+
+def _check_processes(engine: Engine) -> Verdict:
+    now = time.time()
+    late = {pid: remains for pid, remains in engine.remains().items() if now - remains.since > _DEATH_SECS}
+    if not late:
+        return HealthState.OK, None
+    told = (
+        f"{' and '.join(map(describe, sorted(r.pids)))} of procedure {pid}, killed at {_clock(r.since)}"
+        for pid, r in sorted(late.items())
+    )
+    return HealthState.DEGRADED, f"the operating system does not end {'; '.join(told)}"
+
+
+def _clock(moment: float) -> str:
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _check_history(engine: Engine) -> Verdict:

@@ -108,6 +108,8 @@ def _stopped(status: ExitStatus, ending: Ending | None, state: ProcedureState) -
 
 def _what_it_did(status: ExitStatus, ending: Ending | None, rung: Rung | None) -> str | None:
     """Say what a script did that was asked to stop; None where it let itself be interrupted."""
+    if status.error is not None and status.code is None and status.signal is None:
+        return status.error  # nobody has seen its end
     words = [None if ending is None or _gave_way(ending) else _in_words(ending), status.error]
     said = "; ".join(filter(None, words)) or None
     if rung is Rung.SIGKILL:
