@@ -79,6 +79,7 @@ class ControllerSettings(BaseSettings):
     max_request_bytes: int = Field(DEFAULT_MAX_REQUEST_BYTES, ge=1024, le=MOST_REQUEST_BYTES)
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)
     exit_timeout: float = Field(10.0, ge=0, allow_inf_nan=False)
+    abort_on_shutdown: bool = False
     environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
 
     environments_dir: Path = Field(default_factory=default_environments_dir)

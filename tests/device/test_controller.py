@@ -505,6 +505,9 @@ def test_no_stop_is_refused_however_many_wait_for_an_abort(controller: Controlle
     assert controller.until(first, "STOPPED")["exit"]["stopped_by"] == "SIGKILL"
     assert controller.command("StopProcedure", procedure_id=second)[0] == 1
     controller.until(second, "STOPPED")
+    # The end of the server would wait for the abort.
+    assert controller.command("StopProcedure", procedure_id=second + 1)[0] == 1
+    controller.until(second + 1, "STOPPED")
 
 
 @pytest.mark.parametrize(

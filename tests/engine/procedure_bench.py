@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -11,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from ska_oso_oet.device.engine import Engine
+from ska_oso_oet.errors import NotReady
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import (
@@ -233,7 +235,9 @@ class Bench:
 
     def stop_all(self) -> None:
         live = [summary.id for summary in self.procedures.summarise() if not summary.state.final]
-        self.procedures.stop_all()
+        for pid in live:
+            with contextlib.suppress(NotReady):  # it has ended meanwhile
+                self.ask_stop(pid)
         for pid in live:
             self.ended(pid)
 

@@ -111,7 +111,7 @@ class Observatory:
         self._pump.submit(task)
 
     def close(self) -> None:
-        self.procedures.stop_all()
+        self.procedures.end_all(2.0, run_abort=False)
         self._context.stop()
         self._pump.shutdown()
         self.activities.close()

@@ -15,6 +15,7 @@ from tests.engine.procedure_bench import IMPATIENT, Bench, S, are_gone, how, sta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 COOPERATIVE = "def main():\n    tell('here', pid=os.getpid())\n    forever()"
 STUBBORN = """
@@ -472,3 +473,52 @@ def test_many_are_ready_at_once(bench: Bench) -> None:
     for pid in pids:
         bench.wait(pid, S.READY)
     assert {bench.summary(pid).state for pid in pids} == {S.READY}
+
+
+# ------------------------------------------------------------ the end of the service
+
+SLOW_CLEANUP = """
+    def init(subarray_id): pass
+    def main(path, seconds):
+        try:
+            tell("here")
+            forever()
+        finally:
+            time.sleep(seconds)
+            open(path, "w").close()
+"""
+WAITING = """
+    def init(subarray_id): pass
+    def main():
+        tell("here")
+        forever()
+"""
+
+
+def test_scripts_have_their_grace_period_when_the_engine_stops(
+    new_bench: Callable[..., Bench], tmp_path: Path
+) -> None:
+    bench = new_bench(stop_grace_period=30.0)
+    cleaned_up = tmp_path / "cleaned up"
+    pid = bench.ready(SLOW_CLEANUP, subarray_id=1)
+    # Longer than the context itself would wait.
+    bench.start(pid, str(cleaned_up), bench.engine.context.STOP_WAIT_SECS + 1.0)
+    bench.heard(pid, "here")
+    bench.engine.stop()
+    summary = bench.ended(pid)
+    assert (summary.state, how(summary).stopped_by) == (S.STOPPED, "SIGTERM")
+    assert cleaned_up.exists()
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_end_of_the_engine_aborts_subarrays_if_it_is_to(
+    new_bench: Callable[..., Bench], tmp_path: Path, *, wanted: bool
+) -> None:
+    aborted = tmp_path / "aborted"
+    abort = tmp_path / "abort.py"
+    abort.write_text(f"def init(subarray_id): pass\ndef main():\n    open({str(aborted)!r}, 'w').close()\n")
+    bench = new_bench(abort_on_shutdown=wanted, abort_script=abort.as_uri(), stop_grace_period=5.0)
+    pid = bench.running(WAITING, subarray_id=1)
+    bench.engine.stop()
+    assert bench.ended(pid).state is S.STOPPED
+    assert aborted.exists() is wanted

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ska_oso_oet.errors import Rejected
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal, EventsQuery
 from ska_oso_oet.mptools import ExitStatus, Rung
-from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
+from ska_oso_oet.procedure.application import ScriptExecutionService
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import (
     CallArgs,
@@ -19,13 +21,16 @@ from ska_oso_oet.procedure.domain import (
     ProcedureInput,
     ProcedureState,
 )
+from ska_oso_oet.procedure.ports import ServiceRules
+from ska_oso_oet.procedure.reports import Returned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from ska_oso_oet.procedure.subarrays import Subarrays
 
 S = ProcedureState
+DEADLINE = 60.0
 SCRIPT = EmbeddedStringScript(script_source="def main(): pass")
 ABORT = EmbeddedStringScript(script_source="def main(): pass", script_name="abort")
 WAY_TO_READY = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY)
@@ -36,6 +41,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
+        self.stopped = Event()
 
     def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays) -> None:
         self.asked.append(("create", pid))
@@ -45,6 +51,7 @@ class Workers:
 
     def stop_worker(self, pid: int) -> None:
         self.asked.append(("stop", pid))
+        self.stopped.set()
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         """Call nothing: no time passes here."""
@@ -68,10 +75,10 @@ class Service:
         while self.later:
             self.later.popleft()()
 
-    def created(self, subarray_id: int = 1) -> int:
+    def created(self, subarray_id: int = 1, command_id: str | None = None) -> int:
         init = ProcedureInput.of(subarray_id=subarray_id)
         command = PrepareProcessCommand(script=SCRIPT, script_args=CallArgs(init=init))
-        return self.procedures.prepare(command).id
+        return self.procedures.prepare(command, command_id).id
 
     def becomes_ready(self, pid: int) -> int:
         self.now += 1.0
@@ -79,8 +86,8 @@ class Service:
             self.procedures.on_state(pid, state)
         return pid
 
-    def running(self, subarray_id: int = 1) -> int:
-        pid = self.becomes_ready(self.created(subarray_id))
+    def running(self, subarray_id: int = 1, command_id: str | None = None) -> int:
+        pid = self.becomes_ready(self.created(subarray_id, command_id))
         self.procedures.start(StartProcessCommand(procedure_id=pid))
         return pid
 
@@ -123,8 +130,8 @@ def test_a_stop_joins_only_what_does_the_same(service: Service) -> None:
 
 
 def test_a_stop_by_nobody_is_not_joined(service: Service) -> None:
-    pid = service.running()
-    service.procedures.stop_all()
+    pid = service.running(command_id="creation")
+    service.procedures.abandon("creation")
     assert service.stop(pid, "mine") == "mine"
 
 
@@ -158,3 +165,89 @@ def test_one_that_is_being_stopped_does_not_count_as_waiting() -> None:
     service.stop(first, "not needed")
     service.becomes_ready(service.created())
     assert ("stop", second) not in service.workers.asked
+
+
+# ------------------------------------------------------------ the end of the service
+
+
+@pytest.fixture
+def ending(service: Service) -> Iterator[Callable[..., Thread]]:
+    """Begin the end of the service on a thread of its own."""
+    threads = []
+
+    def begin(*, run_abort: bool = False) -> Thread:
+        thread = Thread(target=service.procedures.end_all, args=(DEADLINE,), kwargs={"run_abort": run_abort})
+        thread.start()
+        threads.append(thread)
+        assert service.workers.stopped.wait(DEADLINE)
+        return thread
+
+    yield begin
+    for thread in threads:
+        thread.join(DEADLINE)
+        assert not thread.is_alive()
+
+
+def test_the_end_waits_for_what_runs_and_aborts_nothing(
+    service: Service, ending: Callable[..., Thread]
+) -> None:
+    pid = service.running()
+    thread = ending()
+    assert thread.is_alive()
+    service.ended(pid)
+    thread.join(DEADLINE)
+    assert service.workers.asked.count(("create", pid + 1)) == 0
+
+
+def test_the_end_aborts_the_subarrays_of_what_runs_if_it_is_to(
+    service: Service, ending: Callable[..., Thread]
+) -> None:
+    pid = service.running()
+    thread = ending(run_abort=True)
+    service.ended(pid)
+    abort = pid + 1
+    assert ("create", abort) in service.workers.asked
+    assert thread.is_alive()
+    service.becomes_ready(abort)
+    service.procedures.on_end(abort, ExitStatus(code=0), Returned())
+    thread.join(DEADLINE)
+    assert service.state(abort) is S.COMPLETE
+
+
+def test_the_end_waits_for_an_abort_that_was_asked_for(
+    service: Service, ending: Callable[..., Thread]
+) -> None:
+    pid = service.running()
+    service.stop(pid, "with", run_abort=True)
+    service.ended(pid)
+    abort = pid + 1
+    other = service.running(2)
+    thread = ending()
+    service.ended(other)
+    assert thread.is_alive()
+    assert ("stop", abort) not in service.workers.asked
+    service.becomes_ready(abort)
+    service.procedures.on_end(abort, ExitStatus(code=0), Returned())
+    thread.join(DEADLINE)
+
+
+def test_whether_the_end_has_an_abort_to_wait_for(service: Service) -> None:
+    service.becomes_ready(service.created())
+    assert not service.procedures.is_abort_due(run_abort=True)
+    pid = service.running()
+    assert not service.procedures.is_abort_due(run_abort=False)
+    assert service.procedures.is_abort_due(run_abort=True)
+    service.stop(pid, "with", run_abort=True)
+    assert service.procedures.is_abort_due(run_abort=False)
+    service.ended(pid)
+    assert service.procedures.is_abort_due(run_abort=False)
+    service.procedures.on_end(pid + 1, ExitStatus(code=0), None)
+    assert not service.procedures.is_abort_due(run_abort=False)
+
+
+def test_nothing_is_created_once_the_end_has_begun(service: Service, ending: Callable[..., Thread]) -> None:
+    pid = service.running()
+    ending()
+    with pytest.raises(Rejected, match="the controller is stopping"):
+        service.procedures.prepare(PrepareProcessCommand(script=SCRIPT))
+    service.ended(pid)

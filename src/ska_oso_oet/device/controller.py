@@ -69,6 +69,9 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     )
     MaxRequestBytes = device_property(dtype=int, doc="Bytes of the largest request that is taken")
     StopGracePeriod = device_property(dtype=float, doc="Seconds from SIGTERM to SIGKILL")
+    AbortOnShutdown = device_property(
+        dtype=bool, doc="Whether a planned end of the server, or Init, aborts the subarrays of what runs"
+    )
     EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
     MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")
     EnvironmentTimeout = device_property(dtype=float, doc="Seconds that building an environment may take")

@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ska_oso_oet import stop_notice
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
@@ -18,10 +19,11 @@ from ska_oso_oet.history.history import History
 from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.oda.store import oda_or_reason
-from ska_oso_oet.procedure.application import ScriptExecutionService, ServiceRules
+from ska_oso_oet.procedure.application import KILL_SECS, ScriptExecutionService
 from ska_oso_oet.procedure.domain import FileSystemScript
 from ska_oso_oet.procedure.git_url import AllowedRepositories
 from ska_oso_oet.procedure.pool import PRELOAD, ScriptWorkerPool
+from ska_oso_oet.procedure.ports import ServiceRules
 from ska_oso_oet.procedure.preparation import Places
 from ska_oso_oet.procedure.run_directory import RunDirectory, delete_left_behind
 from ska_oso_oet.procedure.script_policy import ScriptPolicy
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.history.store import Recovery
+    from ska_oso_oet.mptools import Remains
     from ska_oso_oet.procedure.pool import Flow
     from ska_oso_oet.settings import ControllerSettings
 
 _log = logging.getLogger(__name__)
 _TRIM_DELAY_SECS: Final = 5.0
 """From the start to the deletion of what killed processes left: first of all, scripts can be started."""
+_STOP_SECS: Final = 20.0
+"""What the end of processes, threads and connections takes at most, once no script runs."""
 _TRIM_SECS: Final = 1.0
 """How long a stop waits for files that are being deleted."""
 
@@ -56,6 +61,7 @@ class Engine:
         on_activity: Callable[[ActivitySummary], None],
         history_url: str,
     ) -> None:
+        self._settings = settings
         self._defer = defer
         self._on_activity = on_activity
         self._recovery: Recovery | None = None
@@ -157,6 +163,10 @@ class Engine:
         self.history.note_activity(activity)
         self._on_activity(activity)
 
+    def remains(self) -> dict[int, Remains]:
+        """Tell which procedures were killed and are still there, and what of them."""
+        return self._pool.remains()
+
     def _trim(self) -> None:
         """Delete what killed processes left of temporary files, clones and environments."""
         delete_left_behind()
@@ -170,8 +180,16 @@ class Engine:
             _log.warning("Clones and environments were not tidied up: %s", error)
 
     def stop(self) -> None:
-        """Stop every procedure by the stop ladder, and the threads; what happened has been told by then."""
-        self.procedures.stop_all()
+        """Stop every procedure by the stop ladder, and the threads; what happened has been told by then.
+
+        Scripts have their grace period, and aborts their time; it says first how long that may take.
+        """
+        grace, run_abort = self._settings.stop_grace_period, self._settings.abort_on_shutdown
+        takes = grace + KILL_SECS
+        if self.procedures.is_abort_due(run_abort=run_abort):
+            takes += self._settings.abort_timeout + grace + KILL_SECS
+        stop_notice.give(takes + _STOP_SECS)
+        self.procedures.end_all(grace, run_abort=run_abort)
         self.context.stop()
         self.activities.close()
         self.oda.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import NotFound, NotReady, Rejected, SubarrayBusy
 from ska_oso_oet.event.journal import covers
@@ -15,7 +15,6 @@ from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCo
 from ska_oso_oet.procedure.domain import (
     CallArgs,
     Procedure,
-    ProcedureHistory,
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
@@ -36,18 +35,10 @@ if TYPE_CHECKING:
     from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.procedure.reports import Ending
 
-__all__ = [
-    "PrepareProcessCommand",
-    "ProcedureHistory",
-    "ProcedureSummary",
-    "ScriptExecutionService",
-    "ServiceRules",
-    "StartProcessCommand",
-    "StopProcessCommand",
-]
-
 _S = ProcedureState
 _log = logging.getLogger(__name__)
+KILL_SECS: Final = 2.0
+"""From SIGKILL until the end of a process is known: the operating system needs that long only in trouble."""
 
 
 class ScriptExecutionService(ProcedureQueries):
@@ -63,6 +54,7 @@ class ScriptExecutionService(ProcedureQueries):
         self._clock = clock
         self._rules = rules or ServiceRules()
         self._pool: WorkerPool | None = None
+        self._ending = False
         output = OutputRecorder(clock, self._call_later, self._announcer.output)
         super().__init__(bus, Records(self._rules.history_length), output)
 
@@ -88,6 +80,8 @@ class ScriptExecutionService(ProcedureQueries):
         self._rules.check_script(cmd.script)
         self._rules.subarrays.check(cmd.script_args.subarrays)
         with self._lock:
+            if self._ending:
+                raise Rejected("the controller is stopping")
             record = self._create(cmd, command_id, requester)
             record.offered = tuple(offered)
             return record.procedure.summary()
@@ -149,11 +143,21 @@ class ScriptExecutionService(ProcedureQueries):
             return command_id
         return None
 
-    def stop_all(self) -> None:
-        """Stop every live procedure, as at the end of the service."""
+    def end_all(self, grace: float, *, run_abort: bool) -> None:
+        """Stop every live procedure, as at the end of the service, and return when all have ended.
+
+        With `run_abort` the subarrays of those that run are aborted. An abort that is going on, or that was
+        asked for with a stop, comes to its end. Not waited for is what is not killed `grace` seconds later.
+        """
         with self._lock:
+            self._ending = True
             for record in self._records:
-                self._stop(record, StopRequest())
+                if record.abort_of is None:
+                    runs = record.procedure.state is _S.RUNNING
+                    self._stop(record, StopRequest(run_abort=run_abort and runs))
+            self._changed.wait_for(lambda: not self._records.live(aborts=False), grace + KILL_SECS)
+            patience = self._rules.abort_timeout + grace + KILL_SECS
+            self._changed.wait_for(lambda: not self._records.live(aborts=True), patience)
 
     def abandon(self, command_id: str) -> None:
         """Stop the live procedure that a command has created or started, if there is one."""
@@ -217,6 +221,7 @@ class ScriptExecutionService(ProcedureQueries):
                 self._abort_subarrays(record)
             for forgotten in self._records.forget_oldest():
                 self._output.forget(forgotten)
+            self._changed.notify_all()
 
     # ------------------------------------------------------------ under the lock
 

@@ -30,6 +30,7 @@ class ProcedureQueries:
     def __init__(self, bus: EventBus, records: Records, output: OutputRecorder) -> None:
         self._bus = bus
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._records = records
         self._output = output
 
@@ -41,6 +42,11 @@ class ProcedureQueries:
         """List the newest procedures of earlier runs, oldest first, until newer ones take their places."""
         with self._lock:
             self._records.remember_earlier(ended)
+
+    def is_abort_due(self, *, run_abort: bool) -> bool:
+        """Tell whether an abort is going on or asked for, or follows when `run_abort` ends all that runs."""
+        with self._lock:
+            return any(record.is_abort_due(run_abort=run_abort) for record in self._records)
 
     def summarise(self, pids: Iterable[int] | None = None) -> list[ProcedureSummary]:
         """Describe the procedures of this run with these ids, or all that are listed.

@@ -76,6 +76,13 @@ class Record:
         alike = (stop.command_id for stop in self.stops if stop.run_abort is run_abort)
         return next((command_id for command_id in alike if command_id is not None), None)
 
+    def is_abort_due(self, *, run_abort: bool) -> bool:
+        """Tell whether the end of the service has an abort to wait for: this one, or one that follows."""
+        if self.procedure.state.final:
+            return False
+        asked_for = run_abort and self.procedure.state is ProcedureState.RUNNING
+        return self.abort_of is not None or asked_for or any(stop.run_abort for stop in self.stops)
+
     def note_progress(self, data: Mapping[str, Any]) -> bool:
         """Note what the script says of its progress; False where that is none."""
         try:

@@ -114,6 +114,12 @@ class Records:
         waiting.sort(key=lambda record: record.procedure.states[-1][1])
         return waiting[: max(0, len(waiting) - limit)]
 
+    def live(self, *, aborts: bool) -> bool:
+        """Tell whether any procedure has not ended: abort scripts, or else all others."""
+        return any(
+            not record.procedure.state.final and (record.abort_of is not None) is aborts for record in self
+        )
+
     def summaries(self) -> list[ProcedureSummary]:
         """Describe all that are listed, those of earlier runs first."""
         return self._earlier.before(record.procedure.summary() for record in self)
