@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from tests import cgroups
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -37,6 +39,17 @@ STAND_IN = """\
         sys.exit(3)
     if instance == "stubborn":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("Ready to accept request", flush=True)
+        while True:
+            signal.pause()
+    if instance == "slow":
+        import time
+        def end(*_):
+            print("Stopping, which may take 50 s", flush=True)
+            time.sleep(2)
+            print("cleaned up", flush=True)
+            os._exit(0)
+        signal.signal(signal.SIGTERM, end)
         print("Ready to accept request", flush=True)
         while True:
             signal.pause()
@@ -151,6 +164,36 @@ def test_a_server_that_ignores_sigterm_is_killed(run_up: Start) -> None:
     assert stack.stop() == 0
     assert stack.processes() == []
     assert "StandIn/stubborn did not stop within 0.5 s and is killed" in stack.stderr
+
+
+def test_a_server_has_the_time_that_it_says_it_needs(run_up: Start) -> None:
+    stack = run_up("slow", limits="stop=0.5")
+    stack.wait_ready()
+    assert stack.stop() == 0
+    log = (stack.data_dir / "logs" / "StandIn-slow.log").read_text()
+    assert "cleaned up" in log
+    assert "waiting for StandIn/slow, at most 50 s" in stack.stderr
+
+
+def test_told_twice_it_ends_at_once(run_up: Start) -> None:
+    stack = run_up("stubborn slow", limits="stop=600")
+    stack.wait_ready()
+    stack.process.send_signal(signal.SIGINT)
+    stack.wait_until(lambda: "waiting for StandIn/slow" in stack.stderr, "what it waits for")
+    assert stack.stop(signal.SIGINT) == 0
+    assert stack.processes() == []
+
+
+def test_what_does_not_end_is_named(run_up: Start) -> None:
+    with cgroups.freezer() as group:
+        stack = run_up("stubborn", limits="stop=0.5")
+        stack.wait_ready()
+        frozen = stack.named("stubborn")
+        cgroups.freeze(group, frozen.pid)
+        assert stack.stop() == 1
+        assert f"these processes were killed and are still there: {frozen.pid} (" in stack.stderr
+        cgroups.thaw(group)
+        frozen.wait(60)
 
 
 def test_a_stop_while_starting(run_up: Start) -> None:

@@ -13,8 +13,9 @@ import subprocess
 import sys
 from collections import deque
 from logging.handlers import RotatingFileHandler
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from ska_oso_oet import stop_notice
 from ska_oso_oet.errors import OetError
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ READY_LINE = "Ready to accept request"  # every Tango server, C++ and Python, pr
 _ALARM = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LONGEST_LINE = 1 << 16
+_DEATH_SECS = 5.0  # from SIGKILL to the end; the kernel needs that long only when it is in trouble
 _NOT_STARTED = 127  # what a shell says of a program that it cannot start
 _libc = ctypes.CDLL(None)
 
@@ -67,6 +69,7 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = self._pidfd = -1
         self._partial = b""
+        self._limit: asyncio.Timeout | None = None
 
     @property
     def answers(self) -> bool:
@@ -104,18 +107,31 @@ class Child:
         self._loop.add_reader(self._pipe, self._on_output)
         self._loop.add_reader(self._pidfd, self._on_exit)
 
-    async def stop(self, grace: float) -> None:
-        """SIGTERM, and SIGKILL after `grace` seconds; returns when the process is gone."""
+    async def stop(self, grace: float, hurry: asyncio.Event | None = None) -> None:
+        """SIGTERM, and SIGKILL after `grace` seconds; returns when the process is gone, if it can be ended.
+
+        A server that says that it needs longer gets that. Once `hurry` is set nothing gets any time.
+        """
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            try:
-                async with asyncio.timeout(grace):
-                    await asyncio.shield(self.exit)
-            except TimeoutError:
-                show(f"{self.name} did not stop within {grace:g} s and is killed")
+            if not await self._ended_within(grace, hurry or asyncio.Event()):
                 self._kill_group()
-                await self.exit
+                if not await self._ended_within(_DEATH_SECS, asyncio.Event()):
+                    show(f"{self.name}, process {self._process.pid}, does not end though it was killed")
         self._writer.close()
+
+    async def _ended_within(self, grace: float, hurry: asyncio.Event) -> bool:
+        hurrying = asyncio.create_task(hurry.wait())
+        ends: set[asyncio.Future[Any]] = {self.exit, hurrying}
+        try:
+            async with asyncio.timeout(grace) as self._limit:
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        except TimeoutError:
+            show(f"{self.name} did not stop within {grace:g} s and is killed")
+        finally:
+            hurrying.cancel()
+            self._limit = None
+        return self.exit.done()
 
     async def kill(self) -> None:
         """SIGKILL; returns when the process is gone."""
@@ -160,8 +176,17 @@ class Child:
         self.tail.append(line)
         if line == READY_LINE and not self.ready.done():
             self.ready.set_result(None)
+        seconds = stop_notice.read(line)
+        if seconds is not None and self._limit is not None:
+            self._give_time(seconds, self._limit)
         if _ALARM.search(line):
             show(f"{self.name}: {line}")
+
+    def _give_time(self, seconds: float, limit: asyncio.Timeout) -> None:
+        due = self._loop.time() + seconds
+        if due > (limit.when() or 0.0):
+            limit.reschedule(due)
+        show(f"waiting for {self.name}, at most {seconds:g} s; told to stop once more, it is ended at once")
 
     def _on_exit(self) -> None:
         if self._process is None:

@@ -14,8 +14,8 @@ class Limits:
 
     start: float = DEFAULT_TIMEOUT
     """until every device answers"""
-    stop: float = 8.0
-    """from SIGTERM to SIGKILL; more than the controller gives to its scripts"""
+    stop: float = 10.0
+    """from SIGTERM to SIGKILL, of a server that does not say that it needs longer, as the controller does"""
     pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
     """before each further restart of a server that dies; after the last one the stack gives up"""
     stable: float = 60.0

@@ -7,6 +7,7 @@ import os
 import select
 import signal
 from pathlib import Path
+from time import monotonic
 
 STACK_MARK = "OET_STACK"  # environment variable, the value is the stack's data directory
 _PATIENCE = 5.0  # seconds; the kernel needs that long only when it is in trouble
@@ -24,18 +25,20 @@ def stack_processes(data_dir: Path) -> dict[int, str]:
     return found
 
 
-def end_stack_processes(data_dir: Path) -> None:
-    """SIGKILL to what its servers have left of a stack; returns when all of it is gone."""
-    while processes := stack_processes(data_dir):
+def end_stack_processes(data_dir: Path) -> dict[int, str]:
+    """SIGKILL to what its servers have left of a stack; returns what does not end of it."""
+    deadline = monotonic() + _PATIENCE
+    while (processes := stack_processes(data_dir)) and monotonic() < deadline:
         for pid in processes:
             with contextlib.suppress(ProcessLookupError):
-                _kill(pid)
+                _kill(pid, deadline)
+    return processes
 
 
-def _kill(pid: int) -> None:
+def _kill(pid: int, deadline: float) -> None:
     descriptor = os.pidfd_open(pid)
     try:
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-        select.select([descriptor], [], [], _PATIENCE)
+        select.select([descriptor], [], [], max(0.0, deadline - monotonic()))
     finally:
         os.close(descriptor)

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from filecmp import cmp
 from math import inf
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ska_oso_oet.embedded.address import HOST, HeldPort
 from ska_oso_oet.embedded.child import Child, StackError, show
+from ska_oso_oet.embedded.directory import owned
 from ska_oso_oet.embedded.limits import Limits
 from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
 from ska_oso_oet.embedded.parts import (
@@ -28,11 +29,10 @@ from ska_oso_oet.embedded.parts import (
 )
 from ska_oso_oet.embedded.readiness import Readiness
 from ska_oso_oet.errors import OetError
-from ska_oso_oet.held_file import Held, HeldFile
+from ska_oso_oet.orb_threads import keep_idle_threads, make_threads
 from ska_oso_oet.user_directories import absolute, data_directory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 DEFAULT_PORT = 10000  # the customary port of a Tango database
@@ -53,6 +53,8 @@ def up(
 ) -> int:
     """Run the embedded stack until SIGINT, SIGTERM or SIGHUP; return the exit code for the shell.
 
+    A second signal ends it at once, whatever the servers still have to do.
+
     `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database, the logs and,
     unless the environment names another store, the Scheduling Blocks; by default it is the platform's
     directory for a user's data. Prints one line on stdout, when the devices answer and
@@ -62,7 +64,7 @@ def up(
     """
     try:
         directory = absolute(data_dir or data_directory("--data-dir"))
-        with _owned(directory), ExitStack() as held:
+        with owned(directory), ExitStack() as held:
             database = held.enter_context(closing(HeldPort(port, "--port")))
             parts, rest = _with_rest_port(_checked(parts or Parts()), held)
             asyncio.run(_Stack(Ports(database, rest), directory, parts, limits).run())
@@ -91,9 +93,13 @@ class _Stack:
 
     async def run(self) -> None:
         """Start everything, keep it running until a signal, stop everything."""
-        told_to_stop = asyncio.Event()
+        told_to_stop, told_twice = asyncio.Event(), asyncio.Event()
+
+        def on_signal() -> None:
+            (told_twice if told_to_stop.is_set() else told_to_stop).set()
+
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, told_to_stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
         serving = asyncio.create_task(self._serve())
         stopping = asyncio.create_task(told_to_stop.wait())
         try:
@@ -103,10 +109,13 @@ class _Stack:
             serving.cancel()
             (outcome,) = await asyncio.gather(serving, return_exceptions=True)
             for child in reversed(self._children):
-                await child.stop(self._limits.stop)
-            end_stack_processes(self._data_dir)
+                await child.stop(self._limits.stop, told_twice)
+            left = end_stack_processes(self._data_dir)
         if isinstance(outcome, Exception):
             raise outcome
+        if left:
+            named = ", ".join(f"{pid} ({name})" for pid, name in left.items())
+            raise StackError(f"these processes were killed and are still there: {named}")
 
     async def _serve(self) -> None:
         progress = asyncio.create_task(self._tell_progress())
@@ -152,6 +161,7 @@ class _Stack:
     async def _start(self) -> None:
         to_register = self._unregistered()
         await self._spawn(self._add("database", self._database_argv()))
+        make_threads((HOST, self._ports.database.number))  # every client asks it first
         for file in to_register:
             await self._register(file)
         for wave in self._parts.waves:
@@ -247,7 +257,7 @@ class _Stack:
 
     def _environment(self) -> dict[str, str]:
         """Describe this stack to its servers."""
-        return {
+        environment = {
             **defaults(self._data_dir),
             **os.environ,
             **self._parts.environment,
@@ -255,6 +265,8 @@ class _Stack:
             "PYTANGO_DATABASE_NAME": str(self._data_dir / "tango.db"),
             "TANGO_HOST": self._tango_host,
         }
+        keep_idle_threads(environment)
+        return environment
 
 
 def _checked(parts: Parts) -> Parts:
@@ -272,22 +284,3 @@ def _with_rest_port(parts: Parts, held: ExitStack) -> tuple[Parts, HeldPort | No
         return parts, None
     port = held.enter_context(closing(HeldPort(parts.rest_port, "--rest-port")))
     return replace(parts, rest_port=port.number), port
-
-
-@contextmanager
-def _owned(data_dir: Path) -> Iterator[None]:
-    """Make the directory and hold it: two stacks would write to the same database."""
-    try:
-        for part in ("devices", "logs", "registered"):
-            (data_dir / part).mkdir(parents=True, exist_ok=True)
-        held = HeldFile(data_dir / "lock", f"process {os.getpid()}")
-    except OSError as error:
-        raise StackError(f"data directory {data_dir} cannot be used: {error.strerror}") from None
-    except Held as error:
-        raise StackError(
-            f"data directory {data_dir} is in use by another stack ({error}); choose another with --data-dir"
-        ) from None
-    try:
-        yield
-    finally:
-        held.release()

@@ -1,0 +1,33 @@
+"""The directory of a stack's data, which one stack at a time may use."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ska_oso_oet.embedded.child import StackError
+from ska_oso_oet.held_file import Held, HeldFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextmanager
+def owned(data_dir: Path) -> Iterator[None]:
+    """Make the directory and hold it: two stacks would write to the same database."""
+    try:
+        for part in ("devices", "logs", "registered"):
+            (data_dir / part).mkdir(parents=True, exist_ok=True)
+        held = HeldFile(data_dir / "lock", f"process {os.getpid()}")
+    except OSError as error:
+        raise StackError(f"data directory {data_dir} cannot be used: {error.strerror}") from None
+    except Held as error:
+        raise StackError(
+            f"data directory {data_dir} is in use by another stack ({error}); choose another with --data-dir"
+        ) from None
+    try:
+        yield
+    finally:
+        held.release()
