@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Final
 
+from ska_oso_oet.orb_threads import keep_idle_threads, make_own_threads
 from ska_oso_oet.tango_environment import prepare_tango
 
 SWITCH_SECS: Final = 0.001
@@ -28,7 +29,7 @@ def controller(argv: list[str] | None = None) -> None:
     from ska_oso_oet.device.controller import OETController  # noqa: PLC0415
 
     _settle()
-    run([OETController], args=["OETController", *args])
+    run([OETController], args=["OETController", *args], post_init_callback=make_own_threads)
 
 
 def rest_adapter(argv: list[str] | None = None) -> None:
@@ -53,6 +54,7 @@ def _prepared(argv: list[str] | None) -> list[str]:
     """Set what Tango reads from the environment, and complete the arguments."""
     args = list(sys.argv if argv is None else argv)[1:]
     prepare_tango(os.environ)
+    keep_idle_threads(os.environ)
     if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
         args += LOOPBACK
     return args

@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from functools import partial
+from threading import Barrier
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ class Calls:
 
     def __init__(self, thread_context: Callable[[], AbstractContextManager[object]] = nullcontext) -> None:
         self._context = thread_context
-        self._asking = ThreadPoolExecutor(self.ASKING, "rest-call")
-        self._stopping = ThreadPoolExecutor(self.STOPPING, "rest-stop")
+        self._asking = _executor(self.ASKING, "rest-call")
+        self._stopping = _executor(self.STOPPING, "rest-stop")
 
     async def ask(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Make a call."""
@@ -49,3 +50,12 @@ class Calls:
         """Wait for the calls that are being made, and end the threads."""
         for pool in (self._asking, self._stopping):
             pool.shutdown(cancel_futures=True)
+
+
+def _executor(threads: int, name: str) -> ThreadPoolExecutor:
+    """Make an executor with all its threads: later the system may have none to give."""
+    executor = ThreadPoolExecutor(threads, name)
+    together = Barrier(threads)
+    for begun in [executor.submit(together.wait) for _ in range(threads)]:
+        begun.result()
+    return executor
