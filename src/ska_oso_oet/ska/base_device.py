@@ -11,10 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tango
-from tango import AttrWriteType, DevState
+from tango import DevState
 from tango.server import Device, attribute, command, device_property
 
 from ska_oso_oet.errors import Rejected
+from ska_oso_oet.ska.attributes import MEMORIZED, mode, readable, writable
 from ska_oso_oet.ska.control_model import (
     AdminMode,
     CommunicationStatus,
@@ -27,7 +28,7 @@ from ska_oso_oet.ska.control_model import (
     TestMode,
 )
 from ska_oso_oet.ska.debugger import DebuggerNotInstalled, start_debugger
-from ska_oso_oet.ska.device_attributes import DeviceAttributes, mode_access
+from ska_oso_oet.ska.device_attributes import DeviceAttributes
 from ska_oso_oet.ska.device_hooks import LongStringArray
 from ska_oso_oet.ska.device_model import ALLOWED_STATES, DeviceModel, refusal_to_switch
 from ska_oso_oet.ska.event_pump import EventPump
@@ -41,25 +42,11 @@ if TYPE_CHECKING:
 __all__ = ["LongStringArray", "SKABaseDevice", "allowed_when"]
 
 _LONG_STRING: Any = "DevVarLongStringArray"
-_MEMORIZED: dict[str, Any] = {"memorized": True, "hw_memorized": True}
 _ID = "STARTED and the command id, or REJECTED and the reason"
 _EVENTED = (
     *("State", "Status", "adminMode", "healthState", "controlMode", "simulationMode", "testMode"),
     *("commandedState", "buildState", "versionId", "loggingLevel", "loggingTargets", "lrcProtocolVersions"),
 )
-
-
-def _readable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
-    return attribute(dtype=dtype, fget=f"read_{method}", doc=doc, **more)
-
-
-def _writable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
-    return _readable(dtype, method, doc, fset=f"write_{method}", access=AttrWriteType.READ_WRITE, **more)
-
-
-def _mode(name: str, dtype: type, doc: str) -> attribute:
-    access = mode_access(name)
-    return attribute(dtype=dtype, doc=doc, access=AttrWriteType.READ_WRITE, **access, **_MEMORIZED)
 
 
 def allowed_when(name: str) -> Callable[[Any], bool]:
@@ -87,18 +74,18 @@ class SKABaseDevice(DeviceAttributes, Device):
         dtype=(str,), default_value=["tango::logger"], doc="Initial loggingTargets"
     )
 
-    adminMode = _writable(AdminMode, "admin_mode", "Who may use the device", **_MEMORIZED)
-    healthState = _readable(HealthState, "health_state", "Whether the device can do its work")
-    controlMode = _mode("controlMode", ControlMode, "Where commands are taken from")
-    simulationMode = _mode("simulationMode", SimulationMode, "Whether the component is simulated")
-    testMode = _mode("testMode", TestMode, "Whether the device is under test")
-    buildState = _readable(str, "build_state", "Package, version and description of the software")
-    versionId = _readable(str, "version_id", "Version of the software")
-    loggingLevel = _writable(LoggingLevel, "logging_level", "How much is logged")
-    loggingTargets = _writable((str,), "logging_targets", "Where the log goes, type::name", max_dim_x=4)
-    commandedState = _readable(str, "commanded_state", "The state last asked for: OFF, STANDBY or ON")
-    lrcProtocolVersions = _readable(("DevLong64",), "protocol_versions", "Oldest and newest", max_dim_x=2)
-    _lrcEvent = _readable((str,), "lrc_event", "Id of a command, and an update as JSON", max_dim_x=2)
+    adminMode = writable(AdminMode, "admin_mode", "Who may use the device", **MEMORIZED)
+    healthState = readable(HealthState, "health_state", "Whether the device can do its work")
+    controlMode = mode("controlMode", ControlMode, "Where commands are taken from")
+    simulationMode = mode("simulationMode", SimulationMode, "Whether the component is simulated")
+    testMode = mode("testMode", TestMode, "Whether the device is under test")
+    buildState = readable(str, "build_state", "Package, version and description of the software")
+    versionId = readable(str, "version_id", "Version of the software")
+    loggingLevel = writable(LoggingLevel, "logging_level", "How much is logged")
+    loggingTargets = writable((str,), "logging_targets", "Where the log goes, type::name", max_dim_x=4)
+    commandedState = readable(str, "commanded_state", "The state last asked for: OFF, STANDBY or ON")
+    lrcProtocolVersions = readable(("DevLong64",), "protocol_versions", "Oldest and newest", max_dim_x=2)
+    _lrcEvent = readable((str,), "lrc_event", "Id of a command, and an update as JSON", max_dim_x=2)
 
     # ------------------------------------------------------------ lifecycle
 

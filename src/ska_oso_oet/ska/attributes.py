@@ -1,0 +1,29 @@
+"""How the attributes of an SKA device are declared, by the names of the methods behind them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from tango import AttrWriteType
+from tango.server import attribute
+
+from ska_oso_oet.ska.device_attributes import mode_access
+
+MEMORIZED: Final[dict[str, Any]] = {"memorized": True, "hw_memorized": True}
+
+
+def readable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
+    """Declare an attribute that `read_<method>` answers."""
+    return attribute(dtype=dtype, fget=f"read_{method}", doc=doc, **more)
+
+
+def writable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
+    """Declare one that `write_<method>` takes as well."""
+    write = f"write_{method}"
+    return readable(dtype, method, doc, fset=write, access=AttrWriteType.READ_WRITE, **more)
+
+
+def mode(name: str, dtype: type, doc: str) -> attribute:
+    """Declare controlMode, simulationMode or testMode."""
+    access = mode_access(name)
+    return attribute(dtype=dtype, doc=doc, access=AttrWriteType.READ_WRITE, **access, **MEMORIZED)
