@@ -206,6 +206,7 @@ def test_status_and_settings_are_answered_in_one_document_each(
     assert "hush" not in json.dumps(settings)
     warning = "OET_STOP_GRACE is no setting of the OET: is OET_STOP_GRACE_PERIOD meant?"
     assert warning in settings["warnings"]
+    device_server.of(proxy).stop()
     assert warning in device_server.of(proxy).output
 
 

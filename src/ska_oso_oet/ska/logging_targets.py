@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 import time
 from logging.handlers import RotatingFileHandler, SysLogHandler
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
 from ska_oso_oet.ska.control_model import LoggingLevel
+from ska_oso_oet.ska.stdout_log import StdoutHandler
 from ska_oso_oet.ska.text import tango_text
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def configure_stdout(tags: str) -> None:
     """Write the log of this process to stdout in SKA format, unless somebody has set up logging already."""
     root = logging.getLogger()
     if not root.handlers:
-        handler = logging.StreamHandler(sys.stdout)
+        handler = StdoutHandler()
         handler.setFormatter(SkaFormatter(tags))
         root.addHandler(handler)
 
@@ -151,7 +151,7 @@ class LoggingTargets:
         kind, _, name = target.partition("::")
         handler: logging.Handler
         if kind == "console":
-            handler = logging.StreamHandler(sys.stdout)
+            handler = StdoutHandler()
         elif kind == "file":
             handler = RotatingFileHandler(name, maxBytes=FILE_SIZE, backupCount=FILE_BACKUPS)
         elif kind == "syslog":
