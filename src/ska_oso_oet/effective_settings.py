@@ -81,7 +81,7 @@ def _source(field: str, properties: Mapping[str, Any], environ: Mapping[str, str
     variable = f"{ENVIRONMENT_PREFIX}{field.upper()}"
     if field in properties:
         return "property"
-    if variable in environ:
+    if variable in environ and (environ[variable] or field != "history_url"):
         return variable
     return "SCRIPTS_LOCATION" if field == "script_roots" and environ.get("SCRIPTS_LOCATION") else "default"
 

@@ -33,7 +33,7 @@ def test_a_stopped_procedure_can_be_followed_in_the_log(device_server: DeviceSer
     }
     proxy = device_server(*CONTROLLER, properties, env={"OET_ABORT_SCRIPT": ""})
     changes: queue.Queue[Any] = queue.Queue()
-    for name in ("procedureChanged", "lrcFinished", "whyNotReady"):
+    for name in ("procedureChanged", "event", "whyNotReady"):
         proxy.subscribe_event(name, tango.EventType.CHANGE_EVENT, changes.put)
 
     def until(state: str) -> None:
@@ -65,7 +65,7 @@ def test_a_stopped_procedure_can_be_followed_in_the_log(device_server: DeviceSer
         r"request StartProcedure by .*: REJECTED procedure 1 is RUNNING, not READY",
         r"request StopProcedure by .*: STARTED ",
         r"procedure 1 is sent SIGTERM; SIGKILL follows after 0\.2 s",
-        r"process \d+ is sent SIGKILL",
+        r"process \d+ \(.*\) is sent SIGKILL",
         r"procedure 1 is STOPPED by SIGKILL",
         r"procedure 1 was stopped; abort: not run: no abort script is configured",
     ]

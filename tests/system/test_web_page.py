@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import tango
 from playwright.sync_api import expect, sync_playwright
 
+from ska_oso_oet.client import DEFAULT_DEVICE
 from tests.system.test_rest_session import DEADLINE, ENDED, adapter
 
 if TYPE_CHECKING:
@@ -250,6 +252,25 @@ def test_a_restart_of_the_controller_is_seen(own_stack: StackProcess, tmp_path: 
         httpx.post(f"{proxy.url}/procedures", json={"script_uri": script.as_uri()})
         page.locator("#procedures tr", has_text="READY").get_by_role("button").click()
         expect(page.get_by_role("log", name="Output")).to_have_text("second life\n")
+        browser.close()
+
+
+def test_a_page_of_a_controller_that_starts_no_script_is_not_live(own_stack: StackProcess) -> None:
+    controller = tango.DeviceProxy(f"tango://{own_stack.tango_host}/{DEFAULT_DEVICE}")
+    with adapter(own_stack) as proxy, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page()
+        page.goto(str(httpx.URL(proxy.url).join("/")))
+        expect(page.locator("#link")).to_have_text("live")
+        controller.adminMode = 1
+        reason = "not ready: the controller is in state DISABLE: adminMode is OFFLINE"
+        expect(page.locator("#link")).to_have_text(reason)
+        late = browser.new_page()
+        late.goto(str(httpx.URL(proxy.url).join("/")))
+        expect(late.locator("#link")).to_have_text(reason)
+        controller.adminMode = 0
+        for each in (page, late):
+            expect(each.locator("#link")).to_have_text("live")
         browser.close()
 
 

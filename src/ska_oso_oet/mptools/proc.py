@@ -288,7 +288,7 @@ class Proc:
         self._overdue = True  # if it is not forked yet, it is killed once it is
         if self._handle is not None:
             self._rung = Rung.SIGKILL
-            _log.info("process %d is sent SIGKILL: SIGTERM has not ended it in time", self.pid)
+            _log.info("process %d (%s) is sent SIGKILL: SIGTERM has not ended it", self.pid, self.name)
             self._kill()
 
     def _kill(self) -> None:
