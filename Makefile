@@ -15,7 +15,7 @@ find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11
 	done
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit system bench lint style types imports format docs build clean
+.PHONY: help setup demo test unit system soak bench lint style types imports format docs build clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
 
 system: $(VENV)/.all ## the tests on a real Tango database
 	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)
+
+soak: $(VENV)/.all ## five minutes of load while parts are killed, with an oracle; on a machine that does nothing else
+	@OET_LOAD=long $(BIN)/python -m pytest -s tests/system/test_load_oracle.py $(PYTEST_ARGS)
 
 bench: $(VENV)/.all ## how long operators wait, and what the engine stands; on a machine that does nothing else
 	@for name in latency load events history http_api; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -12,10 +12,10 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from logging.handlers import RotatingFileHandler
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ska_oso_oet import stop_notice
+from ska_oso_oet.embedded.room import LogFile
 from ska_oso_oet.errors import OetError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class Child:
         self._argv = list(argv)
         self._handed = handed or {}
         self._loop = asyncio.get_running_loop()
-        self._writer = RotatingFileHandler(self.log, maxBytes=10_000_000, backupCount=3, encoding="utf-8")
+        self._writer = LogFile(self.log, maxBytes=10_000_000, backupCount=3, encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = self._pidfd = -1
         self._partial = b""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ska_oso_oet.embedded.child import StackError
+from ska_oso_oet.embedded.room import need_room
 from ska_oso_oet.held_file import Held, HeldFile
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ def owned(data_dir: Path) -> Iterator[None]:
     try:
         for part in ("devices", "logs", "registered"):
             (data_dir / part).mkdir(parents=True, exist_ok=True)
+        need_room(data_dir)
         held = HeldFile(data_dir / "lock", f"process {os.getpid()}")
     except OSError as error:
         raise StackError(f"data directory {data_dir} cannot be used: {error.strerror}") from None
