@@ -7,6 +7,7 @@ import os
 import queue
 import signal
 import socket
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -62,7 +63,12 @@ def properties(folder: Path, **more: object) -> dict[str, object]:
 
 def fork_server_of(servers: DeviceServers, proxy: tango.DeviceProxy) -> int:
     children = psutil.Process(servers.of(proxy).process.pid).children()
-    return next(child.pid for child in children if "ska_oso_oet.mptools.forkserver" in child.cmdline())
+    # Workers that it has forked are children of the controller when it is dead; they have names of their own.
+    return next(
+        child.pid
+        for child in children
+        if "ska_oso_oet.mptools.forkserver" in child.cmdline() and not child.name().startswith("oet-")
+    )
 
 
 def test_a_fork_server_that_hangs_or_dies_is_told_and_so_is_its_recovery(
@@ -284,6 +290,32 @@ def test_a_fork_server_that_starts_no_process_is_not_ready_whatever_its_weight(
     with suppress(ProcessLookupError):  # on a slow machine it has been replaced by now
         os.kill(fork_server, signal.SIGCONT)
     until(reasons, "")
+
+
+def test_a_fork_server_that_never_starts_up_is_a_failure_and_so_is_no_later_one(
+    device_server: DeviceServers, tmp_path: Path, event_channel: Callable[[tango.DeviceProxy], None]
+) -> None:
+    proxy = device_server(*CONTROLLER, properties(tmp_path))
+    health = Health(proxy)
+    event_channel(proxy)
+    assert health.until(HealthState.OK) == []
+    os.kill(fork_server_of(device_server, proxy), signal.SIGKILL)
+    failed = threading.Event()
+    halting = threading.Thread(target=halt_fork_servers, args=(device_server, proxy, failed))
+    halting.start()
+    try:
+        health.until(HealthState.FAILED, "fork server: scripts cannot be started: the fork server does not")
+    finally:
+        failed.set()
+        halting.join(DEADLINE)
+    assert health.until(HealthState.OK) == []
+
+
+def halt_fork_servers(servers: DeviceServers, proxy: tango.DeviceProxy, until: threading.Event) -> None:
+    """Halt each fork server as soon as it is there, before it has started up."""
+    while not until.wait(0.05):
+        with suppress(StopIteration, psutil.Error, ProcessLookupError):
+            os.kill(fork_server_of(servers, proxy), signal.SIGSTOP)
 
 
 def test_a_process_that_cannot_be_killed_is_named(

@@ -168,7 +168,9 @@ class ForkServerKeeper:
     def _on_loss(self, lived: float, unsent: list[int]) -> None:
         """Go on without a fork server, and start another; what this one was never told of, that one is."""
         _log.error("the fork server was lost after %.1f s; a new one is started", lived)
-        self._current, self._down_since = None, monotonic()
+        self._current = None
+        if self._down_since is None:  # one that has never been up makes it no shorter
+            self._down_since = monotonic()
         asked, self._asked = self._asked, {}
         for number in unsent:
             self.request(*asked[number])
