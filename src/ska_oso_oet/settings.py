@@ -82,6 +82,10 @@ class ControllerSettings(BaseSettings):
     abort_on_shutdown: bool = False
     environment_timeout: float = Field(600.0, gt=0, allow_inf_nan=False)
 
+    worker_memory: float | None = Field(None, gt=0, allow_inf_nan=False)
+    worker_processes: int | None = Field(None, ge=1)
+    worker_cgroups: Annotated[list[Path], NoDecode] = Field(default_factory=list)
+
     environments_dir: Path = Field(default_factory=default_environments_dir)
     max_idle_environments: int = Field(5, ge=0)
 
@@ -94,7 +98,12 @@ class ControllerSettings(BaseSettings):
     oda_url: str | None = None
 
     @field_validator(
-        "script_roots", "git_repositories", "monitored_devices", "critical_components", mode="before"
+        "script_roots",
+        "git_repositories",
+        "monitored_devices",
+        "critical_components",
+        "worker_cgroups",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: Any) -> Any:

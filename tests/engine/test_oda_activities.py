@@ -99,9 +99,7 @@ class Observatory:
         self.bus = EventBus(self.journal, self._defer)
         self.procedures = ScriptExecutionService(self.bus, clock=time.time)
         self._context = MainContext(("ska_oso_oet.procedure.worker",))
-        self.procedures.use(
-            ScriptWorkerPool(self._context, self.procedures, NoBacklog(), exit_timeout=10.0, grace=2.0)
-        )
+        self.procedures.use(ScriptWorkerPool(self._context, self.procedures, NoBacklog(), grace=2.0))
         settings = ActivitySettings(sb_dir=directory / "sbs", telescope=telescope)
         self.activities = ActivityService(oda, self.procedures, self.bus.publish, self.told.put, settings)
         self.bus.subscribe(self.activities.on_event)

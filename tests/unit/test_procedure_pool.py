@@ -76,7 +76,7 @@ class Ends:
 
 def pool_of(engine: FastEngine, listener: Ends) -> ScriptWorkerPool:
     parts: list[Any] = [engine, listener, SimpleNamespace(backlog=0)]
-    return ScriptWorkerPool(*parts, grace=1.0, exit_timeout=1.0)
+    return ScriptWorkerPool(*parts, grace=1.0)
 
 
 def test_the_end_of_a_process_that_could_not_be_made_is_told_however_soon_it_comes() -> None:
@@ -103,7 +103,7 @@ class Engine(FastEngine):
 def test_an_order_that_cannot_be_sent_ends_the_procedure(error: Exception) -> None:
     engine = Engine(error)
     pool = ScriptWorkerPool(
-        cast("Any", engine), cast("Any", Ends()), cast("Any", None), grace=1.0, exit_timeout=1.0
+        cast("Any", engine), cast("Any", Ends()), cast("Any", None), grace=1.0
     )
     pool.create_worker(7, COMMAND)
     pool.send_run(7, "main", ProcedureInput())
@@ -152,7 +152,7 @@ def test_what_a_worker_may_not_say_is_counted_and_told_once(caplog: pytest.LogCa
     engine, listener = Engine(), Strict()
     flow = SimpleNamespace(backlog=0)
     pool = ScriptWorkerPool(
-        cast("Any", engine), cast("Any", listener), cast("Any", flow), grace=1.0, exit_timeout=1.0
+        cast("Any", engine), cast("Any", listener), cast("Any", flow), grace=1.0
     )
     pool.create_worker(7, COMMAND)
     for msg_type, content in MALFORMED * 100:

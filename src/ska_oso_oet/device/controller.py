@@ -74,6 +74,15 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     )
     EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
     MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")
+    WorkerMemory = device_property(
+        dtype=float, doc="MiB that a script may have beyond what a worker begins with"
+    )
+    WorkerProcesses = device_property(
+        dtype=int, doc="Processes and threads of a script and all that it starts; needs WorkerCgroups"
+    )
+    WorkerCgroups = device_property(
+        dtype=(str,), doc="Directories of cgroups in which the groups of scripts are made"
+    )
     EnvironmentTimeout = device_property(dtype=float, doc="Seconds that building an environment may take")
     HistoryUrl = device_property(dtype=str, doc="Where the history is: sqlite:///… or postgresql://…")
     OdaBackend = device_property(dtype=str, doc="filesystem or postgres: where Scheduling Blocks are")

@@ -22,6 +22,7 @@ from ska_oso_oet.oda.store import oda_or_reason
 from ska_oso_oet.procedure.application import KILL_SECS, ScriptExecutionService
 from ska_oso_oet.procedure.domain import FileSystemScript
 from ska_oso_oet.procedure.git_url import AllowedRepositories
+from ska_oso_oet.procedure.limits import Limits
 from ska_oso_oet.procedure.pool import PRELOAD, ScriptWorkerPool
 from ska_oso_oet.procedure.ports import ServiceRules
 from ska_oso_oet.procedure.preparation import Places
@@ -97,13 +98,19 @@ class Engine:
         self.context = MainContext(PRELOAD)
         self._run_directory = RunDirectory()
         self._settings = settings
+        self._limits = Limits(
+            memory=settings.worker_memory,
+            processes=settings.worker_processes,
+            cgroups=settings.worker_cgroups,
+            exit_timeout=settings.exit_timeout,
+        )
         pool = ScriptWorkerPool(
             self.context,
             self.procedures,
             flow,
             grace=settings.stop_grace_period,
-            exit_timeout=settings.exit_timeout,
             places=self._places,
+            limits=self._limits,
         )
         self.procedures.use(pool)
         # The bus holds its listeners weakly.
@@ -170,6 +177,7 @@ class Engine:
     def _trim(self) -> None:
         """Delete what killed processes left of temporary files, clones and environments."""
         delete_left_behind()
+        self._limits.tidy_up()
         if not self._settings.environments_dir.is_dir():
             return
         try:

@@ -6,7 +6,7 @@ processes, and messages are JSON.
 """
 
 from ska_oso_oet.mptools.context import MainContext
-from ska_oso_oet.mptools.descendants import describe, name_process
+from ska_oso_oet.mptools.descendants import describe, name_process, offer_to_oom_killer
 from ska_oso_oet.mptools.exits import ExitStatus, Remains, Rung
 from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge, ProtocolError
 from ska_oso_oet.mptools.ports import ProcListener
@@ -59,6 +59,7 @@ __all__ = [
     "describe",
     "init_signals",
     "name_process",
+    "offer_to_oom_killer",
     "proc_worker_wrapper",
     "take_signals",
 ]

@@ -27,6 +27,17 @@ def name_process(name: str) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
+def offer_to_oom_killer(score: int) -> None:
+    """Have the kernel kill this process before those of a lower score when memory runs out (0 to 1000).
+
+    What it starts inherits that. A score that is higher already stays.
+    """
+    setting = Path("/proc/self/oom_score_adj")
+    with contextlib.suppress(OSError):  # not to be had, as in some containers
+        if int(setting.read_text()) < score:
+            setting.write_text(str(score))
+
+
 def children_of(parent: int) -> list[int]:
     """List the children of a process, zombies included; none when it is gone."""
     before: list[int] | None = None

@@ -34,10 +34,12 @@ from time import monotonic
 from typing import Any, Final
 
 from ska_oso_oet.mptools.departures import Departures
-from ska_oso_oet.mptools.descendants import become_subreaper, children_of, has_ended
+from ska_oso_oet.mptools.descendants import become_subreaper, children_of, has_ended, offer_to_oom_killer
 from ska_oso_oet.mptools.worker import run_child
 
 LAST_GRACE_SECS: Final = 1.0
+OOM_SCORE: Final = 300
+"""Rather this process than the controller, which can make another one; rather a worker than this one."""
 _PACKET: Final = 65536
 _FDS: Final = 3
 _log = logging.getLogger(__name__)
@@ -203,6 +205,7 @@ def main(argv: list[str]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     become_subreaper()
+    offer_to_oom_killer(OOM_SCORE)
     control = socket.socket(fileno=int(argv[0]))
     preload(argv[1:])
     gc.collect()

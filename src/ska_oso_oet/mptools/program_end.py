@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _AT_ONCE: Final = 0.001
+_write_c_streams: Final = ctypes.CDLL(None).fflush
 _FILES: Final = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
 
 
@@ -124,4 +125,4 @@ def _write_files() -> None:
         if isinstance(thing, _FILES) and not thing.closed:
             with contextlib.suppress(OSError, ValueError):  # a full disk; a file that is only for reading
                 thing.flush()
-    ctypes.CDLL(None).fflush(None)
+    _write_c_streams(None)

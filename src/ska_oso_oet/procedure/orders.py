@@ -12,6 +12,9 @@ from ska_oso_oet.procedure.domain import ProcedureInput
 
 SPARE_NAME: Final = "oet-spare"
 """What ps and top call a worker that has no procedure yet."""
+SPARE_OOM_SCORE: Final = 600
+SCRIPT_OOM_SCORE: Final = 1000
+"""When memory runs out, it is a script that ends, before the spares, the fork server and the controller."""
 
 
 class Order(StrEnum):

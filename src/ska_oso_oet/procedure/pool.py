@@ -13,8 +13,9 @@ from ska_oso_oet.event.journal import covers
 from ska_oso_oet.mptools import STARTED, EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.domain import GitScript
 from ska_oso_oet.procedure.forwarding import arguments_of, published_by_script
+from ska_oso_oet.procedure.limits import Limits
 from ska_oso_oet.procedure.orders import Order, RunOrder
-from ska_oso_oet.procedure.preparation import LoadOrder, Patience, Places
+from ska_oso_oet.procedure.preparation import LoadOrder, Places
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, SubarrayGiven
 from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, read_word
@@ -130,15 +131,15 @@ class ScriptWorkerPool:
         flow: Flow,
         *,
         grace: float,
-        exit_timeout: float,
         places: Callable[[], Places] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.main_ctx = main_ctx
         self.listener = listener
         self._flow = flow
         self._grace = grace
-        self._exit_timeout = exit_timeout
         self._places = places
+        self._limits = limits or Limits()
         self._workers: dict[int, _Worker] = {}
         self._spares: deque[_Worker] = deque()
 
@@ -153,8 +154,9 @@ class ScriptWorkerPool:
         """Have a worker load a script, which may command `subarrays`, and call its `init`."""
         git = isinstance(command.script, GitScript)
         places = self._places() if git and self._places is not None else None
-        patience = Patience(exit=self._exit_timeout, stop=self._grace)
-        order = LoadOrder(command=command, subarrays=subarrays, places=places, patience=patience)
+        order = LoadOrder(
+            command=command, subarrays=subarrays, places=places, limits=self._limits, grace=self._grace
+        )
         self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
 
     def _employ(self, pid: int, order: EventMessage) -> None:
@@ -253,7 +255,7 @@ class ScriptWorkerPool:
     def _expect_end(self, worker: _Worker) -> None:
         """Kill a process that does not end by itself, though it has given up what was overdue."""
         if worker.deadline is None:
-            seconds = self._exit_timeout + max(self._grace, _LEAST_GRACE_SECS)
+            seconds = self._limits.exit_timeout + max(self._grace, _LEAST_GRACE_SECS)
             why = f"killed, as it did not end within {seconds:g} s after its script"
             worker.deadline = self.main_ctx.call_later(seconds, worker.proc.kill, why)
 
@@ -279,10 +281,13 @@ class ScriptWorkerPool:
             del self._workers[worker.pid]
             if worker.deadline is not None:
                 worker.deadline.cancel()
-            if worker.overdue is not None:
-                status = replace(status, error=worker.overdue)
+            if (why := self._lift_limits(worker) or worker.overdue) is not None:
+                status = replace(status, error=why)
             if worker.malformed:
                 text = f"messages that its process may not send were ignored: {worker.malformed}"
                 _log.warning("procedure %d: %s", worker.pid, text)
                 self.listener.on_log(worker.pid, "WARNING", text)
             self.listener.on_end(worker.pid, status, worker.ending)
+
+    def _lift_limits(self, worker: _Worker) -> str | None:
+        return None if worker.proc.pid is None else self._limits.lift(worker.proc.pid)

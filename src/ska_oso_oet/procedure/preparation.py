@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.environment import Environment, EnvironmentManager
+from ska_oso_oet.procedure.limits import Limits
 from ska_oso_oet.procedure.subarrays import ALL, SUBARRAY_ID, Subarrays, left_open
 
 if TYPE_CHECKING:
@@ -57,20 +58,17 @@ class Places(Model):
         )
 
 
-class Patience(Model):
-    """How long a process may take to end (s): after its script's own end, and after it was asked to stop."""
-
-    exit: float = 10.0
-    stop: float = 2.0
-
-
 class LoadOrder(Model):
-    """What LOAD carries: the request, what may be commanded, what git scripts need, what bounds the end."""
+    """What LOAD carries: the request, what may be commanded, what git scripts need, what bounds the end.
+
+    `grace` is how long the process may take to end when it is asked to stop (s).
+    """
 
     command: PrepareProcessCommand
     subarrays: Subarrays = ALL
     places: Places | None = None
-    patience: Patience = Patience()
+    limits: Limits = Limits()
+    grace: float = 2.0
 
     def subarray_for(self, init: Callable[..., object]) -> int | None:
         """Find the subarray that a script's `init` is to be given, as it takes one and none is named.

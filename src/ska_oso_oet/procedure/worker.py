@@ -18,15 +18,17 @@ from ska_oso_oet.mptools import (
     QueueClosed,
     SignalObject,
     name_process,
+    offer_to_oom_killer,
     take_signals,
 )
 from ska_oso_oet.procedure.domain import GitScript, ProcedureState
 from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.functions import INIT, ScriptFunctions
 from ska_oso_oet.procedure.interrupt import Interrupt
+from ska_oso_oet.procedure.limits import Limits
 from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, ScriptUnreadable, load_file
-from ska_oso_oet.procedure.orders import SPARE_NAME, Order, RunOrder, Word
-from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, Patience, ResumeOrder, become
+from ska_oso_oet.procedure.orders import SCRIPT_OOM_SCORE, SPARE_NAME, SPARE_OOM_SCORE, Order, RunOrder, Word
+from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
 from ska_oso_oet.procedure.reports import (
     Ending,
     Overdue,
@@ -74,7 +76,7 @@ class ScriptWorker(ProcWorker):
         self._bus = ScriptBus(self._tell_event, self._tell_interest)
         self._script_log = ScriptLog(self._tell_log)
         self._end = ProgramEnd()
-        self._patience = Patience()
+        self._limits, self._grace = Limits(), 0.0
         self._delivering = False
         self._over = False
         self._interrupt = Interrupt(self._hurry)
@@ -87,19 +89,20 @@ class ScriptWorker(ProcWorker):
 
     def _hurry(self) -> None:
         # The other half is for what comes after the threads, before the process is killed.
-        self._end.limit(self._patience.stop / 2)
+        self._end.limit(self._grace / 2)
 
     # ------------------------------------------------------------ the template
 
     def startup(self) -> None:
         """Join the event bus."""
+        offer_to_oom_killer(SPARE_OOM_SCORE)
         self._script_log.install()
         self._bus.join()
 
     def run(self) -> int:
         """Run the template, and then end as a program ends: see ProgramEnd."""
         code = super().run()
-        self._end.limit(self._patience.exit)
+        self._end.limit(self._limits.exit_timeout)
         self._end.run(PROGRAM_NAMES, alone=self._is_alone)
         self._script_log.relay()
         if not self._end.overdue:
@@ -144,10 +147,12 @@ class ScriptWorker(ProcWorker):
             name_process(f"oet-proc-{message.msg_src}")
             order = LoadOrder.parse(message.msg)
             self.publish_lifecycle(ProcedureState.IDLE)
+            offer_to_oom_killer(SCRIPT_OOM_SCORE)
+            order.limits.impose()
             if isinstance(order.command.script, GitScript) and order.command.script.create_env:
                 self._enter_environment(order, order.command.script)
-        self._patience = order.patience
-        self._end.last_secs = order.patience.stop / 4
+        self._limits, self._grace = order.limits, order.grace
+        self._end.last_secs = order.grace / 4
         self._inbox.start()
         return order
 
