@@ -24,6 +24,7 @@ COMMAND = PrepareProcessCommand(script=EmbeddedStringScript(script_source="def m
 
 class FakeProc:
     alive = True
+    pid: int | None = None
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
