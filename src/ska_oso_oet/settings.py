@@ -86,6 +86,7 @@ class ControllerSettings(BaseSettings):
     worker_processes: int | None = Field(None, ge=1)
     worker_cgroups: Annotated[list[Path], NoDecode] = Field(default_factory=list)
 
+    secret_variables: _Names = Field(default_factory=list)
     environments_dir: Path = Field(default_factory=default_environments_dir)
     max_idle_environments: int = Field(5, ge=0)
 
@@ -103,6 +104,7 @@ class ControllerSettings(BaseSettings):
         "monitored_devices",
         "critical_components",
         "worker_cgroups",
+        "secret_variables",
         mode="before",
     )
     @classmethod

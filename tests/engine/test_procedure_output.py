@@ -102,3 +102,32 @@ def test_what_is_printed_is_utf8_whatever_the_locale(
     bench = new_bench(spares=0)
     summary = bench.run("def main(): print('\\u00e9\\u2713')")
     assert bench.written(summary.id) == ["é✓"]
+
+
+# ------------------------------------------------------------ secrets
+
+
+def test_secrets_of_the_service_are_not_seen_in_scripts_nor_in_what_they_write(
+    new_bench: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ADMIN_POSTGRES_PASSWORD", "PGPASSWORD", "MY_TOKEN"):
+        monkeypatch.setenv(name, f"swordfish of {name}")
+    bench = new_bench(secret_variables=["*_TOKEN"])
+    summary = bench.run("""
+        import logging, subprocess
+
+        def main():
+            tell("environment", text=str(dict(os.environ)))
+            print("it was", "swordfish of PGPASSWORD")
+            logging.warning("swordfish of MY_TOKEN")
+            subprocess.run(["env"])
+            raise ValueError("swordfish of ADMIN_POSTGRES_PASSWORD")
+    """)
+    (told,) = bench.told(summary.id, "environment")
+    assert "TANGO" in told["text"] or "PATH" in told["text"]
+    assert "swordfish" not in told["text"]
+    assert summary.exit is not None
+    assert summary.exit.message == "ValueError: ***"
+    written = bench.written(summary.id)
+    assert {"it was ***", "root: ***"} < set(written)
+    assert "swordfish" not in str(written) + str(summary.history.stacktrace)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from ska_oso_oet.mptools.forkserver_client import Start
 from ska_oso_oet.mptools.forkserver_keeper import WAIT_SECS, ForkServerKeeper
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Proc:
 
 
 def keeper(loop: Loop) -> ForkServerKeeper:
-    return ForkServerKeeper(cast("Any", loop), [], lambda *_: None, lambda: None)
+    return ForkServerKeeper(cast("Any", loop), Start([], {}), lambda *_: None, lambda: None)
 
 
 def test_what_waits_for_a_fork_server_fails_in_the_end() -> None:

@@ -103,9 +103,7 @@ class Engine(FastEngine):
 @pytest.mark.parametrize("error", [MessageTooLarge("it has 9 bytes"), MemoryError("none"), OSError("no")])
 def test_an_order_that_cannot_be_sent_ends_the_procedure(error: Exception) -> None:
     engine = Engine(error)
-    pool = ScriptWorkerPool(
-        cast("Any", engine), cast("Any", Ends()), cast("Any", None), grace=1.0
-    )
+    pool = ScriptWorkerPool(cast("Any", engine), cast("Any", Ends()), cast("Any", None), grace=1.0)
     pool.create_worker(7, COMMAND)
     pool.send_run(7, "main", ProcedureInput())
     assert engine.proc.given_up == [
@@ -152,9 +150,7 @@ MALFORMED = [
 def test_what_a_worker_may_not_say_is_counted_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
     engine, listener = Engine(), Strict()
     flow = SimpleNamespace(backlog=0)
-    pool = ScriptWorkerPool(
-        cast("Any", engine), cast("Any", listener), cast("Any", flow), grace=1.0
-    )
+    pool = ScriptWorkerPool(cast("Any", engine), cast("Any", listener), cast("Any", flow), grace=1.0)
     pool.create_worker(7, COMMAND)
     for msg_type, content in MALFORMED * 100:
         engine.listener.on_message(engine.proc, EventMessage("7", msg_type, content))

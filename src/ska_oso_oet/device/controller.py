@@ -74,6 +74,9 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
     )
     EnvironmentsDir = device_property(dtype=str, doc="Directory of clones and environments")
     MaxIdleEnvironments = device_property(dtype=int, doc="How many unused environments are kept")
+    SecretVariables = device_property(
+        dtype=(str,), doc="More environment variables that are kept from scripts; patterns such as *_TOKEN"
+    )
     WorkerMemory = device_property(
         dtype=float, doc="MiB that a script may have beyond what a worker begins with"
     )

@@ -28,6 +28,7 @@ from ska_oso_oet.procedure.ports import ServiceRules
 from ska_oso_oet.procedure.preparation import Places
 from ska_oso_oet.procedure.run_directory import RunDirectory, delete_left_behind
 from ska_oso_oet.procedure.script_policy import ScriptPolicy
+from ska_oso_oet.procedure.secrecy import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +84,7 @@ class Engine:
             AllowedRepositories(settings.git_repositories),
             embedded_allowed=settings.embedded_scripts == "allowed",
         )
+        secrets = Secrets(os.environ, settings.secret_variables, (history_url, settings.oda_url or ""))
         rules = ServiceRules(
             check_script=policy.check,
             exclusivity=settings.exclusivity,
@@ -93,9 +95,10 @@ class Engine:
             if settings.abort_script
             else None,
             abort_timeout=settings.abort_timeout,
+            mask=secrets.masked,
         )
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
-        self.context = MainContext(PRELOAD)
+        self.context = MainContext(PRELOAD, secrets.kept_from(os.environ))
         self._run_directory = RunDirectory()
         self._settings = settings
         self._limits = Limits(

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.mptools.descendants import become_subreaper
-from ska_oso_oet.mptools.forkserver_client import MAX_REQUEST
+from ska_oso_oet.mptools.forkserver_client import MAX_REQUEST, Start
 from ska_oso_oet.mptools.forkserver_keeper import ForkServerKeeper
 from ska_oso_oet.mptools.orphans import Orphans
 from ska_oso_oet.mptools.ports import Keepers
@@ -20,7 +20,7 @@ from ska_oso_oet.mptools.proc import Proc as ChildProc
 from ska_oso_oet.mptools.queue import MPQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     from ska_oso_oet.mptools.exits import ExitStatus
@@ -41,13 +41,15 @@ class MainContext:
 
     STOP_WAIT_SECS = 3.0
 
-    def __init__(self, preload: Sequence[str] = ()) -> None:
+    def __init__(self, preload: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
+        """Have workers preload modules, and give them an environment (None: that of this process)."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="oet-engine", daemon=True)
         self._numbers = itertools.count(1)
         self._procs: dict[int, ChildProc] = {}
         self._queues: list[MPQueue] = []
-        self._keeper = ForkServerKeeper(self._loop, list(preload), self._on_answer, self._on_lost)
+        start = Start(list(preload), os.environ if environment is None else environment)
+        self._keeper = ForkServerKeeper(self._loop, start, self._on_answer, self._on_lost)
         self._orphans = Orphans(self._loop, self._keeper.undead, self._workers)
         self._keepers = Keepers(self._keeper.withdraw, self._keeper.expect_exit, self._orphans)
         self._stopped = False

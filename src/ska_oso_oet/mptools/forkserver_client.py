@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +19,7 @@ from ska_oso_oet.mptools.descendants import pulse
 from ska_oso_oet.mptools.orphans import Orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 MAX_REQUEST: Final = 65536
 """Bytes of the largest request or answer."""
@@ -37,6 +38,14 @@ _ENVIRONMENT: Final = {"PYTHONUNBUFFERED": "1"}
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a fork server, and so each worker, begins with: modules and an environment."""
+
+    preload: list[str]
+    environment: Mapping[str, str]
+
+
 class ForkServerClient:
     """Starts a fork server, sends requests, takes answers, and notices when it dies or hangs.
 
@@ -48,7 +57,7 @@ class ForkServerClient:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        preload: list[str],
+        start: Start,
         on_answer: Callable[[dict[str, Any], list[int]], None],
         on_lost: Callable[[float, list[int]], None],
     ) -> None:
@@ -62,7 +71,7 @@ class ForkServerClient:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
         with theirs:
-            self._process = self._start(theirs.fileno(), preload)
+            self._process = self._start(theirs.fileno(), start)
         self.pid = self._process.pid
         Orphans.spare(self.pid)
         self._dead = loop.create_future()
@@ -73,12 +82,12 @@ class ForkServerClient:
         self._watch: asyncio.TimerHandle | None = None
         self._watch_it()
 
-    def _start(self, fd: int, preload: list[str]) -> subprocess.Popen[bytes]:
+    def _start(self, fd: int, start: Start) -> subprocess.Popen[bytes]:
         try:
             return subprocess.Popen(
-                [sys.executable, "-P", "-m", "ska_oso_oet.mptools.forkserver", str(fd), *preload],
+                [sys.executable, "-P", "-m", "ska_oso_oet.mptools.forkserver", str(fd), *start.preload],
                 pass_fds=[fd],
-                env={**os.environ, **_ENVIRONMENT},
+                env={**start.environment, **_ENVIRONMENT},
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # a terminal's Ctrl-C is the controller's to handle
             )

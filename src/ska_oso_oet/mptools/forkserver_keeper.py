@@ -13,6 +13,8 @@ from ska_oso_oet.mptools.forkserver_client import ForkServerClient
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from ska_oso_oet.mptools.forkserver_client import Start
+
 _log = logging.getLogger(__name__)
 _SHORT_LIFE_SECS: Final = 2.0
 _RESTART_PAUSE_SECS: Final = 1.0
@@ -50,12 +52,12 @@ class ForkServerKeeper:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        preload: list[str],
+        start: Start,
         on_answer: Callable[[dict[str, Any], list[int]], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._loop = loop
-        self._preload = preload
+        self._beginning = start
         self._on_answer = on_answer
         self._on_lost = on_lost
         self._current: ForkServerClient | None = None
@@ -142,7 +144,7 @@ class ForkServerKeeper:
         if self._closed:
             return
         try:
-            self._current = ForkServerClient(self._loop, self._preload, self._on_word, self._on_loss)
+            self._current = ForkServerClient(self._loop, self._beginning, self._on_word, self._on_loss)
         except OSError as error:
             _log.exception("a fork server could not be started; it is tried again")
             self._loop.call_later(_RESTART_PAUSE_SECS, self.start)

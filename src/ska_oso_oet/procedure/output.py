@@ -98,7 +98,8 @@ def _as_shown(text: str) -> str:
 class OutputBuffer:
     """Keeps the newest lines, at most MAX_LINES and MAX_CHARACTERS of them. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, mask: Callable[[str], str] = str) -> None:
+        self._mask = mask
         self._lines: deque[Line] = deque()
         self._size = 0
         self._count = 0
@@ -135,7 +136,7 @@ class OutputBuffer:
     def _extend(self, stream: str, texts: Sequence[str], now: float, level: str | None = None) -> None:
         skipped = max(0, len(texts) - MAX_LINES)
         self._count += skipped
-        for text in map(_as_shown, islice(texts, skipped, None)):
+        for text in map(self._mask, map(_as_shown, islice(texts, skipped, None))):
             for start in range(0, max(1, len(text)), MAX_LINE):
                 self._count += 1
                 part = text[start : start + MAX_LINE]
@@ -184,7 +185,9 @@ class OutputRecorder:
         clock: Callable[[], float],
         call_later: Callable[..., None],
         announce: Callable[[int, list[Line], int], None],
+        mask: Callable[[str], str] = str,
     ) -> None:
+        self._mask = mask
         self._clock = clock
         self._call_later = call_later
         self._announce = announce
@@ -197,7 +200,7 @@ class OutputRecorder:
     def open(self, pid: int) -> None:
         """Begin to keep the output of a procedure."""
         with self._lock:
-            self._buffers[pid] = OutputBuffer()
+            self._buffers[pid] = OutputBuffer(self._mask)
             self._told[pid] = 0
 
     def write(self, pid: int, stream: str, data: bytes) -> None:

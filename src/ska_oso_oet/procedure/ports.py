@@ -37,7 +37,8 @@ class ServiceRules:
 
     `check_script` raises Rejected for a script that is not allowed. Only `subarrays` are commanded.
     `abort_script` is run for a subarray when a stop asks for it, and may take `abort_timeout` seconds. Of
-    more than `max_ready` procedures that wait for their start, the oldest is ended.
+    more than `max_ready` procedures that wait for their start, the oldest is ended. `mask` hides secrets in
+    what scripts write and raise.
     """
 
     check_script: Callable[[AnyScript], None] = lambda _: None
@@ -47,3 +48,4 @@ class ServiceRules:
     max_ready: int = 50
     abort_script: AnyScript | None = None
     abort_timeout: float = 60.0
+    mask: Callable[[str], str] = str

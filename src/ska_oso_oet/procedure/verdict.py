@@ -10,6 +10,8 @@ from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ska_oso_oet.mptools import ExitStatus
 
 _CUT_OFF: Final = "killed, as it had not ended within the grace period: its clean-up was cut off"
@@ -21,6 +23,12 @@ class Verdict(NamedTuple):
     state: ProcedureState
     exit: ExitRecord
     stacktrace: str | None = None
+
+    def masked(self, mask: Callable[[str], str]) -> Verdict:
+        """Give the verdict with `mask` applied to what the script has said."""
+        message = self.exit.message and mask(self.exit.message)
+        stacktrace = self.stacktrace and mask(self.stacktrace)
+        return Verdict(self.state, self.exit.model_copy(update={"message": message}), stacktrace)
 
 
 def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> Verdict:

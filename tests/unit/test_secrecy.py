@@ -1,0 +1,81 @@
+"""Which variables are secret, and where their values are masked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ska_oso_oet.mptools import ExitStatus
+from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.output import OutputBuffer
+from ska_oso_oet.procedure.reports import Raised
+from ska_oso_oet.procedure.secrecy import KNOWN, Secrets
+from ska_oso_oet.procedure.verdict import judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HARMLESS = {"PATH": "/bin", "TANGO_HOST": "here:10000", "OET_HISTORY_URL": "sqlite:////data/history.db"}
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_secrets_are_taken_out(name: str) -> None:
+    environ = {**HARMLESS, name: "hunter2-hunter2"}
+    assert Secrets(environ).kept_from(environ) == HARMLESS
+
+
+@pytest.mark.parametrize("name", ["OET_HISTORY_URL", "OET_ODA_URL", "ODA_URL"])
+def test_an_address_is_secret_if_it_has_a_password(name: str) -> None:
+    environ = {**HARMLESS, name: "postgresql://oet:hunter%402-2@db/oet"}
+    secrets = Secrets(environ)
+    assert name not in secrets.kept_from(environ)
+    assert secrets.masked("hunter@2-2 or hunter%402-2") == "*** or ***"
+    assert name in Secrets({name: "postgresql://oet@db/oet"}).kept_from({name: ""})
+
+
+def test_further_variables_are_named_by_patterns() -> None:
+    environ = {**HARMLESS, "ARCHIVE_TOKEN": "swordfish", "SPECIAL": "open sesame"}
+    secrets = Secrets(environ, ["*_TOKEN", "SPECIAL"])
+    assert secrets.kept_from(environ) == HARMLESS
+    assert secrets.masked("a swordfish said open sesame") == "a *** said ***"
+
+
+def test_what_a_file_holds_is_the_secret(tmp_path: Path) -> None:
+    token, passwords = tmp_path / "token", tmp_path / "pgpass"
+    token.write_text("swordfish\n")
+    passwords.write_text("db:5432:oet:user:hunter2-2\ndb:5432:*:user:hunter3-3\n")
+    secrets = Secrets({"OET_REST_TOKEN_FILE": str(token), "PGPASSFILE": str(passwords)})
+    assert secrets.masked(f"{token} swordfish hunter2-2 hunter3-3") == f"{token} *** *** ***"
+    assert Secrets({"OET_REST_TOKEN_FILE": str(tmp_path / "none")}).masked("none") == "none"
+
+
+def test_passwords_of_properties_are_masked() -> None:
+    secrets = Secrets({}, urls=["postgresql://u:swordfish@h/d", "postgresql://h/d?password=hunter2-2", ""])
+    assert secrets.masked("swordfish hunter2-2") == "*** ***"
+
+
+def test_a_secret_that_contains_another_is_masked_whole() -> None:
+    secrets = Secrets({"PGPASSWORD": "swordfish", "POSTGRES_PASSWORD": "swordfish-2"})
+    assert secrets.masked("swordfish-2 swordfish") == "*** ***"
+
+
+def test_a_word_that_is_too_short_for_a_secret_is_left() -> None:
+    assert Secrets({"PGPASSWORD": "oet"}).masked("the oet") == "the oet"
+
+
+def test_output_and_log_are_masked_however_they_come() -> None:
+    buffer = OutputBuffer(Secrets({"PGPASSWORD": "swordfish"}).masked)
+    buffer.feed("stdout", b"it is swor", 0.0)
+    buffer.feed("stdout", b"dfish\n", 0.0)
+    buffer.log("INFO", "root: swordfish", 0.0)
+    buffer.feed("stderr", b"no end: swordfish", 0.0)
+    buffer.take_unfinished(0.8)
+    assert [line.text for line in buffer.after(0)] == ["it is ***", "root: ***", "no end: ***"]
+
+
+def test_what_a_script_raises_is_masked() -> None:
+    ending = Raised(message="ValueError: swordfish", stacktrace="...\nValueError: swordfish\n")
+    verdict = judge(ExitStatus(code=1), ending, ProcedureState.RUNNING)
+    verdict = verdict.masked(Secrets({"PGPASSWORD": "swordfish"}).masked)
+    assert (verdict.exit.message, verdict.stacktrace) == ("ValueError: ***", "...\nValueError: ***\n")
