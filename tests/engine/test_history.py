@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import stat
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from ska_oso_oet.activity.domain import ActivityState
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, ProcedureNotFound
 from ska_oso_oet.history.backlog import Rows
+from ska_oso_oet.history.database import HistoryDatabase
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
 from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.history.rows import procedure_row
@@ -433,3 +437,17 @@ def test_a_bad_url_is_refused_without_its_password(bad: str) -> None:
     with pytest.raises(InvalidArgument, match="HistoryUrl") as caught:
         Rig(bad)
     assert "secret" not in str(caught.value)
+
+
+def test_a_file_is_for_its_user_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        database = HistoryDatabase(sa.make_url(f"sqlite:///{tmp_path}/new/history.db"))
+        database.upgrade()
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "new").glob("*.db*")}
+        folder = stat.S_IMODE((tmp_path / "new").stat().st_mode)
+        database.close()
+    finally:
+        os.umask(before)
+    assert (folder, set(modes.values())) == (0o700, {0o600})
+    assert {"history.db", "history.db-wal"} <= set(modes)

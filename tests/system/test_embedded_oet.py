@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -114,3 +115,24 @@ def test_the_demo_shows_two_observations_and_leaves_no_process_behind() -> None:
         ("allocate", "COMPLETE"),
         ("observe", "STOPPED"),
     ]
+
+
+def test_what_a_stack_keeps_is_for_its_user_alone_and_scripts_write_as_their_user_wants(
+    stack: StackProcess, tmp_path: Path
+) -> None:
+    written = tmp_path / "written.txt"
+    script = tmp_path / "write.py"
+    script.write_text(f"def main(): open({str(written)!r}, 'w').close()\n")
+    ran = oet(stack, "procedure", "run", script.as_uri())
+    assert ran.returncode == 0, ran.stderr + ran.stdout
+    umask = os.umask(0o022)
+    os.umask(umask)
+    assert stat.S_IMODE(written.stat().st_mode) == 0o666 & ~umask
+    kept = stack.data_dir
+    folders = [kept, *(kept / name for name in ("logs", "devices", "registered"))]
+    files = [*kept.glob("*.db*"), *(kept / "logs").iterdir(), *(kept / "registered").iterdir()]
+    assert {kept / "history.db", kept / "tango.db", kept / "history.db-wal"} <= set(files)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
+    assert {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in files} == {
+        path.name: oct(0o600) for path in files
+    }

@@ -60,6 +60,8 @@ class Child:
         self.name = name
         self.log = log_dir / f"{name.replace('/', '-')}.log"
         self.tail: deque[str] = deque(maxlen=20)
+        self.umask = -1
+        """What the process begins with; -1 is that of this one."""
         self.ready: asyncio.Future[None]
         self.exit: asyncio.Future[int]
         self._argv = list(argv)
@@ -93,6 +95,7 @@ class Child:
                 stdout=write_end,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=self.umask,
                 pass_fds=tuple(self._handed.values()),
                 preexec_fn=die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - no other threads run here
             )

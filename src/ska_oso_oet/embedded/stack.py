@@ -30,6 +30,7 @@ from ska_oso_oet.embedded.parts import (
 from ska_oso_oet.embedded.readiness import Readiness
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.orb_threads import keep_idle_threads, make_threads
+from ska_oso_oet.private_files import making_private_files
 from ska_oso_oet.user_directories import absolute, data_directory
 
 if TYPE_CHECKING:
@@ -64,10 +65,10 @@ def up(
     """
     try:
         directory = absolute(data_dir or data_directory("--data-dir"))
-        with owned(directory), ExitStack() as held:
+        with making_private_files() as umask, owned(directory), ExitStack() as held:
             database = held.enter_context(closing(HeldPort(port, "--port")))
             parts, rest = _with_rest_port(_checked(parts or Parts()), held)
-            asyncio.run(_Stack(Ports(database, rest), directory, parts, limits).run())
+            asyncio.run(_Stack(Ports(database, rest), directory, parts, limits, umask).run())
     except (OetError, OSError) as error:
         show(f"oet up: {error}")
         return 1
@@ -83,11 +84,12 @@ class Ports:
 
 
 class _Stack:
-    def __init__(self, ports: Ports, data_dir: Path, parts: Parts, limits: Limits) -> None:
+    def __init__(self, ports: Ports, data_dir: Path, parts: Parts, limits: Limits, umask: int) -> None:
         self._ports = ports
         self._limits = limits
         self._data_dir = data_dir
         self._parts = parts
+        self._scripts_umask = umask
         self._children: list[Child] = []
         self._readiness: Readiness | None = None
 
@@ -240,6 +242,8 @@ class _Stack:
         rest = self._ports.rest
         handed = {REST_SOCKET: rest.fileno()} if rest is not None and name == REST_ADAPTER.name else {}
         child = Child(name, argv, self._data_dir / "logs", handed)
+        if name == CONTROLLER.name:
+            child.umask = self._scripts_umask  # what scripts write is for whom their user wants
         self._children.append(child)
         return child
 

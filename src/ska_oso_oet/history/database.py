@@ -122,8 +122,8 @@ class HistoryDatabase:
 
     def upgrade(self) -> None:
         """Bring the tables to the newest schema; raises HistoryTooNew where theirs is unknown."""
-        if self.is_sqlite:
-            Path(str(self._url.database)).parent.mkdir(parents=True, exist_ok=True)
+        if self._file is not None:
+            self._file.make()
         with self.writing() as connection:
             found = _schema_of(connection)
             if found is None:
@@ -151,7 +151,7 @@ class HistoryDatabase:
         file = self._file
         if file is None or self._file_claim is None:
             return False
-        file.path.parent.mkdir(parents=True, exist_ok=True)
+        file.make_folder()
         self._file_claim.release()  # its file may have gone as well
         self._file_claim.take()
         replaced = file.is_there

@@ -7,6 +7,8 @@ import sqlite3
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+from ska_oso_oet.private_files import make_private_file
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -35,6 +37,18 @@ class HistoryFile:
         """Whether there is a file at its place, this one or another."""
         return _identity(self.path) is not None
 
+    def make_folder(self) -> None:
+        """Make the directory of the file, if there is none; raises OSError."""
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def make(self) -> None:
+        """Have a file that only its user can read, as what scripts print is in it; raises OSError."""
+        self.make_folder()
+        make_private_file(self.path)
+        for companion in self._beside():
+            if companion.exists():
+                make_private_file(companion)
+
     def hold(self) -> None:
         """Hold the file that is there now."""
         self.release()
@@ -58,6 +72,7 @@ class HistoryFile:
             raise OSError("nothing is left of it")
         new = self.path.with_name(f"{self.path.name}.new")
         new.unlink(missing_ok=True)
+        make_private_file(new)
         try:
             with closing(sqlite3.connect(new)) as target:
                 self._held.backup(target)
