@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import tango
 
+from ska_oso_oet.client import OETClient
+from ska_oso_oet.client.oet_client import ended_with_the_controller
 from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:
@@ -91,3 +93,52 @@ def test_what_was_told_is_true_after_kill_9(device_server: DeviceServers, tmp_pa
         for client in clients:
             client.join(DEADLINE)
         everything.update(told.states)
+
+
+def test_an_abort_that_is_cut_off_is_known_as_that_afterwards(
+    device_server: DeviceServers, tmp_path: Path
+) -> None:
+    script, abort = tmp_path / "script.py", tmp_path / "abort.py"
+    script.write_text("import time\n\ndef main(subarray_id):\n    time.sleep(600)\n")
+    abort.write_text(
+        "import time\n\ndef init(subarray_id):\n    pass\n\ndef main(*args, **kwargs):\n    time.sleep(600)\n"
+    )
+    properties: dict[str, object] = {
+        "adminMode/__value": 0,
+        "ScriptRoots": str(tmp_path),
+        "AbortScript": abort.as_uri(),
+        "HistoryUrl": f"sqlite:///{tmp_path}/history.db",
+    }
+    proxy = device_server(*CONTROLLER, properties)
+    told = Told()
+    proxy.subscribe_event("procedureChanged", tango.EventType.CHANGE_EVENT, told.on_event)
+
+    def until(number: int, state: str) -> None:
+        with told.ended:
+            assert told.ended.wait_for(lambda: told.states.get(number) == state, DEADLINE)
+
+    arguments = {"main": {"kwargs": {"subarray_id": 1}}}
+    request = {
+        "script": {"script_type": "filesystem", "script_uri": script.as_uri()},
+        "script_args": arguments,
+    }
+    proxy.CreateProcedure(json.dumps(request))
+    until(1, "READY")
+    proxy.StartProcedure(json.dumps({"procedure_id": 1}))
+    until(1, "RUNNING")
+    proxy.StopProcedure(json.dumps({"procedure_id": 1, "run_abort": True}))
+    until(2, "RUNNING")
+    device_server.of(proxy).process.kill()
+    device_server.of(proxy).stop()
+    with OETClient(address_of(device_server(*CONTROLLER, properties))) as client:
+        ended = ended_with_the_controller(client.describe(1), client.list(), run_abort=True)
+    assert ended.detail["state"] == "STOPPED"
+    assert ended.detail["abort"] == {
+        "procedure_id": 2,
+        "state": "FAILED",
+        "message": "cut off: the controller was lost while procedure 2, which aborts, was RUNNING",
+    }
+
+
+def address_of(proxy: tango.DeviceProxy) -> str:
+    return f"tango://{proxy.get_dev_host()}:{proxy.get_dev_port()}/{proxy.dev_name()}#dbase=no"

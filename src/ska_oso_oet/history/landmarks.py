@@ -1,4 +1,4 @@
-"""What must be stored before anybody is told of it: new ids and final states."""
+"""What must be stored before anybody is told of it: new ids, what runs, and final states."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ if TYPE_CHECKING:
 
 WAIT_SECS: Final = 1.0
 """For which who tells, or is asked, waits for the store; a Tango device that waits for 3.2 s is of no use."""
+_RUNNING: Final = "RUNNING"
 _CHANGE: Final = "procedure.lifecycle.statechange"
 
 
 def is_landmark(event: Event) -> bool:
-    """Tell whether an event says that something exists, or that it has ended."""
+    """Tell whether an event says that something exists, runs, or has ended."""
     subject = event.subject
     if isinstance(subject, ProcedureChange):
         summary = subject.summary
         first = len(summary.history.process_states) == 1
-        return event.topic == _CHANGE and (first or summary.state.final)
+        return event.topic == _CHANGE and (first or summary.state.value == _RUNNING or summary.state.final)
     return isinstance(subject, ActivitySummary) and is_activity_landmark(subject)
 
 
 def is_activity_landmark(summary: ActivitySummary) -> bool:
-    """Tell whether an activity is new, or has ended."""
-    return len(summary.activity_states) == 1 or summary.state.final
+    """Tell whether an activity is new, runs, or has ended."""
+    return len(summary.activity_states) == 1 or summary.state.value == _RUNNING or summary.state.final
 
 
 class Landmarks:
