@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.ska.event_pump import EventPump
+from ska_oso_oet.ska.event_pump import ENTRY_BYTES, EventPump
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -263,6 +263,29 @@ def test_flow_control_is_told_once_when_the_backlog_is_low_enough(
     assert told.wait(DEADLINE)
     drained(pump)
     assert backlogs == [6]
+
+
+class Sized:
+    size = 100 * ENTRY_BYTES
+
+    def __call__(self) -> None:
+        pass
+
+
+def test_what_is_large_counts_as_several_in_the_backlog(pump: EventPump, subscriber: Subscriber) -> None:
+    pump.put("a", "x" * (10 * ENTRY_BYTES))
+    assert pump.backlog == 11
+    pump.put("a", ["x" * ENTRY_BYTES, "y" * ENTRY_BYTES])
+    pump.call(Sized())
+    pump.call(lambda: None)
+    assert pump.backlog == 11 + 3 + 101 + 1
+    subscriber.gate.clear()
+    pump.start()
+    assert subscriber.entered.wait(DEADLINE)
+    assert pump.backlog == 11 + 3 + 101 + 1
+    subscriber.gate.set()
+    drained(pump)
+    assert pump.backlog == 0
 
 
 def test_call_later_waits_and_keeps_its_turn(pump: EventPump) -> None:

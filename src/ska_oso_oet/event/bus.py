@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pubsub.core.publisher import Publisher
@@ -47,6 +48,21 @@ class Recorder(Protocol):
 
     def settle(self, event: Event) -> None:
         """Return once nobody who is told of the event can find later that it has not been."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    """An event on its way to listeners; its `size` lets whoever queues it know how much waits."""
+
+    dispatch: Callable[[Event], None]
+    event: Event
+
+    def __call__(self) -> None:
+        self.dispatch(self.event)
+
+    @property
+    def size(self) -> int:
+        return len(self.event.json)
 
 
 class EventBus:
@@ -101,7 +117,7 @@ class EventBus:
     def _hand_over(self, event: Event) -> None:
         if self._recorder is not None:
             self._recorder.on_event(event)
-        self._defer(lambda: self._dispatch(event))
+        self._defer(_Delivery(self._dispatch, event))
 
     def _dispatch(self, event: Event) -> None:
         if self._recorder is not None:

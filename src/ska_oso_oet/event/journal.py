@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
@@ -118,7 +118,8 @@ class EventJournal:
                 f'{head}, "data": {content}}}'
             )
             event = Event(self._last_seq, topic, origin.msg_src, origin.procedure_id, text, subject)
-            self._events.append(event)
+            # Without the subject, which has all of the event once more as objects.
+            self._events.append(event if subject is None else replace(event, subject=None))
             self._size += len(text)
             self._forget()
             if then is not None:

@@ -35,6 +35,7 @@ from ska_oso_oet.ska.event_pump import EventPump
 from ska_oso_oet.ska.logging_targets import LoggingTargets, configure_stdout
 from ska_oso_oet.ska.long_running_commands import LongRunningCommands
 from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.subscribers import Subscribers, is_in_reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,6 +60,11 @@ def allowed_when(name: str) -> Callable[[Any], bool]:
 
     is_allowed.__name__ = f"is_{name}_allowed"  # PyTango keeps it under its name
     return is_allowed
+
+
+def _takes_requests(port: int) -> bool:
+    util = tango.Util.instance()
+    return is_in_reference(port, util.get_dserver_ior(util.get_dserver_device()))
 
 
 class SKABaseDevice(DeviceAttributes, Device):
@@ -101,6 +107,7 @@ class SKABaseDevice(DeviceAttributes, Device):
             self._shut_down()
         self._alive, self._has_component = True, False
         self.logger = logging.getLogger("ska_oso_oet")
+        self._subscribers = Subscribers(_takes_requests)
         self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
         self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
         self.model = DeviceModel(self._show, self._tell)
@@ -184,12 +191,16 @@ class SKABaseDevice(DeviceAttributes, Device):
                 self.set_status(value)
             told = self.get_device_attr().get_attr_by_name(name)
             # Each push gives up the interpreter and has to get it back, which costs far more than the push.
-            if told.is_event_subscribed(tango.EventType.CHANGE_EVENT) or told.is_event_subscribed(
+            change = told.is_event_subscribed(tango.EventType.CHANGE_EVENT) or told.is_event_subscribed(
                 tango.EventType.ALARM_EVENT
-            ):
+            )
+            if change:
                 self.push_change_event(name, value)
-            if told.is_event_subscribed(tango.EventType.ARCHIVE_EVENT):
+            archive = told.is_event_subscribed(tango.EventType.ARCHIVE_EVENT)
+            if archive:
                 self.push_archive_event(name, value)
+        for _ in range(change + archive):
+            self._subscribers.told(value)
 
     def _show(self, state: str, status: str) -> None:
         self.pump.put("State", DevState.names[state])

@@ -18,6 +18,8 @@ from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from ska_oso_oet.ska.subscribers import size_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -27,6 +29,9 @@ _log = logging.getLogger(__name__)
 
 RETRY_PAUSES = (0.01, 0.05, 0.25, 1.0)
 """Seconds before each further try of a push that failed, before it is given up."""
+
+ENTRY_BYTES: Final = 16 * 1024
+"""An entry counts once more in the backlog for each so many bytes that wait with it."""
 
 _NOTHING: Final = object()
 """What subscribers have been told of a name before its first event, and when one was lost."""
@@ -57,8 +62,10 @@ class EventPump:
         self._pauses = pauses
         # The lock under this condition is never held while anything outside this class runs.
         self._wake = threading.Condition(threading.Lock())
-        self._queue: deque[tuple[float, Callable[[], None]]] = deque()
+        self._queue: deque[tuple[float, int, Callable[[], None]]] = deque()
         self._current_since: float | None = None
+        self._weight = 0
+        self._current_weight = 0
         self._timed: list[tuple[float, int, Callable[[], None], bool]] = []
         self._order = count()
         self._coalesced: dict[str, float] = {}
@@ -75,11 +82,14 @@ class EventPump:
 
     def put(self, name: str, value: object) -> None:
         """Send the event `name` with `value`, which nobody may change any more, after all before it."""
-        self._append(partial(self._send, name, value))
+        self._append(partial(self._send, name, value), size_of(value))
 
     def call(self, fn: Callable[[], None]) -> None:
-        """Run `fn` on the pump's thread after everything that was put before."""
-        self._append(fn)
+        """Run `fn` on the pump's thread after everything that was put before.
+
+        If it has an attribute `size`, so many bytes wait with it.
+        """
+        self._append(fn, getattr(fn, "size", 0))
 
     def call_later(self, delay: float, fn: Callable[[], None]) -> None:
         """Run `fn` on the pump's thread in `delay` seconds, or never if the pump is stopped before."""
@@ -101,8 +111,7 @@ class EventPump:
             if wait > 0:
                 self._schedule(wait, action, flush=True)
             else:
-                self._queue.append((time.monotonic(), action))
-                self._wake.notify()
+                self._enqueue(action, 0)
 
     def when_below(self, level: int, callback: Callable[[], None]) -> None:
         """Call `callback` once, on the pump's thread, as soon as `backlog` is `level` or less.
@@ -115,7 +124,10 @@ class EventPump:
 
     @property
     def backlog(self) -> int:
-        """How many entries wait or are being sent; what is scheduled for later is not among them."""
+        """How many entries wait or are being sent; what is scheduled for later is not among them.
+
+        A large one counts as several: once more for each ENTRY_BYTES.
+        """
         with self._wake:
             return self._backlog()
 
@@ -169,11 +181,16 @@ class EventPump:
 
     # ------------------------------------------------------------ under the lock
 
-    def _append(self, action: Callable[[], None]) -> None:
+    def _append(self, action: Callable[[], None], size: int) -> None:
         with self._wake:
             if not self._stopping:
-                self._queue.append((time.monotonic(), action))
-                self._wake.notify()
+                self._enqueue(action, size)
+
+    def _enqueue(self, action: Callable[[], None], size: int) -> None:
+        weight = 1 + size // ENTRY_BYTES
+        self._weight += weight
+        self._queue.append((time.monotonic(), weight, action))
+        self._wake.notify()
 
     def _schedule(self, delay: float, action: Callable[[], None], *, flush: bool) -> None:
         if not self._stopping:
@@ -181,7 +198,7 @@ class EventPump:
             self._wake.notify()
 
     def _backlog(self) -> int:
-        return len(self._queue) + (self._current_since is not None)
+        return self._weight + self._current_weight
 
     def _take_due(self) -> float | None:
         """Move what is due to the queue; answer the seconds until more is, None if nothing is scheduled."""
@@ -189,7 +206,7 @@ class EventPump:
         while self._timed and (self._stopping or self._timed[0][0] <= now):
             _, _, action, flush = heapq.heappop(self._timed)
             if flush or not self._stopping:
-                self._queue.append((now, action))
+                self._enqueue(action, 0)
         return self._timed[0][0] - now if self._timed else None
 
     def _take_satisfied(self) -> list[Callable[[], None]]:
@@ -201,7 +218,7 @@ class EventPump:
     def _next(self) -> list[Callable[[], None]]:
         """Wait for what to run next; an empty list ends the thread."""
         with self._wake:
-            self._current_since = None
+            self._current_since, self._current_weight = None, 0
             while True:
                 pause = self._take_due()
                 if self._abandoned:
@@ -209,7 +226,8 @@ class EventPump:
                 if ready := self._take_satisfied():
                     return ready
                 if self._queue:
-                    self._current_since, action = self._queue.popleft()
+                    self._current_since, self._current_weight, action = self._queue.popleft()
+                    self._weight -= self._current_weight
                     return [action]
                 if self._stopping:
                     return []
@@ -220,6 +238,7 @@ class EventPump:
         if self._queue:
             _log.error("The event pump was stopped before %d events could be sent", len(self._queue))
         self._queue.clear()
+        self._weight = 0
         return []
 
     # ------------------------------------------------------------ on the pump's thread

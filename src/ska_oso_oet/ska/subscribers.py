@@ -1,0 +1,229 @@
+"""What waits for the subscribers of Tango's events has a bound in bytes.
+
+Tango bounds it by a number of events for each subscriber, whatever their size: 20,000 events of 200 kB are
+4 GB that a halted program keeps in the device server's memory. The operating system knows what each
+connection has taken, so one that leaves too much is cut off here. Tango's client library connects again once
+it misses the heartbeats of the server, which come through a connection of their own: so that is cut too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import struct
+import termios
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+_log = logging.getLogger(__name__)
+
+MAX_WAITING: Final = 64 * 1024 * 1024
+"""Bytes that may wait for a subscriber."""
+CHECK_BYTES: Final = 8 * 1024 * 1024
+"""After so many bytes of events the connections are looked at: who tells little need not look."""
+_BYTES_ACKED: Final = struct.Struct("@120xQ")  # tcpi_bytes_acked in struct tcp_info of linux/tcp.h
+_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
+
+
+class Connection(Protocol):
+    """A connection of a client to this process."""
+
+    @property
+    def peer(self) -> str:
+        """Where the client is."""
+
+    @property
+    def host(self) -> str:
+        """The machine of the client."""
+
+    @property
+    def port(self) -> int:
+        """The port of this process."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the operating system has and the client has not; 0 when nothing waits."""
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the client has taken since it connected."""
+
+    def cut(self) -> None:
+        """Disconnect the client."""
+
+
+class _Mark(NamedTuple):
+    """When something began to wait for a client: how much had been told, and taken, by then."""
+
+    since: float
+    told: int
+    taken: int
+
+
+class Subscribers:
+    """Cuts off the subscribers that leave more than `limit` bytes of events waiting; for one thread.
+
+    `connections` gives those that there are, which are looked at each time `step` bytes have been told.
+    `is_of_requests` tells whether a port of this process takes requests, not subscribers.
+    """
+
+    def __init__(
+        self,
+        is_of_requests: Callable[[int], bool],
+        connections: Callable[[], Iterable[Connection]] | None = None,
+        limit: int = MAX_WAITING,
+        step: int = CHECK_BYTES,
+    ) -> None:
+        self._is_of_requests = is_of_requests
+        self._connections = connections or own_connections
+        self._limit = limit
+        self._step = step
+        self._told = 0
+        self._looked = 0
+        self._behind: dict[str, _Mark] = {}
+
+    def told(self, value: object) -> None:
+        """Note that an event with this value was sent to whoever listens."""
+        self._told += size_of(value)
+        if self._told - self._looked >= self._step:
+            self._looked = self._told
+            self._look()
+
+    def _look(self) -> None:
+        before, self._behind = self._behind, {}
+        late: set[str] = set()
+        for connection in self._connections():
+            with suppress(OSError):  # it has been closed meanwhile
+                unsent = connection.unsent and not self._is_of_requests(connection.port)
+                if unsent and self._is_late(connection, before.get(connection.peer)):
+                    late.add(connection.host)
+                    connection.cut()
+        if late:
+            self._cut_all(late)
+
+    def _cut_all(self, hosts: set[str]) -> None:
+        # Which connection of heartbeats belongs to which of events is not known. A client that goes on well
+        # and is on the same machine connects again too, which takes it some seconds.
+        for connection in self._connections():
+            with suppress(OSError):
+                if connection.host in hosts and not self._is_of_requests(connection.port):
+                    connection.cut()
+
+    def _is_late(self, connection: Connection, mark: _Mark | None) -> bool:
+        mark = mark or _Mark(time.time(), self._told, connection.taken)
+        waiting = (self._told - mark.told) - (connection.taken - mark.taken)
+        if waiting <= self._limit:
+            self._behind[connection.peer] = mark
+            return False
+        _log.warning(
+            "The client at %s does not take its events, of which %d MB have come up since %s UTC. It is cut "
+            "off, and loses them; it can read again what the journal has.",
+            connection.peer,
+            waiting // 1_000_000,
+            time.strftime("%H:%M:%S", time.gmtime(mark.since)),
+        )
+        return True
+
+
+def size_of(value: object) -> int:
+    """Count the characters of the value of an attribute; numbers have none that matter."""
+    if isinstance(value, str):
+        return len(value)
+    return sum(map(size_of, value)) if isinstance(value, list | tuple) else 0
+
+
+@dataclass
+class TcpConnection:
+    """A TCP connection that a client has made to a socket that this process listens on."""
+
+    _socket: socket.socket
+
+    @property
+    def peer(self) -> str:
+        """Address and port of the client."""
+        host, port = self._socket.getpeername()[:2]
+        return f"{host}:{port}"
+
+    @property
+    def host(self) -> str:
+        """Address of the client."""
+        return str(self._socket.getpeername()[0])
+
+    @property
+    def port(self) -> int:
+        """Port of this process."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def unsent(self) -> int:
+        """Bytes in the operating system's queue, also those on their way."""
+        (unsent,) = struct.unpack("i", fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(4)))
+        return int(unsent)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the client's operating system has acknowledged."""
+        info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
+        return int(_BYTES_ACKED.unpack(info)[0])
+
+    def cut(self) -> None:
+        """Disconnect at once, and forget what is on its way."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def own_connections() -> Iterator[TcpConnection]:
+    """Find the connections that clients have to this process; each is good until the next is asked for.
+
+    Tango does not say which sockets are those of its events.
+    """
+    ports: set[int] = set()
+    connected: list[socket.socket] = []
+    try:
+        for each in _tcp_sockets():
+            if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                ports.add(each.getsockname()[1])
+                each.close()
+            else:
+                connected.append(each)
+        for each in connected:
+            with suppress(OSError):  # it is no longer connected
+                if each.getsockname()[1] in ports:
+                    yield TcpConnection(each)
+    finally:
+        for each in connected:
+            each.close()
+
+
+def is_in_reference(port: int, reference: str) -> bool:
+    """Tell whether a CORBA object reference (`IOR:…`) names a port, as it does that of requests."""
+    content = bytes.fromhex(reference.removeprefix("IOR:"))
+    return any(struct.pack(order, port) in content for order in ("<H", ">H"))
+
+
+def _tcp_sockets() -> Iterator[socket.socket]:
+    """Duplicate the descriptors of TCP sockets: whoever owns one may close it at any time."""
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # it has been closed
+            if found := _socket_of(os.dup(int(descriptor.name))):
+                yield found
+
+
+def _socket_of(descriptor: int) -> socket.socket | None:
+    try:
+        found = socket.socket(fileno=descriptor)
+    except OSError:  # it is something else
+        os.close(descriptor)
+        return None
+    if found.family in _FAMILIES and found.type == socket.SOCK_STREAM:
+        return found
+    found.close()
+    return None
