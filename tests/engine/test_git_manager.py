@@ -165,11 +165,23 @@ def test_a_clone_is_made_once_and_needs_no_repository_afterwards(origin: Origin,
 
 def test_a_clone_that_was_changed_is_made_again(origin: Origin, manager: GitManager) -> None:
     clone = manager.clone(origin.args("main"))
-    (clone / "output.txt").touch()  # what a script leaves is no change of the script
     assert manager.clone(origin.args("main")) == clone
     script_path(clone, "git:///scripts/observe.py").write_text("VERSION = 'changed'\n")
     again = manager.clone(origin.args("main"))
     assert script_path(again, "git:///scripts/observe.py").read_text() == "VERSION = 1\n"
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_clone_in_which_a_script_has_left_a_file_is_made_again(
+    origin: Origin, manager: GitManager, *, ignored: bool
+) -> None:
+    """The next script of the same commit could import it."""
+    origin.commit(".gitignore", "*.py[co]\nhelper.py\n" if ignored else "")
+    clone = manager.clone(origin.args("main"))
+    (clone / "scripts" / "helper.py").write_text("VALUE = 'left behind'\n")
+    again = manager.clone(origin.args("main"))
+    assert again != clone
+    assert not (again / "scripts" / "helper.py").exists()
 
 
 def test_settings_and_hooks_of_the_user_play_no_part(

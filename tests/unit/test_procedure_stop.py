@@ -27,7 +27,7 @@ from ska_oso_oet.procedure.reports import Returned
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ska_oso_oet.procedure.subarrays import Subarrays
+    from ska_oso_oet.procedure.preparation import Allowed
 
 S = ProcedureState
 DEADLINE = 60.0
@@ -43,7 +43,7 @@ class Workers:
         self.asked: list[tuple[str, int]] = []
         self.stopped = Event()
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays) -> None:
+    def create_worker(self, pid: int, command: PrepareProcessCommand, allowed: Allowed) -> None:
         self.asked.append(("create", pid))
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:

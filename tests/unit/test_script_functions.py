@@ -11,7 +11,7 @@ import pytest
 
 from ska_oso_oet.procedure.domain import ProcedureInput
 from ska_oso_oet.procedure.functions import ScriptFunctions
-from ska_oso_oet.procedure.loader import ScriptUnreadable
+from ska_oso_oet.procedure.script_file import ScriptUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -89,6 +89,7 @@ class Engine:
             check_script=policy.check,
             exclusivity=settings.exclusivity,
             subarrays=settings.subarrays,
+            script_roots=tuple(root.resolve() for root in settings.script_roots),
             history_length=settings.history_length,
             max_ready=settings.max_ready_procedures,
             abort_script=FileSystemScript(script_uri=settings.abort_script)

@@ -22,6 +22,7 @@ from ska_oso_oet.procedure.domain import (
 from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
+from ska_oso_oet.procedure.preparation import Allowed
 from ska_oso_oet.procedure.queries import ProcedureQueries
 from ska_oso_oet.procedure.record import Record, StopRequest
 from ska_oso_oet.procedure.records import Records
@@ -255,7 +256,10 @@ class ScriptExecutionService(ProcedureQueries):
         self._output.open(procedure.id)
         self._announcer.request("create", cmd, command_id, procedure.id)
         self._announcer.state(record)
-        self._workers.create_worker(procedure.id, cmd, self._rules.subarrays)
+        # Whoever configures the abort script may have it anywhere.
+        roots = self._rules.script_roots if abort_of is None else None
+        allowed = Allowed(subarrays=self._rules.subarrays, script_roots=roots)
+        self._workers.create_worker(procedure.id, cmd, allowed)
         return record
 
     def _run_main(self, record: Record) -> None:

@@ -7,7 +7,7 @@ import contextlib
 import inspect
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ska_oso_oet.procedure.loader import ScriptUnreadable
+from ska_oso_oet.procedure.script_file import ScriptUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -112,9 +112,13 @@ class GitManager:
             _fetch(GitCommand(directory, repository, self._timeout), repository, commit, say)
 
         def unchanged(directory: Path) -> bool:
+            git = GitCommand(directory, repository, self._timeout)
             try:
-                GitCommand(directory, repository, self._timeout)("diff", "--quiet", "HEAD", "--")
+                # What a script has left there, ignored or not, could be imported by the next one.
+                changes = git("status", "--porcelain", "--ignored", "--untracked-files=all", "--no-renames")
             except GitError:
+                changes = "unreadable"
+            if changes:
                 say("the clone has been changed since it was made: cloning it again")
                 return False
             return True

@@ -11,10 +11,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Final, assert_never
 from urllib.parse import unquote, urlparse
 
-from ska_oso_oet.errors import InvalidArgument, OetError
+from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript, GitScript
+from ska_oso_oet.procedure.script_file import ScriptUnreadable, read_script
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ska_oso_oet.procedure.domain import AnyScript
 
 MODULE_NAME: Final = "observing_script"
@@ -22,12 +25,6 @@ MODULE_NAME: Final = "observing_script"
 PROGRAM_NAMES: Final = (MODULE_NAME, "__mp_main__", "__main__")
 """All names of the module, in the eyes of the script and of multiprocessing."""
 _SPAWNED: Final = Path(__file__).with_name("spawned")
-
-
-class ScriptUnreadable(OetError):
-    """A script cannot be loaded: there is no such file, or it has no `main` that can be called."""
-
-    code = "OET_ScriptUnreadable"
 
 
 def path_of(script_uri: str) -> Path:
@@ -43,14 +40,15 @@ class ModuleFactory:
     """Returns Python modules from each kind of script."""
 
     @staticmethod
-    def get_module(script: AnyScript) -> ModuleType:
-        """Load a script and run its top level.
+    def get_module(script: AnyScript, roots: Sequence[Path] | None = None) -> ModuleType:
+        """Load a script and run its top level; a file must be below one of `roots`, if there are any.
 
-        Raises ScriptUnreadable when there is no such script, or whatever the script's own code raises.
+        Raises ScriptUnreadable when there is no such script, ScriptNotAllowed when it is elsewhere, or
+        whatever the script's own code raises.
         """
         match script:
             case FileSystemScript():
-                return load_file(path_of(script.script_uri))
+                return load_file(path_of(script.script_uri), roots)
             case EmbeddedStringScript():
                 return load_source(script.script_source, f"<{script.script_name}>")
             case GitScript():
@@ -59,16 +57,13 @@ class ModuleFactory:
                 assert_never(script)
 
 
-def load_file(path: Path) -> ModuleType:
-    """Load a script from a file."""
-    if not path.exists():
-        raise ScriptUnreadable(f"there is no script {path}")
-    if not path.is_file():
-        raise ScriptUnreadable(f"{path} is no file")
+def load_file(path: Path, roots: Sequence[Path] | None = None) -> ModuleType:
+    """Load a script from a file, which must be below one of `roots`, if there are any; see `read_script`."""
+    script = read_script(path, roots)
     # Behind everything else, so that a script finds the modules beside it and hides none.
-    sys.path.append(str(path.parent))
+    sys.path.append(str(script.place.parent))
     spec = importlib.util.spec_from_file_location(
-        MODULE_NAME, path, loader=_SourceLoader(MODULE_NAME, str(path))
+        MODULE_NAME, path, loader=_SourceLoader(str(path), script.source)
     )
     if spec is None or spec.loader is None:
         raise ScriptUnreadable(f"{path} is no Python script")
@@ -106,8 +101,19 @@ def _make_program(module: ModuleType, name: str) -> None:
 
 
 class _SourceLoader(importlib.machinery.SourceFileLoader):
-    """Loads source without leaving or believing compiled files: a script runs as it stands now."""
+    """Loads source that was read, without leaving or believing compiled files: it is what was checked."""
+
+    def __init__(self, path: str, source: bytes) -> None:
+        super().__init__(MODULE_NAME, path)
+        self._source = source
 
     def get_code(self, fullname: str) -> object:  # type: ignore[override]
-        path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)
+        code = self.source_to_code(self._source, self.get_filename(fullname))
+        # What a traceback shows is what was run, whatever the file says by then.
+        lines = importlib.util.decode_source(self._source).splitlines(keepends=True)
+        linecache.cache[self.path] = (len(self._source), None, lines, self.path)
+        return code
+
+    def get_data(self, path: str | bytes) -> bytes:
+        """Give the source, for who looks at it through the module's loader."""
+        return self._source if path == self.path else super().get_data(str(path))

@@ -15,9 +15,8 @@ from ska_oso_oet.procedure.domain import GitScript
 from ska_oso_oet.procedure.forwarding import arguments_of, published_by_script
 from ska_oso_oet.procedure.limits import Limits
 from ska_oso_oet.procedure.orders import Order, RunOrder
-from ska_oso_oet.procedure.preparation import LoadOrder, Places
+from ska_oso_oet.procedure.preparation import EVERYTHING, Allowed, LoadOrder, Places
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, SubarrayGiven
-from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, read_word
 
 if TYPE_CHECKING:
@@ -150,12 +149,12 @@ class ScriptWorkerPool:
         while len(self._spares) < self.SPARES:
             self._spares.append(_Worker(self))
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays = ALL) -> None:
-        """Have a worker load a script, which may command `subarrays`, and call its `init`."""
+    def create_worker(self, pid: int, command: PrepareProcessCommand, allowed: Allowed = EVERYTHING) -> None:
+        """Have a worker load a script, to which `allowed` applies, and call its `init`."""
         git = isinstance(command.script, GitScript)
         places = self._places() if git and self._places is not None else None
         order = LoadOrder(
-            command=command, subarrays=subarrays, places=places, limits=self._limits, grace=self._grace
+            command=command, allowed=allowed, places=places, limits=self._limits, grace=self._grace
         )
         self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
 

@@ -10,16 +10,18 @@ from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import AnyScript, ProcedureInput
+    from ska_oso_oet.procedure.preparation import Allowed
 
 
 class WorkerPool(Protocol):
     """What the service needs of ScriptWorkerPool; each call returns at once and calls nothing back."""
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand, subarrays: Subarrays) -> None:
-        """Make the worker of a procedure, which may command `subarrays`."""
+    def create_worker(self, pid: int, command: PrepareProcessCommand, allowed: Allowed) -> None:
+        """Make the worker of a procedure, to whose script `allowed` applies."""
 
     def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
         """Have it call a function; arguments that are `offered` are left out if it takes none such."""
@@ -35,7 +37,8 @@ class WorkerPool(Protocol):
 class ServiceRules:
     """What ScriptExecutionService keeps to.
 
-    `check_script` raises Rejected for a script that is not allowed. Only `subarrays` are commanded.
+    `check_script` raises Rejected for a script that is not allowed; a file must be below one of
+    `script_roots` still when it is opened. Only `subarrays` are commanded.
     `abort_script` is run for a subarray when a stop asks for it, and may take `abort_timeout` seconds. Of
     more than `max_ready` procedures that wait for their start, the oldest is ended. `mask` hides secrets in
     what scripts write and raise.
@@ -44,6 +47,7 @@ class ServiceRules:
     check_script: Callable[[AnyScript], None] = lambda _: None
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
     subarrays: Subarrays = ALL
+    script_roots: tuple[Path, ...] | None = None
     history_length: int = 10
     max_ready: int = 50
     abort_script: AnyScript | None = None

@@ -58,6 +58,16 @@ class Places(Model):
         )
 
 
+class Allowed(Model):
+    """Which subarrays a script may command, and below which directories its file must be (None: any)."""
+
+    subarrays: Subarrays = ALL
+    script_roots: tuple[Path, ...] | None = None
+
+
+EVERYTHING: Final = Allowed()
+
+
 class LoadOrder(Model):
     """What LOAD carries: the request, what may be commanded, what git scripts need, what bounds the end.
 
@@ -65,7 +75,7 @@ class LoadOrder(Model):
     """
 
     command: PrepareProcessCommand
-    subarrays: Subarrays = ALL
+    allowed: Allowed = EVERYTHING
     places: Places | None = None
     limits: Limits = Limits()
     grace: float = 2.0
@@ -78,8 +88,8 @@ class LoadOrder(Model):
         given = self.command.script_args
         if given.subarrays or SUBARRAY_ID in given.init.kwargs:
             return None
-        subarray_id = left_open(init, given.init.args, self.subarrays.first)
-        self.subarrays.check([] if subarray_id is None else [subarray_id])
+        subarray_id = left_open(init, given.init.args, self.allowed.subarrays.first)
+        self.allowed.subarrays.check([] if subarray_id is None else [subarray_id])
         return subarray_id
 
 
@@ -125,6 +135,9 @@ class GitSource:
 
         path = script_path(clone, self._script.script_uri)
         sys.path.append(str(clone))
+        sys.dont_write_bytecode = (
+            True  # a clone is taken for what was committed only if nothing else is in it
+        )
         return path
 
 

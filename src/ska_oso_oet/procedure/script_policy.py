@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ska_oso_oet.errors import ScriptNotAllowed
 from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript, GitScript
 from ska_oso_oet.procedure.loader import path_of
+from ska_oso_oet.procedure.script_file import require_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,10 +44,5 @@ class ScriptPolicy:
                 return
 
     def _check_path(self, path: Path) -> None:
-        resolved = path.resolve()
-        if not any(resolved.is_relative_to(root) for root in self._roots):
-            roots = ", ".join(str(root) for root in self._roots) or "none"
-            raise ScriptNotAllowed(
-                f"{path} is outside the directories that scripts may come from "
-                f"(property ScriptRoots): {roots}"
-            )
+        # The worker, which opens it, asks again: what a path leads to can change.
+        require_within(path, path.resolve(), self._roots)

@@ -26,7 +26,7 @@ from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.functions import INIT, ScriptFunctions
 from ska_oso_oet.procedure.interrupt import Interrupt
 from ska_oso_oet.procedure.limits import Limits
-from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, ScriptUnreadable, load_file
+from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, load_file
 from ska_oso_oet.procedure.orders import SCRIPT_OOM_SCORE, SPARE_NAME, SPARE_OOM_SCORE, Order, RunOrder, Word
 from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
 from ska_oso_oet.procedure.reports import (
@@ -40,10 +40,11 @@ from ska_oso_oet.procedure.reports import (
     SubarrayGiven,
 )
 from ska_oso_oet.procedure.script_bus import ScriptBus
+from ska_oso_oet.procedure.script_file import ScriptUnreadable
 from ska_oso_oet.procedure.script_log import ScriptLog
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from types import ModuleType
 
     from ska_oso_oet.procedure.reports import WorkerState
 
@@ -169,23 +170,23 @@ class ScriptWorker(ProcWorker):
         self.publish_lifecycle(ProcedureState.LOADING)
         script = order.command.script
         module = (
-            load_file(self._fetch(order, script))
+            self._load_from_git(order, script)
             if isinstance(script, GitScript)
-            else ModuleFactory.get_module(script)
+            else ModuleFactory.get_module(script, order.allowed.script_roots)
         )
         functions = ScriptFunctions(module)
         functions.check()
         self.publish_lifecycle(ProcedureState.IDLE)
         return functions
 
-    def _fetch(self, order: LoadOrder, script: GitScript) -> Path:
+    def _load_from_git(self, order: LoadOrder, script: GitScript) -> ModuleType:
         self._source = _source_of(script, order)
         if self._resume is None:
             clone, _ = self._source.fetch(self._tell_commit)
         else:
             clone = self._resume.clone
             self._source.hold(clone, self._resume.environment)
-        return self._source.file(clone)
+        return load_file(self._source.file(clone), [clone.resolve()])
 
     def _init(self, functions: ScriptFunctions, order: LoadOrder) -> None:
         given = order.command.script_args
