@@ -8,7 +8,8 @@ import sys
 from typing import Final
 
 from ska_oso_oet.orb_threads import keep_idle_threads, make_own_threads
-from ska_oso_oet.tango_environment import prepare_tango
+from ska_oso_oet.resources import raise_descriptor_limit
+from ska_oso_oet.tango_environment import prepare_tango_server
 
 SWITCH_SECS: Final = 0.001
 """After which a thread that computes lets another one go on; Python's own 5 ms are longer than a command."""
@@ -53,8 +54,9 @@ def rest_adapter(argv: list[str] | None = None) -> None:
 def _prepared(argv: list[str] | None) -> list[str]:
     """Set what Tango reads from the environment, and complete the arguments."""
     args = list(sys.argv if argv is None else argv)[1:]
-    prepare_tango(os.environ)
+    prepare_tango_server(os.environ)
     keep_idle_threads(os.environ)
+    raise_descriptor_limit()
     if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:
         args += LOOPBACK
     return args

@@ -7,8 +7,10 @@ module make them part of an editable install, and the built wheel contains the f
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import sysconfig
+from contextlib import suppress
 from pathlib import Path
 
 from ska_oso_oet.errors import NotFound
@@ -24,6 +26,13 @@ def devices_dir() -> Path:
 def scripts_dir() -> Path:
     """Directory of the observing scripts that come with the OET."""
     return (_PACKAGE / "scripts").resolve()
+
+
+def raise_descriptor_limit() -> None:
+    """Let this process and its children have as many descriptors as they may: each connection needs one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a system that has a lower limit of its own
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def program(name: str) -> str:

@@ -13,6 +13,11 @@ from ska_oso_oet.event.buffers import raise_event_buffers
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
+IDLE_CONNECTIONS: Final = {"ORBinConScanPeriod": "10", "ORBscanGranularity": "1"}
+"""Seconds after which omniORB closes a connection on which nothing comes, and between its looks.
+
+Its client makes another one when it needs it. Half a message keeps a thread until then, and there are 100.
+"""
 _UNIX_SOCKETS: Final = "ORBunixTransportDirectory"
 _SHORT: Final = Path("/tmp")  # noqa: S108 - omniORB's own choice
 
@@ -21,6 +26,13 @@ def prepare_tango(environment: MutableMapping[str, str]) -> None:
     """Set what users have not set themselves; before Tango is loaded."""
     raise_event_buffers(environment)
     let_omniorb_start(environment)
+
+
+def prepare_tango_server(environment: MutableMapping[str, str]) -> None:
+    """Set what users of a server have not set themselves; before Tango is loaded."""
+    prepare_tango(environment)
+    for variable, value in IDLE_CONNECTIONS.items():
+        environment.setdefault(variable, value)
 
 
 def let_omniorb_start(environment: MutableMapping[str, str]) -> None:

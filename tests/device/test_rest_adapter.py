@@ -315,7 +315,7 @@ def main(count, size):
 
 def test_a_reader_that_does_not_read_is_let_go_and_comes_back(adapter: Adapter) -> None:
     """What it is told is bounded; with the id of what it got last it misses nothing."""
-    count = 3000
+    count = 6000
     with adapter.client as client, client.stream("GET", "/stream") as other:
         events = sent_events(other)
         uri = created(client, adapter.script(FLOOD)).headers["Location"]

@@ -7,14 +7,15 @@ import json
 import queue
 import threading
 from contextlib import nullcontext
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ska_oso_oet.client.events import Disconnected, Event, Gap, NewEpoch, Reconnected
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
-from ska_oso_oet.rest.stream import MAX_WAITING, MAX_WAITING_BYTES, EventHub, Position, Reader, encode, follow
+from ska_oso_oet.rest.errors import TooManyStreams
+from ska_oso_oet.rest.server_sent import Position, encode
+from ska_oso_oet.rest.stream import EventHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,10 +27,6 @@ DEADLINE = 10.0
 
 def event(seq: int, epoch: str = "one", topic: str = "test", **data: Any) -> Event:
     return Event(epoch, seq, 1.5, topic, "me", None, data)
-
-
-def of(seq: int, procedure_id: int | None) -> Event:
-    return replace(event(seq), procedure_id=procedure_id)
 
 
 def numbers(*chunks: bytes) -> list[str]:
@@ -70,19 +67,6 @@ def test_no_data_of_a_script_takes_the_place_of_what_the_controller_knows() -> N
     }
 
 
-def test_a_reader_of_one_procedure_gets_its_events_and_what_the_oet_says() -> None:
-    async def scenario() -> list[bytes]:
-        reader = Reader(procedure_id=7)
-        for number, procedure_id in enumerate((7, 8, None), 1):
-            reader.offer(encode(of(number, procedure_id)))
-        reader.offer(encode(Reconnected("one")))
-        return [chunk.content for chunk in await reader.take()]
-
-    mine, said = asyncio.run(scenario())
-    assert numbers(mine) == ["one:1"]
-    assert said.startswith(b"event:reconnected")
-
-
 def test_what_the_oet_says_itself_has_a_name() -> None:
     for item, name, position in (
         (Gap("one", 3, 9), "gap", Position("one", 9)),
@@ -106,74 +90,14 @@ def test_an_id_is_read_as_it_is_written() -> None:
     assert Position.parse(str(Position("0a1b", 12))) == Position("0a1b", 12)
 
 
-def test_a_slow_reader_is_told_of_the_gap_and_let_go() -> None:
-    async def scenario() -> list[list[bytes]]:
-        reader = Reader()
-        for seq in range(MAX_WAITING + 5):
-            reader.offer(encode(event(seq + 1)))
-        return [[chunk.content for chunk in await reader.take()] for _ in range(2)]
-
-    [[gap], end] = asyncio.run(scenario())
-    assert gap.startswith(b"event:gap\n")
-    assert b"\nid:" not in gap
-    assert end == []
-
-
-def test_bytes_are_bounded_too_but_one_large_event_passes() -> None:
-    large = encode(event(1, text="x" * (MAX_WAITING_BYTES + 1)))
-
-    async def scenario() -> tuple[list[bytes], list[bytes]]:
-        reader = Reader()
-        reader.offer(large)
-        first = await reader.take()
-        reader.offer(encode(event(2)))
-        reader.offer(large)
-        return [c.content for c in first], [c.content for c in await reader.take()]
-
-    first, second = asyncio.run(scenario())
-    assert first == [large.content]
-    assert second[0].startswith(b"event:gap\n")
-
-
-def _follow(since: Position | None, replayed: list[StreamItem], live: list[StreamItem]) -> list[bytes]:
-    async def scenario() -> list[bytes]:
-        reader = Reader()
-        for item in live:
-            reader.offer(encode(item))
-        reader.end()
-        return [chunk async for chunk in follow(reader, since, [encode(item) for item in replayed])]
-
-    return asyncio.run(scenario())
-
-
-def test_without_a_start_everything_heard_is_sent() -> None:
-    assert numbers(*_follow(None, [], [event(4), event(5), event(1, "two")])) == ["one:4", "one:5", "two:1"]
-
-
-def test_what_was_replayed_is_not_sent_twice() -> None:
-    sent = _follow(Position("one", 2), [event(3), event(4)], [event(2), event(3), event(4), event(5)])
-    assert numbers(*sent) == ["one:3", "one:4", "one:5"]
-    assert numbers(*_follow(Position("one", 5), [], [event(5), event(6)])) == ["one:6"]
-
-
-def test_a_restart_during_the_replay() -> None:
-    replayed: list[StreamItem] = [NewEpoch("two", "one"), event(1, "two")]
-    live: list[StreamItem] = [event(3), NewEpoch("two", "one"), event(1, "two"), event(2, "two")]
-    assert numbers(*_follow(Position("one", 2), replayed, live)) == ["two:0", "two:1", "two:2"]
-
-
-def test_a_restart_after_the_replay() -> None:
-    live: list[StreamItem] = [event(4), NewEpoch("two", "one"), event(1, "two")]
-    assert numbers(*_follow(Position("one", 2), [event(3)], live)) == ["one:3", "one:4", "two:0", "two:1"]
-
-
 class FakeEvents:
     """A subscription whose items the test gives; an error among them is raised."""
 
     epoch, seq = "one", 0
 
-    def __init__(self) -> None:
+    def __init__(self, *earlier: StreamItem) -> None:
         self.items: queue.Queue[StreamItem | OetError | None] = queue.Queue()
+        self._earlier = earlier
 
     def get(self, timeout: float | None = None) -> StreamItem | None:
         item = self.items.get(timeout=DEADLINE)
@@ -182,7 +106,7 @@ class FakeEvents:
         return item
 
     def drain(self) -> Iterator[StreamItem]:
-        return iter(())
+        return iter(self._earlier)
 
     def close(self) -> None:
         self.items.put(None)
@@ -202,14 +126,14 @@ def test_the_hub_goes_on_where_a_failed_subscription_ended() -> None:
         hub.start()
         with hub.reader() as reader:
             streams[0].items.put(event(8, topic="procedure.lifecycle.ready"))
-            got = [chunk.content for chunk in await reader.take()]
+            got = [await reader.take()]
             streams[0].items.put(OetError("the engine is gone"))
             streams[1].items.put(event(9))
-            got += [chunk.content for chunk in await reader.take()]
+            got += [await reader.take()]
             hub.end_streams()
-            assert await reader.take() == []
+            assert await reader.take() == b""
         with hub.reader() as late:
-            assert await late.take() == []
+            assert await late.take() == b""
         await asyncio.to_thread(hub.stop)
         return got
 
@@ -237,5 +161,36 @@ def test_nothing_to_listen_to_is_said() -> None:
         with pytest.raises(ControllerUnreachable, match="nobody there"):
             hub.require_events()
         await asyncio.to_thread(hub.stop)
+
+    asyncio.run(scenario())
+
+
+def test_who_comes_back_gets_what_was_published_before_and_others_do_not() -> None:
+    stream = FakeEvents(Gap("one", 1, 3), event(4), event(5), event(6))
+    reached = threading.Event()
+
+    async def scenario() -> tuple[list[str], list[str]]:
+        hub = EventHub(lambda _: stream, lambda _: reached.set(), nullcontext)
+        hub.start()
+        await asyncio.to_thread(reached.wait, DEADLINE)
+        hub.require_events()
+        with hub.reader(Position("one", 4)) as back, hub.reader() as new:
+            stream.items.put(event(7))
+            first = [await back.take(), await back.take()]
+            live = await new.take()
+        hub.end_streams()
+        await asyncio.to_thread(hub.stop)
+        return numbers(*first), numbers(live)
+
+    assert asyncio.run(scenario()) == (["one:5", "one:6", "one:7"], ["one:7"])
+
+
+def test_readers_leave_places_for_others() -> None:
+    async def scenario() -> None:
+        hub = EventHub(lambda _: FakeEvents(), lambda _: None, nullcontext, max_readers=1)
+        hub.require_place()
+        with hub.reader(), pytest.raises(TooManyStreams):
+            hub.require_place()
+        hub.require_place()
 
     asyncio.run(scenario())

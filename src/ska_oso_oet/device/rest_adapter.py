@@ -40,6 +40,7 @@ class OETRestAdapter(SKABaseDevice):
     CorsOrigins = device_property(dtype=(str,), doc="Web origins whose pages may use the API")
     TrustedProxies = device_property(dtype=(str,), doc="Networks whose X-Forwarded-* is believed, or *")
     HostNames = device_property(dtype=(str,), doc="Names that requests may be for, or *; localhost always")
+    MaxConnections = device_property(dtype=int, doc="Clients at once, 1000 by default; half may be streams")
     MaxRequestBytes = device_property(dtype=int, doc="Largest body of a request, 1 MiB by default")
 
     url = _readable(str, "read_url", "Where the API is, empty while it is not served")

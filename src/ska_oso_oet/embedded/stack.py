@@ -31,6 +31,7 @@ from ska_oso_oet.embedded.readiness import Readiness
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.orb_threads import keep_idle_threads, make_threads
 from ska_oso_oet.private_files import making_private_files
+from ska_oso_oet.resources import raise_descriptor_limit
 from ska_oso_oet.user_directories import absolute, data_directory
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def up(
     answers there. Call it in the main thread of a process that has no other threads.
     """
     try:
+        raise_descriptor_limit()
         directory = absolute(data_dir or data_directory("--data-dir"))
         with making_private_files() as umask, owned(directory), ExitStack() as held:
             database = held.enter_context(closing(HeldPort(port, "--port")))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from sse_starlette import EventSourceResponse
@@ -15,12 +16,13 @@ from ska_oso_oet.errors import (
     CommandForgotten,
     ControllerUnreachable,
     NotFound,
+    OetError,
     ProcedureNotFound,
     Rejected,
     WaitTimeout,
 )
 from ska_oso_oet.procedure.commands import StopProcessCommand
-from ska_oso_oet.rest.stream import Chunk, Position, encode, follow
+from ska_oso_oet.rest.journal_pages import read_page
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -33,7 +35,9 @@ if TYPE_CHECKING:
     from ska_oso_oet.rest.calls import Calls
     from ska_oso_oet.rest.controller import Controller
     from ska_oso_oet.rest.endings import Endings
+    from ska_oso_oet.rest.event_log import Missing, Reader
     from ska_oso_oet.rest.requests import ProcedureUpdate
+    from ska_oso_oet.rest.server_sent import Position
     from ska_oso_oet.rest.stream import EventHub
 
 KEEP_ALIVE: Final = 15
@@ -54,18 +58,15 @@ class Backend:
     calls: Calls
     hub: EventHub
     endings: Endings
+    paging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """One page of the journal is read at a time, so that clients who come back together hold nobody up."""
 
-    async def replay(self, since: Position, procedure_id: int | None) -> list[Chunk]:
-        """Read what came after `since` from the controller's journal, of one procedure or all."""
-
-        def read() -> list[Chunk]:
-            stream = self.controller.events((), since.seq, since.epoch, procedure_id)
-            try:
-                return [encode(item) for item in stream.drain()]
-            finally:
-                stream.close()
-
-        return await self.calls.ask(read)
+    async def next_page(self, reader: Reader, missing: Missing) -> bytes:
+        """Read some of what a reader is missing from the controller's journal."""
+        async with self.paging:
+            page, seq = await self.calls.ask(read_page, self.controller, missing)
+        reader.found(seq)
+        return page
 
     async def describe(self, procedure_id: int) -> ProcedureSummary:
         """Describe a procedure; ProcedureNotFound in the words of the reference."""
@@ -139,11 +140,25 @@ class StreamResponse(EventSourceResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stream."""
-        with self._backend.hub.reader(self._procedure_id) as reader, suppress(SendTimeoutError):
-            since = self._since
-            replayed = [] if since is None else await self._backend.replay(since, self._procedure_id)
-            self.body_iterator = follow(reader, since, replayed)
+        hub = self._backend.hub
+        with hub.reader(self._since, self._procedure_id) as reader, suppress(SendTimeoutError):
+            self.body_iterator = _written(self._backend, reader)
             await super().__call__(scope, receive, send)
+
+
+async def _written(backend: Backend, reader: Reader) -> AsyncIterator[bytes]:
+    """Write what a reader gets.
+
+    The comment that comes first gets the header through programs that hold it back until something follows.
+    """
+    yield b":\n\n"
+    try:
+        while reader.missing is not None:
+            yield await backend.next_page(reader, reader.missing)
+    except OetError:
+        return  # the client comes back with the id of what it got last
+    while batch := await reader.take():
+        yield batch
 
 
 async def _nothing() -> AsyncIterator[bytes]:

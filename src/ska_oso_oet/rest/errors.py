@@ -30,7 +30,21 @@ _log = logging.getLogger(__name__)
 NOT_FOUND: Final = "ResourceNotFound"
 """The type that clients of the original look for."""
 
+
+class AbortFailed(OetError):
+    """A procedure was stopped as asked, but its subarray was not aborted."""
+
+    code = "OET_AbortFailed"
+
+
+class TooManyStreams(OetError):
+    """No more clients can listen to events; other requests are answered."""
+
+    code = "OET_TooManyStreams"
+
+
 _STATUS_OF: Final[tuple[tuple[type[OetError], HTTPStatus], ...]] = (
+    (TooManyStreams, HTTPStatus.SERVICE_UNAVAILABLE),
     (CommandForgotten, HTTPStatus.BAD_GATEWAY),  # nothing that the request names
     (NotFound, HTTPStatus.NOT_FOUND),
     (InvalidArgument, HTTPStatus.BAD_REQUEST),
@@ -43,12 +57,6 @@ _TYPE_OF: Final = {
     HTTPStatus.BAD_REQUEST: InvalidArgument.code,
     HTTPStatus.NOT_FOUND: NOT_FOUND,
 }
-
-
-class AbortFailed(OetError):
-    """A procedure was stopped as asked, but its subarray was not aborted."""
-
-    code = "OET_AbortFailed"
 
 
 def error_body(status: HTTPStatus, kind: str, message: str) -> dict[str, str]:

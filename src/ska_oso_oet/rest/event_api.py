@@ -11,7 +11,7 @@ from ska_oso_oet.rest.answers import answer, described
 from ska_oso_oet.rest.backend import StreamResponse
 from ska_oso_oet.rest.requests import EventsParameters
 from ska_oso_oet.rest.resources import SomeEvents
-from ska_oso_oet.rest.stream import Position
+from ska_oso_oet.rest.server_sent import Position
 
 if TYPE_CHECKING:
     from ska_oso_oet.rest.backend import Backend
@@ -49,6 +49,7 @@ def event_routes(backend: Backend) -> APIRouter:
         """
         since = None if last_event_id is None else Position.parse(last_event_id)
         backend.hub.require_events()
+        backend.hub.require_place()
         return StreamResponse(backend, since, procedure_id)
 
     return router

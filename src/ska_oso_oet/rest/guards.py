@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 from http import HTTPStatus
 from ipaddress import ip_address
@@ -15,10 +16,13 @@ from ska_oso_oet.rest.origins import HOST_TOLD_BY_PROXY
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ska_oso_oet.rest.settings import Network
 
+BODY_SECS: Final = 30.0
+"""How long a body may take."""
 _SCHEMES: Final = {"bearer"}
 _OWN_FILES: Final = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
@@ -154,35 +158,54 @@ class OwnFilesOnly:
 
 
 class SizeLimit:
-    """Refuses bodies of more than `limit` bytes, whether they say so or not."""
+    """Refuses bodies of more than `limit` bytes, whether they say so or not, and those that do not come."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, seconds: float = BODY_SECS) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read the body up to the limit, and hand the request on with it."""
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self._app(scope, receive, send)
             return
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(receive)
+        except _TooLarge:
+            text = f"the request is too large: at most {self._limit} bytes are taken (MaxRequestBytes)"
+            refusal = _closing(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "ContentTooLarge", text)
+            await refusal(scope, receive, send)
+        except TimeoutError:
+            text = f"a request comes within {self._seconds:g} s"
+            await _closing(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", text)(scope, receive, send)
+        else:
+            if body is not None:
+                await self._app(scope, _replay(body, receive), send)
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """Read the body; None when the client has gone."""
         body = bytearray()
         more = True
         while more:
             message = await receive()
             if message["type"] != "http.request":
-                return  # the client has gone
+                return None
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > self._limit:
-                await self._refuse(scope, receive, send)
-                return
-        await self._app(scope, _replay(bytes(body), receive), send)
+                raise _TooLarge
+        return bytes(body)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        text = f"the request is too large: at most {self._limit} bytes are taken (MaxRequestBytes)"
-        # The rest of the body is not read.
-        await error_response(status, "ContentTooLarge", text, {"Connection": "close"})(scope, receive, send)
+
+class _TooLarge(Exception):
+    """A body has more bytes than it may have."""
+
+
+def _closing(status: HTTPStatus, kind: str, text: str) -> Response:
+    """Refuse a request whose body is not read to its end."""
+    return error_response(status, kind, text, {"Connection": "close"})
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

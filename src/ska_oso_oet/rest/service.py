@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
 from ska_oso_oet.rest.app import create_app
 from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
+from ska_oso_oet.rest.connection import Connection, Places
 from ska_oso_oet.rest.endings import Endings
 from ska_oso_oet.rest.listening import ListeningSocket
 from ska_oso_oet.rest.settings import EVERYWHERE
@@ -26,11 +29,15 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.rest.controller import Controller, Events
     from ska_oso_oet.rest.guards import Counter
+    from ska_oso_oet.rest.server_sent import Position
     from ska_oso_oet.rest.settings import RestSettings
-    from ska_oso_oet.rest.stream import Position
 
 _log = logging.getLogger(__name__)
 
+RESERVED: Final = 100
+"""Descriptors that are not for connections."""
+ACCEPT_TROUBLE_SECS: Final = 60.0
+"""After which it is said again that no connection can be taken."""
 GRACE: Final = 2
 """Seconds that requests have to end in when the service stops; streams are ended at once."""
 
@@ -65,13 +72,14 @@ class RestService:
             around.on_reachable,
             around.thread_context,
             around.on_streams,
+            max_readers=settings.max_connections // 2,
         )
         backend = Backend(controller, self._calls, self._hub, Endings(controller, self._calls))
         app = create_app(backend, settings, settings.token(), around.counter)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_connection(settings.max_connections),
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -79,7 +87,7 @@ class RestService:
                 server_header=False,
                 access_log=False,
                 log_config=None,
-                log_level="warning",
+                log_level="error",  # what clients do wrong is told to them
                 timeout_graceful_shutdown=GRACE,
             )
         )
@@ -139,13 +147,35 @@ class RestService:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(_TroubleHandler())
         if self._stopping or self._socket is None:
             return
         self._hub.start()
         await self._server.serve(sockets=[self._socket.handle()])
 
 
+class _TroubleHandler:
+    """Logs what goes wrong on the event loop; the want of descriptors only once in a while."""
+
+    def __init__(self) -> None:
+        self._quiet_until = 0.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not str(context.get("message", "")).startswith("socket.accept()"):
+            loop.default_exception_handler(context)
+        elif loop.time() >= self._quiet_until:
+            self._quiet_until = loop.time() + ACCEPT_TROUBLE_SECS
+            _log.error("no connection can be taken: %s", context.get("exception"))
+
+
+def _connection(limit: int) -> type[asyncio.Protocol]:
+    """Make the protocol of connections: there are at most `limit`, and no more than the system allows."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    places = Places(max(1, min(limit, descriptors - RESERVED)))
+    return cast("type[asyncio.Protocol]", partial(Connection, places=places))
+
+
 def _open(controller: Controller, since: Position | None) -> Events:
     if since is None:
-        return controller.events()
+        return controller.events(since=0)
     return controller.events(since=since.seq, epoch=since.epoch)

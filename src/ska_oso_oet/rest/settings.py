@@ -43,6 +43,7 @@ class RestSettings(BaseSettings):
     cors_origins: Annotated[list[str], NoDecode] = Field(default_factory=list)
     trusted_proxies: Annotated[list[Network], NoDecode] = Field(default_factory=list)
     host_names: Annotated[list[str], NoDecode] = Field(default_factory=list)
+    max_connections: int = Field(1000, ge=2)
     max_request_bytes: int = Field(DEFAULT_MAX_REQUEST_BYTES, ge=1)
 
     @field_validator("cors_origins", "host_names", mode="before")

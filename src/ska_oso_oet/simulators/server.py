@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tango.server import run
 
+from ska_oso_oet.resources import raise_descriptor_limit
 from ska_oso_oet.simulators.central_node import CentralNode
 from ska_oso_oet.simulators.subarray_node import SubarrayNode
 from ska_oso_oet.simulators.weather import weather_station_classes
+from ska_oso_oet.tango_environment import prepare_tango_server
 
 NAME = "TelescopeSimulator"
 
@@ -18,5 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = sys.argv[1:] if arguments is None else arguments
     if not given or given[0].startswith("-"):
         raise SystemExit(f"usage: {NAME} <instance> [Tango options]")
+    prepare_tango_server(os.environ)
+    raise_descriptor_limit()
     weather = weather_station_classes(f"{NAME}/{given[0]}")
     run((CentralNode, SubarrayNode, *weather), args=[NAME, *given])
