@@ -195,7 +195,7 @@ def test_stop_and_abort(adapter: Adapter) -> None:
         )
         for number, abort, message in (
             (1, False, "Successfully stopped script with ID 1"),
-            (2, True, "Successfully stopped script with ID 3 and aborted subarray activity "),
+            (2, True, "Successfully stopped script with ID 2 and aborted subarray activity "),
         ):
             uri = created(client, adapter.script(), subarray_id=1).headers["Location"]
             until_state(events, "procedure.lifecycle.ready")
