@@ -82,7 +82,7 @@ def procedures(proxy: tango.DeviceProxy, script: Path, floor: float) -> int:
         start(proxy, pid, wait=60)
         time.sleep(0.02)
         begin = time.perf_counter()
-        proxy.StopProcedure(json.dumps({"procedure_id": pid}))
+        proxy.StopProcedure(json.dumps({"procedure_id": pid, "run_abort": False}))
         stopped.append(watcher.until(pid, "STOPPED") - begin)
     report("create → READY event", ready, floor)
     report("start → COMPLETE event", complete, floor)
@@ -94,7 +94,7 @@ def procedures(proxy: tango.DeviceProxy, script: Path, floor: float) -> int:
             create(proxy, script)
         tens.append(watcher.until_all(range(pid + 1, pid + 11), "READY") - begin)
         for number in range(1, 11):
-            proxy.StopProcedure(json.dumps({"procedure_id": pid + number}))
+            proxy.StopProcedure(json.dumps({"procedure_id": pid + number, "run_abort": False}))
         watcher.until_all(range(pid + 1, pid + 11), "STOPPED")
         pid += 10
     report("ten creates at once → last READY event", tens)

@@ -85,7 +85,7 @@ class Bench:
 
     def stop(self, pid: int) -> float:
         begin = time.perf_counter()
-        self.proxy.StopProcedure(json.dumps({"procedure_id": pid}))
+        self.proxy.StopProcedure(json.dumps({"procedure_id": pid, "run_abort": False}))
         return self.watcher.until(pid, "STOPPED", "COMPLETE") - begin
 
     def memory(self) -> None:
