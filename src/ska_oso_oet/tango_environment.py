@@ -44,6 +44,12 @@ def let_omniorb_start(environment: MutableMapping[str, str]) -> None:
         environment[_UNIX_SOCKETS] = str(place / f"omni-{os.getuid()}")
 
 
+def names_databases(tango_host: str) -> bool:
+    """Tell whether a TANGO_HOST is host:port, or several of them with commas between."""
+    addresses = [address.strip().rpartition(":") for address in tango_host.split(",")]
+    return all(host and port.isdecimal() for host, _, port in addresses)
+
+
 def _has_name(uid: int) -> bool:
     try:
         pwd.getpwuid(uid)

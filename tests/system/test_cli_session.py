@@ -301,7 +301,8 @@ def test_a_list_says_what_it_leaves_out(oet: Oet, client: OETClient) -> None:
     left_out = client.history().total - len(client.list())
     assert left_out > 0
     last = oet("procedure", "list").stdout.splitlines()[-1]
-    assert last == f"{left_out} older procedures are not listed: oet procedure list --all"
+    assert last.startswith(f"{left_out} older procedure")
+    assert last.endswith("not listed: oet procedure list --all")
 
 
 # -------------------------------------------------------------------- what goes wrong
@@ -344,6 +345,8 @@ def test_time_runs_out_and_the_script_goes_on(oet: Oet, client: OETClient) -> No
     "variables",
     [
         {"TANGO_HOST": "127.0.0.1:1"},
+        {"TANGO_HOST": "127.0.0.1"},
+        {"TANGO_HOST": "127.0.0.1:x"},
         {"OET_DEVICE": "no/such/device"},
         {"OET_DEVICE": "tango://127.0.0.1:1/a/b/c#dbase=no"},
     ],

@@ -116,6 +116,24 @@ def test_flags_may_stand_alone() -> None:
 
 
 @pytest.mark.parametrize(
+    ("given_flags", "meant"),
+    [
+        ("--listen false SKA", ["--listen=false", "SKA"]),
+        ("--run-abort False 5", ["--run-abort=False", "5"]),
+        ("--listen true true", ["--listen=true", "true"]),
+        ("--listen SKA false", ["--listen=true", "SKA", "false"]),
+        ("--no-listen false", ["--listen=false", "false"]),
+        ("--listen=true false", ["--listen=true", "false"]),
+        ("--scans=2 false", ["--scans=2", "false"]),
+    ],
+)
+def test_the_word_behind_a_flag_is_its_value_and_no_argument_of_the_script(
+    given_flags: str, meant: list[str]
+) -> None:
+    assert with_flag_values(given_flags.split()) == meant
+
+
+@pytest.mark.parametrize(
     ("number", "option", "meant"), [(5, None, 5), (None, 5, 5), (5, 5, 5), (None, None, None)]
 )
 def test_a_number_alone_is_an_id(number: int | None, option: int | None, meant: int | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ska_oso_oet.cli import run
-from ska_oso_oet.cli.history import duration, moment, summary
+from ska_oso_oet.cli.history import duration, left_out, moment, summary
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery
 
@@ -42,6 +42,19 @@ def test_a_time_is_utc(text: str, seconds: float) -> None:
 def test_what_is_no_time() -> None:
     with pytest.raises(InvalidArgument, match="2026-11-20"):
         moment("yesterday", NOW)
+
+
+@pytest.mark.parametrize(
+    ("older", "said"),
+    [
+        (-1, ""),
+        (0, ""),
+        (1, "1 older procedure is not listed: oet procedure list --all"),
+        (6, "6 older procedures are not listed: oet procedure list --all"),
+    ],
+)
+def test_what_a_list_leaves_out_is_counted(older: int, said: str) -> None:
+    assert left_out(older) == said
 
 
 @pytest.mark.parametrize(

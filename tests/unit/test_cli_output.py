@@ -320,3 +320,20 @@ def test_wrong_usage_is_exit_code_2_and_one_json_document(
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("oet ")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("stop", "No such command 'stop'. Did you mean 'oet procedure stop'?"),
+        ("output", "No such command 'output'. Did you mean 'oet procedure output'?"),
+        ("run", "No such command 'run'. Did you mean 'oet procedure run' or 'oet activity run'?"),
+        ("statsu", "No such command 'statsu'. Did you mean 'status'?"),
+        ("abort", "No such command 'abort'."),
+    ],
+)
+def test_a_command_without_its_group_is_told_where_it_stands(
+    capsys: pytest.CaptureFixture[str], typed: str, said: str
+) -> None:
+    assert run([typed, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["message"] == said

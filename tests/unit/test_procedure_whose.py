@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected
+from ska_oso_oet.mptools import ExitStatus
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.reports import Raised
 from tests.unit.test_procedure_stop import SCRIPT, WAY_TO_READY, Service
 
 S = ProcedureState
@@ -56,6 +58,13 @@ def test_nothing_older_starts_where_the_last_is_not_ready(service: Service) -> N
     with pytest.raises(NotReady, match=f"procedure {slow}, which was created last, is STOPPED, not READY"):
         service.procedures.start(START, None, ALICE)
     assert ("main", 1) not in service.workers.asked
+
+
+def test_a_start_of_what_has_failed_says_why_it_has(service: Service) -> None:
+    failed = create(service, ALICE, 1, S.IDLE, S.LOADING)
+    service.procedures.on_end(failed, ExitStatus(code=1), Raised(message="there is no script /no/such.py"))
+    with pytest.raises(NotReady, match=r"is FAILED, not READY: there is no script /no/such\.py$"):
+        service.procedures.start(START, None, ALICE)
 
 
 def test_a_start_does_not_reach_for_another_users(service: Service) -> None:

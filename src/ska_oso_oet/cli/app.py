@@ -18,6 +18,7 @@ from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd,
 from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.event_lines import notice
 from ska_oso_oet.cli.exit_codes import ExitCode
+from ska_oso_oet.cli.groups import Root
 from ska_oso_oet.cli.output import (
     OutputLost,
     answer,
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.client.events import StreamItem
 
-app = typer.Typer(name="oet", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="oet", cls=Root, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
 procedure.app.command("output")(procedure_output.output)
 app.add_typer(procedure.app, name="procedure")
 app.add_typer(activity.app, name="activity")

@@ -25,6 +25,7 @@ _JSON_WORDS: Final = {"true": True, "false": False, "null": None}
 _NUMBER: Final = re.compile(r"-[\d.]")
 _NOT_A_LITERAL: Final = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 FUNCTIONS: Final = ("init", "main")
+_FLAG_WORDS: Final = frozenset({"true", "false"})
 _FLAGS: Final = ("listen", "create_env", "run_abort", "prepare_only")
 
 
@@ -105,10 +106,22 @@ def _reject_misspelt(key: str, function: str, options: Collection[str]) -> None:
 
 
 def with_flag_values(argv: Iterable[str]) -> list[str]:
-    """Give flags that stand alone their value: `--listen` is `--listen=true`, `--no-listen` is false."""
+    """Give flags that stand alone their value: `--listen` is `--listen=true`, `--no-listen` is false.
+
+    `--listen false` is `--listen=false`: taken apart, the script would be followed, and be given the false.
+    """
     values = {}
     for name in _FLAGS:
         for spelling in (name, name.replace("_", "-")):
             values[f"--{spelling}"] = f"--{spelling}=true"
             values[f"--no-{spelling}"] = values[f"--no_{spelling}"] = f"--{spelling}=false"
-    return [values.get(token, token) for token in argv]
+    flagged: list[str] = []
+    flag = ""
+    for token in argv:
+        if flag and token.lower() in _FLAG_WORDS:
+            flagged[-1] = f"{flag}={token}"
+            flag = ""
+        else:
+            flagged.append(values.get(token, token))
+            flag = token if values.get(token) == f"{token}=true" else ""
+    return flagged

@@ -71,8 +71,16 @@ def say_what_is_left_out(session: Session, listed: int) -> None:
     except OetError as error:
         diagnostic(f"older ones cannot be counted: {error}")
         return
-    if total > listed:
-        answer(f"{total - listed} older procedures are not listed: oet procedure list --all")
+    if said := left_out(total - listed):
+        answer(said)
+
+
+def left_out(older: int) -> str:
+    """Say how many older procedures a list leaves out; empty if it leaves out none."""
+    if older <= 0:
+        return ""
+    counted = "1 older procedure is" if older == 1 else f"{older} older procedures are"
+    return f"{counted} not listed: oet procedure list --all"
 
 
 def summary(page: HistoryPage, query: HistoryQuery) -> str:

@@ -19,7 +19,7 @@ from ska_oso_oet.errors import (
     OetError,
     Rejected,
 )
-from ska_oso_oet.tango_environment import let_omniorb_start
+from ska_oso_oet.tango_environment import let_omniorb_start, names_databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,11 +122,8 @@ class TangoLink:
 
     def _connected(self) -> tango.DeviceProxy:
         if self._proxy is None:
-            if "://" not in self.device and tango.ApiUtil.get_env_var("TANGO_HOST") is None:
-                raise ControllerUnreachable(
-                    "TANGO_HOST is not set; it names the Tango database, as `oet up` prints it "
-                    "(export TANGO_HOST=127.0.0.1:10000)"
-                )
+            if "://" not in self.device:
+                _check_tango_host(tango.ApiUtil.get_env_var("TANGO_HOST"))
             proxy = tango.DeviceProxy(self.device)
             proxy.set_timeout_millis(max(int(self._call_timeout * 1000), 1))
             self._proxy = proxy
@@ -150,6 +147,17 @@ class TangoLink:
         if isinstance(error, _UNREACHABLE) or error.args[0].reason in _UNREACHABLE_REASONS:
             return ControllerUnreachable(f"cannot reach {self.uri}: {text}")
         return OetError(f"{self.uri}: {text}")
+
+
+def _check_tango_host(tango_host: str | None) -> None:
+    """Raise ControllerUnreachable where Tango would not know where the database is."""
+    if tango_host is not None and names_databases(tango_host):
+        return
+    found = "is not set" if tango_host is None else f"is {tango_host!r}, and not host:port"
+    raise ControllerUnreachable(
+        f"TANGO_HOST {found}; it names the Tango database, as `oet up` prints it "
+        "(export TANGO_HOST=127.0.0.1:10000)"
+    )
 
 
 class _Channel:

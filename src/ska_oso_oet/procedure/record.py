@@ -109,7 +109,8 @@ class Record:
         state = self.procedure.state
         if self.stops and not state.final:
             return f"procedure {self.procedure.id}{which} is being stopped"
-        return f"procedure {self.procedure.id}{which} is {state}, not READY"
+        why = self.procedure.exit.message if self.procedure.exit is not None else None
+        return f"procedure {self.procedure.id}{which} is {state}, not READY" + (f": {why}" if why else "")
 
     def wants_abort(self, cmd: StopProcessCommand) -> bool:
         """Tell whether the abort script is to follow a stop: where that does not say, if main was called."""

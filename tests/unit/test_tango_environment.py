@@ -1,0 +1,17 @@
+"""What Tango reads from the environment."""
+
+from __future__ import annotations
+
+import pytest
+
+from ska_oso_oet.tango_environment import names_databases
+
+
+@pytest.mark.parametrize("tango_host", ["127.0.0.1:10000", "databaseds.oso:10000", "one:10000, two:10001"])
+def test_a_tango_host_is_a_host_and_a_port(tango_host: str) -> None:
+    assert names_databases(tango_host)
+
+
+@pytest.mark.parametrize("tango_host", ["", "127.0.0.1", ":10000", "127.0.0.1:", "127.0.0.1:x", "one:10000,"])
+def test_what_is_no_tango_host(tango_host: str) -> None:
+    assert not names_databases(tango_host)
