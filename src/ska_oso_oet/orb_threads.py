@@ -8,12 +8,12 @@ nothing to do, though, for as long as it is told to.
 from __future__ import annotations
 
 import logging
-import os
 import socket
 import struct
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from ska_oso_oet.own_sockets import tcp_sockets
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -46,22 +46,18 @@ def make_threads(address: tuple[str, int], count: int = KEPT) -> None:
 
 def make_own_threads() -> None:
     """Have this process, a Tango server that has been initialised, make threads for its clients."""
-    for address in _own_addresses():
+    for address in own_addresses():
         try:
             make_threads(address)
         except OSError as error:  # events have ports of their own
             _log.debug("no threads were made for %s: %s", address, error)
 
 
-def _own_addresses() -> list[tuple[str, int]]:
+def own_addresses() -> list[tuple[str, int]]:
     """Find where this process listens to TCP."""
     found = []
-    for entry in Path("/proc/self/fd").iterdir():
-        try:
-            with socket.socket(fileno=os.dup(int(entry.name))) as candidate:
-                listens = candidate.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-                if listens and candidate.family in {socket.AF_INET, socket.AF_INET6}:
-                    found.append((str(candidate.getsockname()[0]), int(candidate.getsockname()[1])))
-        except OSError:  # it is no socket, or has been closed
-            continue
+    for each in tcp_sockets():
+        with each:
+            if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                found.append((str(each.getsockname()[0]), int(each.getsockname()[1])))
     return found

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.client.inbox import Deadline
@@ -55,6 +56,15 @@ def test_procedures_that_have_left_memory_are_still_answered(
     assert (result.code, result.detail) == (ResultCode.OK, {"procedures": 2, "activities": 0})
     with pytest.raises(ProcedureNotFound):
         client.describe(done[0].id)
+
+
+def test_an_init_leaves_the_history_as_it_was(own_stack: StackProcess, client: OETClient) -> None:
+    done = client.run(GOOD, timeout=DEADLINE)
+    tango.DeviceProxy(client.uri).Init()
+    client.wait_ready(DEADLINE)
+    assert [procedure.id for procedure in client.list()] == [done.id]
+    assert client.status()["health_info"] == {}
+    assert client.run(GOOD, timeout=DEADLINE).id == done.id + 1
 
 
 def test_a_locked_database_degrades_the_health_and_stops_nothing(

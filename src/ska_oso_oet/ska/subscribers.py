@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import socket
 import struct
 import termios
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from ska_oso_oet.own_sockets import tcp_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,7 +30,6 @@ MAX_WAITING: Final = 64 * 1024 * 1024
 CHECK_BYTES: Final = 8 * 1024 * 1024
 """After so many bytes of events the connections are looked at: who tells little need not look."""
 _BYTES_ACKED: Final = struct.Struct("@120xQ")  # tcpi_bytes_acked in struct tcp_info of linux/tcp.h
-_FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class Connection(Protocol):
@@ -188,7 +187,7 @@ def own_connections() -> Iterator[TcpConnection]:
     ports: set[int] = set()
     connected: list[socket.socket] = []
     try:
-        for each in _tcp_sockets():
+        for each in tcp_sockets():
             if each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                 ports.add(each.getsockname()[1])
                 each.close()
@@ -207,23 +206,3 @@ def is_in_reference(port: int, reference: str) -> bool:
     """Tell whether a CORBA object reference (`IOR:…`) names a port, as it does that of requests."""
     content = bytes.fromhex(reference.removeprefix("IOR:"))
     return any(struct.pack(order, port) in content for order in ("<H", ">H"))
-
-
-def _tcp_sockets() -> Iterator[socket.socket]:
-    """Duplicate the descriptors of TCP sockets: whoever owns one may close it at any time."""
-    for descriptor in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # it has been closed
-            if found := _socket_of(os.dup(int(descriptor.name))):
-                yield found
-
-
-def _socket_of(descriptor: int) -> socket.socket | None:
-    try:
-        found = socket.socket(fileno=descriptor)
-    except OSError:  # it is something else
-        os.close(descriptor)
-        return None
-    if found.family in _FAMILIES and found.type == socket.SOCK_STREAM:
-        return found
-    found.close()
-    return None
