@@ -538,3 +538,17 @@ def test_init_starts_afresh(controller: Controller) -> None:
     assert after["epoch"] != before["epoch"]
     # What was live has been stopped, and is listed among what ended last.
     assert [(each["id"], each["state"]) for each in after["procedures"]] == [(pid, "STOPPED")]
+
+
+def test_a_stop_that_an_init_has_waited_for_has_its_own_result(controller: Controller) -> None:
+    controller.script("import time\ndef init(subarray_id): pass\ndef main(): time.sleep(1)\n", "abort.py")
+    pid, _ = controller.create(controller.script(), subarray_id=1)
+    controller.until(pid, "READY")
+    wait = {"main": {"kwargs": {"wait": 60}}}
+    _, start_id = controller.command("StartProcedure", procedure_id=pid, script_args=wait)
+    controller.until(pid, "RUNNING")
+    _, stop_id = controller.command("StopProcedure", procedure_id=pid, run_abort=True)
+    controller.proxy.Init()
+    assert controller.result_of(start_id) == (7, {"procedure_id": pid, "state": "STOPPED"})
+    code, content = controller.result_of(stop_id)
+    assert (code, content["state"], content["abort"]["state"]) == (0, "STOPPED", "COMPLETE")

@@ -208,6 +208,20 @@ def test_a_change_while_the_supplier_runs_is_sent_too(pump: EventPump, subscribe
     assert subscriber.received == [("snapshot", "old"), ("snapshot", "new")]
 
 
+def test_who_settles_waits_for_what_was_put_before(pump: EventPump, subscriber: Subscriber) -> None:
+    pump.start()
+    subscriber.gate.clear()
+    pump.put("a", 1)
+    assert not pump.settle(0.01)
+    subscriber.gate.set()
+    assert pump.settle(DEADLINE)
+    assert subscriber.received == [("a", 1)]
+
+
+def test_nobody_waits_for_a_pump_that_does_not_run(subscriber: Subscriber) -> None:
+    assert not EventPump(subscriber.push, retry_on=PushFailed).settle(DEADLINE)
+
+
 def test_stop_sends_what_is_left_and_ends_the_thread(subscriber: Subscriber) -> None:
     pump = EventPump(subscriber.push, retry_on=PushFailed)
     subscriber.gate.clear()

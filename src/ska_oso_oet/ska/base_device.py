@@ -155,11 +155,12 @@ class SKABaseDevice(DeviceAttributes, Device):
         if self._has_component:
             self.guarded(self.delete_component)
         self.guarded(self.end_telling)
-        self.lrc.close(reason)
-        self.targets.close()
-        pump = self.pump
+        pump, lrc, targets = self.pump, self.lrc, self.targets
         # Without the monitor of the device, for which the pump waits. Another Init may come in between.
         with tango.AutoTangoAllowThreads(self):
+            pump.settle()  # commands that have ended are told so before the others are ended
+            lrc.close(reason)
+            targets.close()
             pump.stop()
 
     def _start_logging(self) -> None:

@@ -158,6 +158,14 @@ class EventPump:
         self._thread = threading.Thread(target=self._run, name="event-pump", daemon=True)
         self._thread.start()
 
+    def settle(self, timeout: float = 5.0) -> bool:
+        """Wait until what was put so far has been sent, at most `timeout` seconds; say whether it has."""
+        if self._thread in {None, threading.current_thread()}:
+            return False
+        settled = threading.Event()
+        self.call(settled.set)
+        return settled.wait(timeout)
+
     def stop(self, timeout: float = 5.0) -> bool:
         """Send what was put so far, end the thread and say whether it has ended.
 
