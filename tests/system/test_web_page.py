@@ -274,6 +274,14 @@ def test_a_page_of_a_controller_that_starts_no_script_is_not_live(own_stack: Sta
         browser.close()
 
 
+def test_the_parts_stay_together_on_a_large_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 1920, "height": 3000})
+    timeline, lists = page.locator("#timeline").bounding_box(), page.locator("#lists").bounding_box()
+    assert timeline is not None
+    assert lists is not None
+    assert lists["y"] - (timeline["y"] + timeline["height"]) < 40
+
+
 def test_every_control_has_a_name(page: Page) -> None:
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll("button, input, select, [role=button]")]

@@ -8,6 +8,7 @@ from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected
 from ska_oso_oet.mptools import ExitStatus
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.records import Records
 from ska_oso_oet.procedure.reports import Raised
 from tests.unit.test_procedure_stop import SCRIPT, WAY_TO_READY, Service
 
@@ -65,6 +66,19 @@ def test_a_start_of_what_has_failed_says_why_it_has(service: Service) -> None:
     service.procedures.on_end(failed, ExitStatus(code=1), Raised(message="there is no script /no/such.py"))
     with pytest.raises(NotReady, match=r"is FAILED, not READY: there is no script /no/such\.py$"):
         service.procedures.start(START, None, ALICE)
+
+
+def test_what_is_remembered_no_more_has_ended_and_what_never_was_does_not_exist() -> None:
+    records = Records(history_length=1)
+    records.number_from(5)
+    for ended in (1, 4):
+        with pytest.raises(ProcedureNotFound, match=f"^procedure {ended} has ended already$"):
+            records.get(ended)
+    with pytest.raises(ProcedureNotFound, match=r"^there is no procedure 5$"):
+        records.get(5)
+    assert records.next_id() == 5
+    with pytest.raises(ProcedureNotFound, match=r"^procedure 5 has ended already$"):
+        records.get(5)
 
 
 def test_a_start_does_not_reach_for_another_users(service: Service) -> None:

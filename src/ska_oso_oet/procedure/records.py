@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from ska_oso_oet.errors import NotReady, ProcedureNotFound, Rejected
@@ -28,7 +27,7 @@ class Records:
 
     def __init__(self, history_length: int) -> None:
         self._history_length = history_length
-        self._ids = itertools.count(1)
+        self._newest_id = 0
         self._records: dict[int, Record] = {}
         self._earlier = EarlierRuns[ProcedureSummary](history_length)
 
@@ -37,11 +36,12 @@ class Records:
 
     def number_from(self, first: int) -> None:
         """Give ids from `first` on; before the first is given."""
-        self._ids = itertools.count(first)
+        self._newest_id = first - 1
 
     def next_id(self) -> int:
         """Give an id to a procedure."""
-        return next(self._ids)
+        self._newest_id += 1
+        return self._newest_id
 
     def remember_earlier(self, ended: Sequence[ProcedureSummary]) -> None:
         """Take what ended in earlier runs, oldest first."""
@@ -52,10 +52,15 @@ class Records:
         self._records[record.procedure.id] = record
 
     def get(self, pid: int) -> Record:
-        """Find a procedure of this run; raises ProcedureNotFound."""
+        """Find a procedure of this run; raises ProcedureNotFound.
+
+        One that has been forgotten, or was of an earlier run, has ended: the history still describes it.
+        """
         try:
             return self._records[pid]
         except KeyError:
+            if 0 < pid <= self._newest_id:
+                raise ProcedureNotFound(f"procedure {pid} has ended already") from None
             raise ProcedureNotFound(
                 f"there is no procedure {pid}" if pid else "there is no procedure"
             ) from None
