@@ -463,6 +463,8 @@ def test_what_sets_something_going_needs_the_device_to_be_on_and_a_stop_does_not
         with pytest.raises(tango.DevFailed) as caught:
             controller.proxy.command_inout(command, "{}")
         assert caught.value.args[0].reason == "API_CommandNotAllowed"
+        why = "the controller is in state DISABLE: adminMode is OFFLINE"
+        assert caught.value.args[0].desc == f"{command} is not allowed: {why}"
     assert controller.command("StopProcedure", procedure_id=pid)[0] == 1
     controller.until(pid, "STOPPED")
     controller.proxy.adminMode = 2

@@ -143,6 +143,8 @@ class TangoLink:
                 f"the Tango database {_database(self.uri)} knows no device {self.device}: "
                 "--device or OET_DEVICE names the controller"
             )
+        if "API_CantConnectToDevice" in reasons:
+            return ControllerUnreachable(f"nothing answers at {self.uri}: is its server running?")
         text = error.args[0].desc.strip().replace("\n", " ")
         if isinstance(error, _UNREACHABLE) or error.args[0].reason in _UNREACHABLE_REASONS:
             return ControllerUnreachable(f"cannot reach {self.uri}: {text}")

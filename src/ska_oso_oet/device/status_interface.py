@@ -6,11 +6,12 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
+import tango
 from tango.server import command
 
 from ska_oso_oet.device.controller_health import NOT_INITIALISED, ControllerHealth
 from ska_oso_oet.device.dev_failed import as_dev_failed
-from ska_oso_oet.device.interface import ControllerInterface, json_attribute
+from ska_oso_oet.device.interface import ACTING, ControllerInterface, json_attribute
 from ska_oso_oet.device.status_report import versions, work
 from ska_oso_oet.device.work_log import log_readiness, log_start
 from ska_oso_oet.effective_settings import in_effect
@@ -68,6 +69,14 @@ class StatusInterface(ControllerInterface):
         if self.engine is not None:
             self.engine.history.acknowledge()
         super().reset(command)
+
+    def command_allowed(self, name: str) -> bool:
+        """Allow what acts while the device is ON; a refusal says why, where that of Tango names the state."""
+        allowed = super().command_allowed(name)
+        why = self.read_why_not_ready()
+        if not allowed and name in ACTING and why:
+            tango.Except.throw_exception("API_CommandNotAllowed", f"{name} is not allowed: {why}", name)
+        return allowed
 
     def follow_state(self) -> None:
         """Let the health, and with it whyNotReady, follow the state."""
