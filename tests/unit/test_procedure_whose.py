@@ -68,12 +68,12 @@ def test_a_start_of_what_has_failed_says_why_it_has(service: Service) -> None:
         service.procedures.start(START, None, ALICE)
 
 
-def test_what_is_remembered_no_more_has_ended_and_what_never_was_does_not_exist() -> None:
+def test_what_is_remembered_no_more_is_told_from_what_never_was() -> None:
     records = Records(history_length=1)
     records.number_from(5)
-    for ended in (1, 4):
-        with pytest.raises(ProcedureNotFound, match=f"^procedure {ended} has ended already$"):
-            records.get(ended)
+    for earlier in (1, 4):
+        with pytest.raises(ProcedureNotFound, match=f"^no procedure {earlier} is left of an earlier run"):
+            records.get(earlier)
     with pytest.raises(ProcedureNotFound, match=r"^there is no procedure 5$"):
         records.get(5)
     assert records.next_id() == 5

@@ -27,7 +27,7 @@ class Records:
 
     def __init__(self, history_length: int) -> None:
         self._history_length = history_length
-        self._newest_id = 0
+        self._first_id, self._newest_id = 1, 0
         self._records: dict[int, Record] = {}
         self._earlier = EarlierRuns[ProcedureSummary](history_length)
 
@@ -36,7 +36,7 @@ class Records:
 
     def number_from(self, first: int) -> None:
         """Give ids from `first` on; before the first is given."""
-        self._newest_id = first - 1
+        self._first_id, self._newest_id = first, first - 1
 
     def next_id(self) -> int:
         """Give an id to a procedure."""
@@ -54,16 +54,20 @@ class Records:
     def get(self, pid: int) -> Record:
         """Find a procedure of this run; raises ProcedureNotFound.
 
-        One that has been forgotten, or was of an earlier run, has ended: the history still describes it.
+        One that has been forgotten has ended. Of earlier runs nothing is left to be commanded, and not every
+        id below the first of this run was given.
         """
         try:
             return self._records[pid]
         except KeyError:
-            if 0 < pid <= self._newest_id:
-                raise ProcedureNotFound(f"procedure {pid} has ended already") from None
-            raise ProcedureNotFound(
-                f"there is no procedure {pid}" if pid else "there is no procedure"
-            ) from None
+            raise ProcedureNotFound(self._why_not_found(pid)) from None
+
+    def _why_not_found(self, pid: int) -> str:
+        if self._first_id <= pid <= self._newest_id:
+            return f"procedure {pid} has ended already"
+        if 0 < pid < self._first_id:
+            return f"no procedure {pid} is left of an earlier run of the controller"
+        return f"there is no procedure {pid}" if pid else "there is no procedure"
 
     def newest(self) -> Record:
         """Find the newest procedure of this run; raises ProcedureNotFound when there is none."""
