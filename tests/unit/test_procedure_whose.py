@@ -143,12 +143,15 @@ def test_where_there_is_doubt_nothing_is_stopped(service: Service) -> None:
     with pytest.raises(Rejected, match=r"no procedure is RUNNING$"):
         service.procedures.stop(STOP, None, ALICE)
     ready = create(service, ALICE, 1)
-    with pytest.raises(Rejected, match=rf"no procedure is RUNNING: say .* \(procedure {ready} is READY\)"):
+    with pytest.raises(
+        Rejected, match=rf"no procedure is RUNNING: say .* \(procedure {ready} is READY for subarray 1\)"
+    ):
         service.procedures.stop(STOP, None, ALICE)
     one, two = running(service, ALICE, 2), running(service, ALICE, 3)
     for who in (ALICE, None):
-        with pytest.raises(Rejected, match=f"procedures {one} and {two} are RUNNING: say which"):
+        with pytest.raises(Rejected, match=f"procedures {one} and {two} are RUNNING: say which") as refusal:
             service.procedures.stop(STOP, None, who)
+        assert f"procedure {two} is RUNNING for subarray 3" in str(refusal.value)
 
 
 def test_an_abort_that_runs_is_not_meant(service: Service) -> None:

@@ -96,4 +96,4 @@ def the_running(procedures: Iterable[ProcedureSummary]) -> int:
     running = [procedure.id for procedure in live if procedure.state is ProcedureState.RUNNING]
     if len(running) == 1:
         return running[0]
-    raise Rejected(which_to_stop(running, {procedure.id: procedure.state for procedure in live}))
+    raise Rejected(which_to_stop(running, live))

@@ -11,9 +11,9 @@ from ska_oso_oet.procedure.domain import AnyScript, CallArgs, ProcedureInput
 from ska_oso_oet.procedure.subarrays import check_named
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterable
 
-    from ska_oso_oet.procedure.domain import ProcedureState
+    from ska_oso_oet.procedure.domain import ProcedureSummary
 
 
 class PrepareProcessCommand(Model):
@@ -68,8 +68,13 @@ class StopProcessCommand(Model):
     run_abort: StrictBool | None = None
 
 
-def which_to_stop(running: Collection[int], live: Mapping[int, ProcedureState]) -> str:
+def which_to_stop(running: Collection[int], live: Iterable[ProcedureSummary]) -> str:
     """Say why it is not clear which procedure is to be stopped: none or several are RUNNING."""
     which = "no procedure is" if not running else f"procedures {' and '.join(map(str, running))} are"
-    there = ", ".join(f"procedure {number} is {state}" for number, state in live.items())
+    there = ", ".join(f"procedure {each.id} is {each.state}{_for_subarrays(each)}" for each in live)
     return f"{which} RUNNING" + (f": say which one to stop ({there})" if there else "")
+
+
+def _for_subarrays(procedure: ProcedureSummary) -> str:
+    named = " and ".join(map(str, procedure.subarray_ids))
+    return f" for subarray{'s' if len(procedure.subarray_ids) > 1 else ''} {named}" if named else ""

@@ -108,9 +108,7 @@ class Records:
         if running and not own:
             others = "; ".join(map(_of_another, running))
             raise Rejected(f"no procedure of {user} is RUNNING, and {others}: say which one to stop")
-        live = {
-            record.procedure.id: record.procedure.state for record in self if not record.procedure.state.final
-        }
+        live = [record.procedure.summary() for record in self if not record.procedure.state.final]
         raise Rejected(which_to_stop([record.procedure.id for record in own], live))
 
     def holders(self) -> list[Procedure]:
