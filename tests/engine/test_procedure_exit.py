@@ -192,6 +192,11 @@ HANGS = {
         def main():
             pool.submit(forever)
     """,
+    "loop": """
+        import asyncio
+        async def main():
+            asyncio.get_running_loop().run_in_executor(None, forever)
+    """,
     "atexit": """
         import atexit
         atexit.register(forever)
@@ -227,7 +232,7 @@ def test_what_does_not_end_is_left_told_and_no_success(hasty_bench: Bench, what:
     assert summary.state is S.FAILED
     assert how(summary).code == 1
     named = {"thread": "thread poller", "executor": "thread poller_0", "atexit": "a function of atexit"}
-    named["object"] = "the end of its objects"
+    named |= {"object": "the end of its objects", "loop": "thread asyncio_0"}
     message = str(how(summary).message)
     assert "not in time" in message
     assert named[what] in message

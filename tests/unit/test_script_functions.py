@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
 NOTHING = ProcedureInput()
+DEADLINE = 60.0
 
 
 def script(**functions: object) -> ModuleType:
@@ -43,6 +45,39 @@ def refusal(**functions: object) -> str:
 
 
 # ------------------------------------------------------------ coroutines
+
+
+def test_what_a_loop_has_on_threads_is_left_to_the_end_of_the_program() -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert released.wait(DEADLINE)
+
+    async def main() -> None:
+        asyncio.get_running_loop().run_in_executor(None, work)
+        assert begun.wait(DEADLINE)
+
+    run(main=main)
+    assert not released.is_set()
+    released.set()
+
+
+def test_what_is_left_in_a_loop_may_use_threads_while_it_cleans_up() -> None:
+    said: list[str] = []
+
+    async def task() -> None:
+        try:
+            await asyncio.sleep(DEADLINE)
+        finally:
+            await asyncio.to_thread(said.append, "cleaned")
+
+    async def main() -> None:
+        said.append(asyncio.ensure_future(task()).get_name())
+        await asyncio.to_thread(said.append, "main")
+
+    run(main=main)
+    assert said[1:] == ["main", "cleaned"]
 
 
 class Recorder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.procedure.script_file import ScriptUnreadable
@@ -23,18 +24,22 @@ class ScriptFunctions:
     """Calls what a script defines, and awaits what such a call returns, until it is closed.
 
     One event loop serves all calls, so that what an `async def init` has opened works in main. It stands
-    still in between. To close it cancels what is left in it, as asyncio.run does.
+    still in between. To close it cancels what is left in it, as asyncio.run does. What it has on threads
+    (asyncio.to_thread) is left to the end of the program, which waits for all threads, but not for ever.
     """
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
-        self._loop = asyncio.Runner()
+        self._loop: asyncio.Runner | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.close()
+        if self._loop is not None:
+            # To close it would wait for the one that it has.
+            self._loop.get_loop().set_default_executor(ThreadPoolExecutor(1))
+            self._loop.close()
 
     def check(self) -> None:
         """Raise ScriptUnreadable where there is neither a main nor an init, which may make one."""
@@ -83,6 +88,8 @@ class ScriptFunctions:
         async def wait() -> object:
             return await awaitable
 
+        if self._loop is None:
+            self._loop = asyncio.Runner()
         return self._loop.run(wait())
 
 
