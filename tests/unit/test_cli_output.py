@@ -9,10 +9,11 @@ import pytest
 from ska_oso_oet import errors
 from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
-from ska_oso_oet.cli.event_lines import Subject, event_lines, output_line
+from ska_oso_oet.cli.event_lines import Subject, about_topic, event_lines, output_line
 from ska_oso_oet.cli.output import answer, diagnostic, visible, visible_lines
 from ska_oso_oet.client.events import Event
 from ska_oso_oet.errors import HistoryUnavailable
+from ska_oso_oet.event.bus import topic_names
 from ska_oso_oet.oda import OdaUnavailable
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import Line
@@ -320,6 +321,25 @@ def test_wrong_usage_is_exit_code_2_and_one_json_document(
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("oet ")
+
+
+@pytest.mark.parametrize("topic", ["procedure", "procedure.lifecycle", "procedure.lifecycle.statechange"])
+def test_a_topic_of_the_oet_needs_no_word(topic: str) -> None:
+    assert about_topic(topic, topic_names()) == ""
+
+
+@pytest.mark.parametrize(
+    ("topic", "meant"),
+    [
+        ("procedur", "; is procedure meant?"),
+        ("procedure.livecycle", "; is procedure.lifecycle meant?"),
+        ("mytelescope.wind", ""),
+        ("", ""),
+    ],
+)
+def test_who_listens_to_a_topic_that_is_none_is_told(topic: str, meant: str) -> None:
+    only = "only what scripts publish on one of their own is heard"
+    assert about_topic(topic, topic_names()) == f"the OET has no topic {topic!r}: {only}{meant}"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import typer
 from ska_oso_oet import __version__
 from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd, status
 from ska_oso_oet.cli.arguments import with_flag_values
-from ska_oso_oet.cli.event_lines import notice
+from ska_oso_oet.cli.event_lines import about_topic, notice
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.groups import Root
 from ska_oso_oet.cli.output import (
@@ -96,6 +96,7 @@ def listen(
     ] = None,
 ) -> ExitCode:
     """Print events as they happen, until Ctrl-C or --timeout; with --json, one JSON object on each line."""
+    _say_what_no_topic_is(topic or ())
     stream = session.owns(session.client.events(topic or (), since, procedure_id=pid))
     try:
         while session.deadline.remaining != 0.0:
@@ -107,6 +108,13 @@ def listen(
     except KeyboardInterrupt:
         pass
     return ExitCode.DONE
+
+
+def _say_what_no_topic_is(topics: Sequence[str]) -> None:
+    from ska_oso_oet.event.bus import topic_names  # noqa: PLC0415 - only this command needs it
+
+    for said in filter(None, (about_topic(topic, topic_names()) for topic in topics)):
+        diagnostic(said)
 
 
 def _print_item(item: StreamItem, *, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,9 +12,20 @@ from ska_oso_oet.client.events import Disconnected, Event, Gap, NewEpoch, Reconn
 from ska_oso_oet.event.journal import covers
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.procedure.output import Line
 _TOLD_BY_STATES = ("request", "procedure.lifecycle", "activity.lifecycle")
+
+
+def about_topic(topic: str, known: Collection[str]) -> str:
+    """Say of a topic that is none of the OET's that only scripts can use it, and what may have been meant."""
+    if topic in known:
+        return ""
+    close = difflib.get_close_matches(topic, known, n=1, cutoff=0.8)
+    meant = f"; is {close[0]} meant?" if close else ""
+    return f"the OET has no topic {topic!r}: only what scripts publish on one of their own is heard{meant}"
 
 
 @dataclass
