@@ -8,7 +8,7 @@ import pytest
 
 from ska_oso_oet.mptools import ExitStatus
 from ska_oso_oet.procedure.domain import ProcedureState
-from ska_oso_oet.procedure.output import OutputBuffer
+from ska_oso_oet.procedure.output import MAX_LINE, OutputBuffer
 from ska_oso_oet.procedure.reports import Raised
 from ska_oso_oet.procedure.secrecy import KNOWN, Secrets
 from ska_oso_oet.procedure.verdict import judge
@@ -65,13 +65,42 @@ def test_a_word_that_is_too_short_for_a_secret_is_left() -> None:
 
 
 def test_output_and_log_are_masked_however_they_come() -> None:
-    buffer = OutputBuffer(Secrets({"PGPASSWORD": "swordfish"}).masked)
+    buffer = OutputBuffer(Secrets({"PGPASSWORD": "swordfish"}))
     buffer.feed("stdout", b"it is swor", 0.0)
     buffer.feed("stdout", b"dfish\n", 0.0)
     buffer.log("INFO", "root: swordfish", 0.0)
     buffer.feed("stderr", b"no end: swordfish", 0.0)
     buffer.take_unfinished(0.8)
     assert [line.text for line in buffer.after(0)] == ["it is ***", "root: ***", "no end: ***"]
+
+
+@pytest.mark.parametrize("secret", ["swordfish", "abcabcabd"])
+@pytest.mark.parametrize("before", ["", "it is ", "swordfish", "abcabcabd"])
+def test_no_pause_within_a_secret_shows_its_parts(before: str, secret: str) -> None:
+    buffer = OutputBuffer(Secrets({"PGPASSWORD": secret}))
+    for character in f"{before} {secret}":
+        buffer.feed("stdout", character.encode(), 0.0)
+        buffer.take_unfinished(0.8)
+    buffer.feed("stdout", b"!\n", 1.0)
+    assert "".join(line.text for line in buffer.after(0)) == f"{before} {secret}!".replace(secret, "***")
+
+
+def test_a_long_line_is_not_cut_within_a_secret() -> None:
+    buffer = OutputBuffer(Secrets({"PGPASSWORD": "swordfish"}))
+    before = "x" * (MAX_LINE - 3)
+    buffer.feed("stdout", f"{before}swordfish".encode(), 0.0)
+    buffer.feed("stdout", b"!\n", 0.0)
+    assert [line.text for line in buffer.after(0)] == [before, "***!"]
+
+
+def test_what_looks_like_a_secret_for_a_while_is_told_in_the_end() -> None:
+    buffer = OutputBuffer(Secrets({"PGPASSWORD": "swordfish"}))
+    buffer.feed("stdout", b"two swords", 0.0)
+    buffer.take_unfinished(0.8)
+    buffer.feed("stderr", b"a sword", 1.0)
+    buffer.take_unfinished(1.8)
+    buffer.finish(2.0)
+    assert [line.text for line in buffer.after(0)] == ["two sword", "a ", "s", "sword"]
 
 
 def test_what_a_script_raises_is_masked() -> None:

@@ -96,7 +96,7 @@ class Engine:
             if settings.abort_script
             else None,
             abort_timeout=settings.abort_timeout,
-            mask=secrets.masked,
+            secrets=secrets,
         )
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
         self.context = MainContext(PRELOAD, secrets.kept_from(os.environ))

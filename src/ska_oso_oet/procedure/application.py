@@ -56,7 +56,7 @@ class ScriptExecutionService(ProcedureQueries):
         self._rules = rules or ServiceRules()
         self._pool: WorkerPool | None = None
         self._ending = False
-        output = OutputRecorder(clock, self._call_later, self._announcer.output, self._rules.mask)
+        output = OutputRecorder(clock, self._call_later, self._announcer.output, self._rules.secrets)
         super().__init__(bus, Records(self._rules.history_length), output)
 
     def use(self, pool: WorkerPool) -> None:
@@ -215,7 +215,7 @@ class ScriptExecutionService(ProcedureQueries):
         self._output.close(pid)
         with self._lock:
             record = self._records.get(pid)
-            verdict = judge(status, ending, record.procedure.state).masked(self._rules.mask)
+            verdict = judge(status, ending, record.procedure.state).masked(self._rules.secrets.masked)
             record.end(verdict)
             self._enter(record, verdict.state)
             if any(stop.run_abort for stop in record.stops):

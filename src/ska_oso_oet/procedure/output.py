@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 from pydantic import Field, StrictInt
 
 from ska_oso_oet.models import Model
+from ska_oso_oet.procedure.secrecy import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from ska_oso_oet.procedure.secrecy import Secrets
 
 MAX_LINES: Final = 2000
 MAX_CHARACTERS: Final = 1024 * 1024
@@ -51,9 +54,10 @@ class Line(NamedTuple):
 
 
 class _Stream:
-    """Cuts what comes through one pipe into lines."""
+    """Cuts what comes through one pipe into lines, but no secret: each line is masked by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._partial = ""
         self._begun = False
@@ -71,14 +75,21 @@ class _Stream:
                 del whole[0]  # its end is all that was missing
             self._begun = False
         while len(rest) > MAX_LINE:
-            whole.append(rest[:MAX_LINE])
-            rest = rest[MAX_LINE:]
+            end = MAX_LINE - self._secrets.begun(rest[:MAX_LINE])
+            whole.append(rest[:end])
+            rest = rest[end:]
         self._partial = rest
         return whole
 
     def take(self) -> list[str]:
-        """Return what there is of a line without an end; what follows will be a line of its own."""
-        text, self._partial = self._partial, ""
+        """Return what there is of a line without an end; what follows will be a line of its own.
+
+        What may be the beginning of a secret is kept back until more of it comes.
+        """
+        return self._take(len(self._partial) - self._secrets.begun(self._partial))
+
+    def _take(self, end: int) -> list[str]:
+        text, self._partial = self._partial[:end], self._partial[end:]
         if not _as_shown(text):
             return []
         self._begun = True
@@ -87,7 +98,7 @@ class _Stream:
     def finish(self) -> list[str]:
         """Return what was written without an end of line, once nothing more can come."""
         self._partial += self._decoder.decode(b"", final=True)
-        return self.take()
+        return self._take(len(self._partial))
 
 
 def _as_shown(text: str) -> str:
@@ -98,12 +109,12 @@ def _as_shown(text: str) -> str:
 class OutputBuffer:
     """Keeps the newest lines, at most MAX_LINES and MAX_CHARACTERS of them. Not thread-safe."""
 
-    def __init__(self, mask: Callable[[str], str] = str) -> None:
-        self._mask = mask
+    def __init__(self, secrets: Secrets = NONE) -> None:
+        self._mask = secrets.masked
         self._lines: deque[Line] = deque()
         self._size = 0
         self._count = 0
-        self._streams = {"stdout": _Stream(), "stderr": _Stream()}
+        self._streams = {"stdout": _Stream(secrets), "stderr": _Stream(secrets)}
 
     @property
     def count(self) -> int:
@@ -185,9 +196,9 @@ class OutputRecorder:
         clock: Callable[[], float],
         call_later: Callable[..., None],
         announce: Callable[[int, list[Line], int], None],
-        mask: Callable[[str], str] = str,
+        secrets: Secrets = NONE,
     ) -> None:
-        self._mask = mask
+        self._secrets = secrets
         self._clock = clock
         self._call_later = call_later
         self._announce = announce
@@ -200,7 +211,7 @@ class OutputRecorder:
     def open(self, pid: int) -> None:
         """Begin to keep the output of a procedure."""
         with self._lock:
-            self._buffers[pid] = OutputBuffer(self._mask)
+            self._buffers[pid] = OutputBuffer(self._secrets)
             self._told[pid] = 0
 
     def write(self, pid: int, stream: str, data: bytes) -> None:

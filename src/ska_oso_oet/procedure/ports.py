@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ska_oso_oet.procedure.exclusivity import Exclusivity
+from ska_oso_oet.procedure.secrecy import NONE, Secrets
 from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ServiceRules:
     `check_script` raises Rejected for a script that is not allowed; a file must be below one of
     `script_roots` still when it is opened. Only `subarrays` are commanded.
     `abort_script` is run for a subarray when a stop asks for it, and may take `abort_timeout` seconds. Of
-    more than `max_ready` procedures that wait for their start, the oldest is ended. `mask` hides secrets in
+    more than `max_ready` procedures that wait for their start, the oldest is ended. `secrets` are masked in
     what scripts write and raise.
     """
 
@@ -52,4 +53,4 @@ class ServiceRules:
     max_ready: int = 50
     abort_script: AnyScript | None = None
     abort_timeout: float = 60.0
-    mask: Callable[[str], str] = str
+    secrets: Secrets = NONE

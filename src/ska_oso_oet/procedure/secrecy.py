@@ -47,8 +47,8 @@ class Secrets:
         values = {text for name in self._names for text in _secrets_of(name, environ[name])}
         values.update(text for url in urls for text in _passwords(url))
         forms = {form for text in values for form in (text, quote(text, safe="")) if len(text) >= _LEAST}
-        longest_first = sorted(forms, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._forms = sorted(forms, key=len, reverse=True)  # the longest is masked where several match
+        self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
 
     def kept_from(self, environ: Mapping[str, str]) -> dict[str, str]:
         """Give an environment without the secret variables."""
@@ -57,6 +57,24 @@ class Secrets:
     def masked(self, text: str) -> str:
         """Write `***` where a secret stands."""
         return text if self._pattern is None else self._pattern.sub(_MASK, text)
+
+    def begun(self, text: str) -> int:
+        """Count the characters at the end of a text that may be the beginning of a secret."""
+        if self._pattern is None:
+            return 0
+        rest = text[max((match.end() for match in self._pattern.finditer(text)), default=0) :]
+        return max(
+            (
+                count
+                for form in self._forms
+                for count in range(1, min(len(form), len(rest) + 1))
+                if rest.endswith(form[:count])
+            ),
+            default=0,
+        )
+
+
+NONE: Final = Secrets({})
 
 
 def _secrets_of(name: str, value: str) -> Iterator[str]:
