@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import tango
 
 from ska_oso_oet.client import OETClient
-from ska_oso_oet.client.oet_client import ended_with_the_controller
+from ska_oso_oet.client.lost_stop import ended_with_the_controller
 from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:

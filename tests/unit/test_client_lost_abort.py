@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from ska_oso_oet.client.oet_client import ended_with_the_controller
-from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, FileSystemScript, Procedure, ProcedureState
+from ska_oso_oet.client.lost_stop import ended_with_the_controller
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    ExitRecord,
+    FileSystemScript,
+    Procedure,
+    ProcedureInput,
+    ProcedureState,
+)
 
 S = ProcedureState
 SCRIPT = FileSystemScript(script_uri="file:///x.py")
 
 
 def procedure(
-    number: int, *states: ProcedureState, abort_of: int | None = None, cause: str = "controller lost"
+    number: int,
+    *states: ProcedureState,
+    abort_of: int | None = None,
+    cause: str = "controller lost",
+    subarrays: list[int] | None = None,
 ) -> Procedure:
-    made = Procedure(number, SCRIPT, CallArgs(), created_at=1.0, abort_of=abort_of)
+    given = CallArgs(init=ProcedureInput.of(subarray_ids=subarrays)) if subarrays else CallArgs()
+    made = Procedure(number, SCRIPT, given, created_at=1.0, abort_of=abort_of)
     made.exit = ExitRecord.parse({"cause": cause, "message": None})
     for state in states:
         made.advance(state, 2.0)
@@ -52,3 +64,17 @@ def test_one_that_was_never_made_was_not_run() -> None:
         "state": None,
         "message": "not run: the controller was lost during the stop",
     }
+
+
+def test_of_several_the_worst_counts_and_each_is_told() -> None:
+    running = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY, S.RUNNING)
+    stopped = procedure(1, S.STOPPED, cause="stopped", subarrays=[3, 4, 5]).summary()
+    done = procedure(2, *running, S.COMPLETE, abort_of=1, cause="returned", subarrays=[3]).summary()
+    cut_off = procedure(3, *running, S.FAILED, abort_of=1, subarrays=[4]).summary()
+    abort = ended_with_the_controller(stopped, [stopped, done, cut_off], run_abort=True).detail["abort"]
+    assert (abort["state"], abort["subarray_id"]) == (None, 5)
+    assert [(each["subarray_id"], each["state"]) for each in abort["subarrays"]] == [
+        (3, "COMPLETE"),
+        (4, "FAILED"),
+        (5, None),
+    ]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls, StatusCalls
 from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
+from ska_oso_oet.client.lost_stop import ended_with_the_controller
 from ska_oso_oet.client.requests import as_command, start_command
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
 from ska_oso_oet.errors import CommandForgotten, OetError, ProcedureNotFound, Rejected
@@ -22,7 +23,7 @@ from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Sequence
 
     from ska_oso_oet.client.inbox import Connection
 
@@ -55,36 +56,6 @@ class Stopped(NamedTuple):
         """Whether all that was asked for was done: the process is gone, and the abort script COMPLETE."""
         aborted = self.abort is None or self.abort.get("state") == ProcedureState.COMPLETE
         return self.result.code == ResultCode.OK and aborted
-
-
-_NOT_RUN: Final = {"state": None, "message": "not run: the controller was lost during the stop"}
-
-
-def _told_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
-    """Tell how an abort script ended, and where it was cut off if the controller took it with it."""
-    told: dict[str, Any] = {"procedure_id": abort.id, "state": abort.state.value}
-    if abort.exit is not None and abort.exit.cause == "controller lost":
-        before = abort.history.process_states[-2][0]
-        told["message"] = (
-            f"cut off: the controller was lost while procedure {abort.id}, which aborts, was {before}"
-        )
-    elif abort.exit is not None and abort.exit.message:
-        told["message"] = abort.exit.message
-    return told
-
-
-def ended_with_the_controller(
-    procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool | None
-) -> CommandResult:
-    """Tell of a stop whose own result is gone what is known of it; its abort may be among those `listed`."""
-    detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
-    if procedure.exit is not None and procedure.exit.message:
-        detail["message"] = procedure.exit.message
-    called = any(state is ProcedureState.RUNNING for state, _ in procedure.history.process_states)
-    if called if run_abort is None else run_abort:
-        abort = next((each for each in listed if each.abort_of == procedure.id), None)
-        detail["abort"] = _NOT_RUN if abort is None else _told_of_abort(abort)
-    return CommandResult(ResultCode.OK, json.dumps(detail))
 
 
 class OETClient(ActivityCalls, HistoryCalls, StatusCalls):

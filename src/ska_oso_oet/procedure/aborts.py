@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.abort_outcome import told_together
 from ska_oso_oet.procedure.record import ends_of
 
 if TYPE_CHECKING:
     from ska_oso_oet.procedure.changes import CommandOutcome
     from ska_oso_oet.procedure.record import Record, StopRequest
-
-_WORST_FIRST: Final = (None, ProcedureState.FAILED, ProcedureState.STOPPED)
 
 
 @dataclass
@@ -44,5 +42,4 @@ class AbortRun:
             {"subarray_id": number, "state": None, "message": f"not run: {why}"}
             for number, why in self.not_run.items()
         ]
-        worst = min(each, key=lambda told: (*_WORST_FIRST, told["state"]).index(told["state"]))
-        return {**worst, "subarrays": each}
+        return told_together(each)

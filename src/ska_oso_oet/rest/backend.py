@@ -11,7 +11,7 @@ from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 
 from ska_oso_oet.client.calls import pruned
-from ska_oso_oet.client.oet_client import ended_with_the_controller
+from ska_oso_oet.client.lost_stop import ended_with_the_controller
 from ska_oso_oet.errors import (
     CommandForgotten,
     ControllerUnreachable,

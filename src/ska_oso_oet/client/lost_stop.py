@@ -1,0 +1,56 @@
+"""What a client tells of a stop that the controller did not outlive."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from ska_oso_oet.client.waiting import CommandResult
+from ska_oso_oet.procedure.abort_outcome import told_together
+from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.ska.control_model import ResultCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+
+_NOT_RUN: Final[dict[str, Any]] = {
+    "state": None,
+    "message": "not run: the controller was lost during the stop",
+}
+
+
+def _told_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
+    """Tell how an abort script ended, and where it was cut off if the controller took it with it."""
+    told: dict[str, Any] = {"procedure_id": abort.id, "state": abort.state.value}
+    if abort.exit is not None and abort.exit.cause == "controller lost":
+        before = abort.history.process_states[-2][0]
+        told["message"] = (
+            f"cut off: the controller was lost while procedure {abort.id}, which aborts, was {before}"
+        )
+    elif abort.exit is not None and abort.exit.message:
+        told["message"] = abort.exit.message
+    return told
+
+
+def _told_of_aborts(procedure: ProcedureSummary, listed: Iterable[ProcedureSummary]) -> dict[str, Any]:
+    """Tell how the abort went of each subarray that a procedure had."""
+    made = {abort.subarray_id: _told_of_abort(abort) for abort in listed if abort.abort_of == procedure.id}
+    each = [(number, made.get(number, _NOT_RUN)) for number in procedure.subarray_ids or made]
+    if len(each) > 1:
+        return told_together([{"subarray_id": number, **told} for number, told in each])
+    return dict(each[0][1]) if each else dict(_NOT_RUN)
+
+
+def ended_with_the_controller(
+    procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool | None
+) -> CommandResult:
+    """Tell of a stop whose own result is gone what is known of it; its abort may be among those `listed`."""
+    detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
+    if procedure.exit is not None and procedure.exit.message:
+        detail["message"] = procedure.exit.message
+    called = any(state is ProcedureState.RUNNING for state, _ in procedure.history.process_states)
+    if called if run_abort is None else run_abort:
+        detail["abort"] = _told_of_aborts(procedure, listed)
+    return CommandResult(ResultCode.OK, json.dumps(detail))
