@@ -94,9 +94,10 @@ def test_stop(client: OETClient) -> None:
 
 
 def test_refusals_are_the_projects_errors(client: OETClient) -> None:
-    with pytest.raises(InvalidArgument, match="file:///"):
+    with pytest.raises(InvalidArgument, match=r"there is no file x\.py"):
         client.create("x.py")
-    with pytest.raises(Rejected, match="not READY"):
+    # Whether this user has created one before depends on who has used the stack.
+    with pytest.raises((Rejected, ProcedureNotFound), match=r"not READY|no procedure has been created"):
         client.start()
     with pytest.raises(Rejected):
         client.start(4711)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import sqlite3
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,9 +60,9 @@ def kill_controller(stack: StackProcess, client: OETClient) -> None:
 
 def temporary_files_of(controller: psutil.Process) -> Path:
     """Find the directory that a controller holds for its temporary files."""
-    held = f"pid {controller.pid}"
-    locks = Path(tempfile.gettempdir()).glob("oet-run-*/lock")
-    return next(lock.parent for lock in locks if lock.read_text() == held)
+    held = [entry.readlink() for entry in Path(f"/proc/{controller.pid}/fd").iterdir()]
+    (found,) = {path for path in held if path.name.startswith("oet-run-")}
+    return found
 
 
 def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess, client: OETClient) -> None:

@@ -110,6 +110,7 @@ class ProcedureUpdate(Model):
     subarray_id: JsonValue = None
     subarray_ids: JsonValue = None
     requester: JsonValue = None
+    abort_of: JsonValue = None
     progress: JsonValue = None
     exit: JsonValue = None
 
