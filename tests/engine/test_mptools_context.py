@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -322,3 +323,21 @@ def test_a_fork_server_that_is_asked_to_end_goes_on(context: MainContext, told: 
     os.kill(server, signal.SIGINT)
     assert make(context, told, "Reporter").exited.result(DEADLINE).code == 0
     assert context.fork_server_pid == server
+
+
+def test_a_fork_server_that_dies_as_it_forks_is_replaced(tmp_path: Path) -> None:
+    """What it has just forked still has its end of the socket, of which there is then no end."""
+    (tmp_path / "forks.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with MainContext(("forks",), environment) as context:
+        first = context.Proc("before", "ska_oso_oet.mptools.worker:ProcWorker", listener=Told())
+        assert first.started.result(DEADLINE)
+        server = context.fork_server_pid
+        assert server is not None
+        os.kill(server, signal.SIGKILL)
+        end, pause = time.monotonic() + DEADLINE, threading.Event()
+        while context.fork_server_pid in {server, None}:
+            assert time.monotonic() < end, "no other fork server was started"
+            pause.wait(0.05)
+        after = context.Proc("after", "ska_oso_oet.mptools.worker:ProcWorker", listener=Told())
+        assert after.exited.result(DEADLINE).code == 0

@@ -141,7 +141,11 @@ class User(threading.Thread):
 
 
 def fork_server(stack: StackProcess) -> psutil.Process:
-    return next(p for p in stack.named("OETController").children() if "forkserver" in " ".join(p.cmdline()))
+    """Find the fork server: beside it, the controller may have workers whose fork server was killed."""
+    children = stack.named("OETController").children()
+    return next(
+        p for p in children if "forkserver" in " ".join(p.cmdline()) and not p.name().startswith("oet-")
+    )
 
 
 def part(stack: StackProcess, name: str) -> psutil.Process:

@@ -173,8 +173,10 @@ class ForkServerClient:
             on_lost(monotonic() - self._born, [number for number, _, _ in self._waiting])
 
     def _on_dead(self) -> None:
-        while self._read():
-            pass
+        # Where it died as it forked, the child still has the other end, and there is no end of the file.
+        with contextlib.suppress(BlockingIOError):
+            while self._read():
+                pass
         self._process.wait()
         self._leave()
         self._forget()
