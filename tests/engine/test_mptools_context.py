@@ -325,13 +325,14 @@ def test_a_fork_server_that_is_asked_to_end_goes_on(context: MainContext, told: 
     assert context.fork_server_pid == server
 
 
-def test_a_fork_server_that_dies_as_it_forks_is_replaced(tmp_path: Path) -> None:
+def test_a_fork_server_that_dies_as_it_forks_is_replaced(tmp_path: Path, told: Told) -> None:
     """What it has just forked still has its end of the socket, of which there is then no end."""
     (tmp_path / "forks.py").write_text("import os, time\nif os.fork() == 0:\n    time.sleep(600)\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with MainContext(("forks",), environment) as context:
-        first = context.Proc("before", "ska_oso_oet.mptools.worker:ProcWorker", listener=Told())
-        assert first.started.result(DEADLINE)
+        context.STOP_WAIT_SECS = 0.2
+        make(context, told, "Waiting")  # nothing ends before, so that nothing is reaped
+        told.next("here")
         server = context.fork_server_pid
         assert server is not None
         os.kill(server, signal.SIGKILL)
