@@ -25,6 +25,7 @@ from ska_oso_oet.procedure.domain import (
     GitScript,
     ProcedureInput,
 )
+from ska_oso_oet.procedure.subarrays import Subarrays
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "sbd"
 MID = SBDefinition.parse((EXAMPLES / "mid.json").read_text(encoding="utf-8"))
@@ -186,3 +187,14 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(SBFileError, match=str(tmp_path / "sbs")):
         prepare(oda, tmp_path / "sbs", "observe")
     assert oda.sbis == []
+
+
+def test_a_subarray_of_another_controller_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+    oda = MemoryOda(MID)
+    request = {"script_args": {"init": {"kwargs": {"subarray_id": 1}}}}
+    command = ActivityCommand.parse({"activity_name": "allocate", "sbd_id": MID.sbd_id} | request)
+    preparer = Preparer(oda, SBFiles(tmp_path), "skamid", Subarrays.read("2,3", 16))
+    with pytest.raises(Rejected, match=r"subarrays? 2.*3.*, not subarray 1"):
+        preparer.prepare(command, NOW)
+    assert oda.sbis == []
+    assert list(tmp_path.rglob("*.json")) == []

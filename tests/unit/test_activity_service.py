@@ -14,6 +14,7 @@ from ska_oso_oet.activity.domain import SBI_ID, ActivityCommand, ActivityState, 
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, Rejected
 from ska_oso_oet.oda import OdaSettings, SBDefinition, open_oda
 from ska_oso_oet.procedure.domain import Procedure, ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ class EagerProcedures:
 class Bench:
     """A service on a real store in a directory, and what it told, in order."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, subarrays: Subarrays = ALL) -> None:
         self.oda = open_oda(OdaSettings(data_dir=directory / "oda"))
         self.oda.add_sbd(SBDefinition.parse((EXAMPLES / "mid.json").read_bytes()), "operator")
         self.gate = threading.Event()
@@ -86,7 +87,7 @@ class Bench:
             procedures,
             self.publish,
             self.told.put,
-            ActivitySettings(sb_dir=self.sb_dir, telescope="skamid", history_length=3),
+            ActivitySettings(sb_dir=self.sb_dir, telescope="skamid", history_length=3, subarrays=subarrays),
         )
         procedures.report = self.service.on_procedure_changed
 
@@ -256,3 +257,11 @@ def test_wrong_settings_are_named(tmp_path: Path, settings: Mapping[str, Any], w
     given = {"sb_dir": tmp_path, **settings} if settings else {}
     with pytest.raises(InvalidArgument, match=word):
         ActivitySettings.parse(given)
+
+
+def test_a_subarray_of_another_controller_is_refused_at_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Subarrays.read("2", 16))
+    with pytest.raises(Rejected, match="subarray 2, not subarray 1"):
+        bench.run(script_args={"init": {"kwargs": {"subarray_id": 1}}})
+    assert bench.service.summarise() == []
+    bench.service.close()
