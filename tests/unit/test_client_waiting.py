@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState
-from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline
 from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, CommandResult, wait_for_command
 from ska_oso_oet.errors import (
     ActivityNotFound,
@@ -250,6 +251,25 @@ def test_the_result_of_a_command() -> None:
     assert result.detail == {"state": "STOPPED"}
     assert CommandResult(ResultCode.OK, "plain").detail == {}
     assert link.listeners == []
+
+
+class MovingLink(FakeLink):
+    """Its list of the newest commands moves on before a client has been quiet for long."""
+
+    def __init__(self, *script: Callable[[], None]) -> None:
+        super().__init__(*script)
+        self.until = time.monotonic() + QUIET_TIME - 0.5
+
+    def read(self, attribute: str) -> Any:
+        if time.monotonic() > self.until:
+            self.finished.clear()
+        return super().read(attribute)
+
+
+def test_a_command_is_asked_for_again_before_a_list_of_the_newest_has_moved_on() -> None:
+    link = MovingLink()
+    link.script = [lambda: link.finished.append(_finished("known", [0, "{}"]))]
+    assert wait_for_command(link, "known", Deadline(QUIET_TIME + 1.0)).code is ResultCode.OK
 
 
 def test_a_command_that_ended_before_is_found() -> None:

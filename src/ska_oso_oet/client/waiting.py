@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
-from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox, Patience
+from ska_oso_oet.client.inbox import QUIET_TIME, UNHEARD_TIME, Deadline, Inbox, Patience
 from ska_oso_oet.errors import (
     ActivityNotFound,
     CommandForgotten,
@@ -167,9 +167,11 @@ def wait_for_command(link: Link, command_id: str, deadline: Deadline) -> Command
     with Inbox(link, "lrcFinished") as inbox:
         patience = Patience()
         result = patience.ask(lambda: _ask_result(link, command_id))
+        heard = False
         while result is None:
             deadline.check(f"command {command_id} has not ended")
-            finished = inbox.get(deadline.at_most(QUIET_TIME))
+            finished = inbox.get(deadline.at_most(QUIET_TIME if heard else UNHEARD_TIME))
+            heard = heard or finished is not None
             if finished is None:
                 result = patience.ask(lambda: _ask_result(link, command_id))
             else:
