@@ -228,7 +228,8 @@ def test_nothing_is_lost_and_nobody_shares_a_subarray(own_stack: StackProcess, o
 
 
 def check(client: OETClient, oracle: Oracle, first_seq: int) -> None:
-    assert oracle.violations() == []
+    violations = oracle.violations()
+    assert not violations, "\n".join(violations)
     recorded: dict[int, ProcedureState] = {}
     for page in range(1, 100):
         entries = client.history(HistoryQuery(limit=MAX_LIMIT, page=page)).procedures
