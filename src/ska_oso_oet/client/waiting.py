@@ -189,7 +189,8 @@ def _ask_result(link: Link, command_id: str) -> CommandResult | None:
 
 
 def _find_result(finished: Iterable[str], command_id: str) -> CommandResult | None:
-    for record in map(json.loads, finished):
+    # Read only where it may be: with many clients the list is long, and comes many times a second.
+    for record in (json.loads(text) for text in finished if command_id in text):
         if record["uid"] == command_id:
             code, text = record.get("result") or (ResultCode.UNKNOWN, f"the command is {record['status']}")
             return CommandResult(ResultCode(code), str(text))
