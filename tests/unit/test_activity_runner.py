@@ -10,7 +10,7 @@ from ska_oso_oet.activity.domain import SBI_ID, Activity, ActivityCommand, Activ
 from ska_oso_oet.activity.preparation import Preparation, SBFiles
 from ska_oso_oet.activity.runner import ActivityRunner
 from ska_oso_oet.errors import NotReady, Rejected, ScriptNotAllowed, SubarrayBusy
-from ska_oso_oet.event.bus import topic_names
+from ska_oso_oet.event.tree import topic_names
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import (
     CallArgs,

@@ -13,7 +13,7 @@ from ska_oso_oet.cli.event_lines import Subject, about_topic, event_lines, outpu
 from ska_oso_oet.cli.output import answer, diagnostic, visible, visible_lines
 from ska_oso_oet.client.events import Event
 from ska_oso_oet.errors import HistoryUnavailable
-from ska_oso_oet.event.bus import topic_names
+from ska_oso_oet.event.tree import topic_names
 from ska_oso_oet.oda import OdaUnavailable
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import Line

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.event.bus import EventBus, topic_names
+from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
+from ska_oso_oet.event.tree import topic_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -111,7 +111,7 @@ def listen(
 
 
 def _say_what_no_topic_is(topics: Sequence[str]) -> None:
-    from ska_oso_oet.event.bus import topic_names  # noqa: PLC0415 - only this command needs it
+    from ska_oso_oet.event.tree import topic_names  # noqa: PLC0415 - only this command needs it
 
     for said in filter(None, (about_topic(topic, topic_names()) for topic in topics)):
         diagnostic(said)

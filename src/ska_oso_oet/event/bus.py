@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pubsub.core.publisher import Publisher
 
-from ska_oso_oet.event import topics
 from ska_oso_oet.event.journal import Origin
+from ska_oso_oet.event.tree import topic_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from pubsub.core.topicobj import Topic
 
@@ -26,18 +25,6 @@ _log = logging.getLogger(__name__)
 def _log_failure(listener: str, topic: Topic) -> None:
     # A bug in one listener must not cost the others the event.
     _log.exception("listener %s failed on an event of %s", listener, topic.name)
-
-
-def topic_names() -> frozenset[str]:
-    """Name every topic of the tree, in dotted form."""
-    return frozenset(_walk(topics, ()))
-
-
-def _walk(node: object, path: tuple[str, ...]) -> Iterator[str]:
-    for name, member in vars(node).items():
-        if inspect.isclass(member):
-            yield ".".join((*path, name))
-            yield from _walk(member, (*path, name))
 
 
 class Recorder(Protocol):

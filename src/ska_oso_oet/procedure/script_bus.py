@@ -13,8 +13,8 @@ from pubsub import pub
 from pubsub.core import INotificationHandler
 
 from ska_oso_oet.event import topics
-from ska_oso_oet.event.bus import topic_names
 from ska_oso_oet.event.journal import is_reserved
+from ska_oso_oet.event.tree import topic_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
