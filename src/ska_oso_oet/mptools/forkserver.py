@@ -121,9 +121,8 @@ class ForkServer:
                 os.close(fd)
             code = run_child(request, socket.socket(fileno=fds[0]))
         finally:
-            os._exit(
-                code
-            )  # a fork never returns into the fork server; see ProgramEnd for what was done before
+            # A fork never returns into the fork server; see ProgramEnd for what was done before.
+            os._exit(code)
 
     def _reap(self) -> None:
         """Take leave of each process that died, and kill what it left behind."""
