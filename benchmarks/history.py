@@ -20,7 +20,8 @@ from ska_oso_oet.history.backlog import Rows
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
 from ska_oso_oet.history.rows import procedure_row
 from ska_oso_oet.history.store import HistoryStore, Run
-from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, Procedure, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from ska_oso_oet.procedure.orders import SPARE_NAME
+from ska_oso_oet.worker.orders import SPARE_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

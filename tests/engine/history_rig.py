@@ -13,17 +13,10 @@ from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.history.history import History
 from ska_oso_oet.procedure.announcer import Announcer
-from ska_oso_oet.procedure.domain import (
-    AnyScript,
-    CallArgs,
-    ExitRecord,
-    FileSystemScript,
-    Procedure,
-    ProcedureInput,
-    ProcedureState,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, Procedure, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.output import Line
 from ska_oso_oet.procedure.record import Record
+from ska_oso_oet.source.script import AnyScript, FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import ska_oso_oet
-from ska_oso_oet.procedure.environment import (
+from ska_oso_oet.source.environment import (
     Environment,
     EnvironmentFailed,
     EnvironmentGone,
@@ -53,7 +53,7 @@ backend-path = ["."]
 """
 PREPARE = """
 import pathlib, sys
-from ska_oso_oet.procedure.environment import EnvironmentFailed, EnvironmentManager
+from ska_oso_oet.source.environment import EnvironmentFailed, EnvironmentManager
 environments, project, commit = sys.argv[1:]
 say = lambda line: print(line, flush=True)
 manager = EnvironmentManager(pathlib.Path(environments))
@@ -152,7 +152,7 @@ def test_a_script_gets_its_own_versions_and_the_controllers_tango_and_worker(
         evaluate(environment, "import rich, scripting; print(rich.WHOSE, scripting.NAME)") == "the script own"
     )
     assert Path(evaluate(environment, "import rich; print(rich.__file__)")).is_relative_to(
-        environment.site_packages
+        environment.location
     )
     worker = evaluate(
         environment, "import tango, ska_oso_oet.procedure.domain as d; print(tango.__version__, d.__file__)"

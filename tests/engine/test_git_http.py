@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.procedure.gitmanager import (
+from ska_oso_oet.source.gitmanager import (
     GitArgs,
     GitManager,
     GitTimeout,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.procedure.gitmanager import (
+from ska_oso_oet.source.gitmanager import (
     CloneGone,
     GitArgs,
     GitError,
@@ -218,7 +218,7 @@ def test_idle_clones_beyond_the_limit_are_deleted(origin: Origin, tmp_path: Path
 
 CLONE = """
 import pathlib, sys
-from ska_oso_oet.procedure.gitmanager import GitArgs, GitManager
+from ska_oso_oet.source.gitmanager import GitArgs, GitManager
 clones, allowed, repository = sys.argv[1:]
 manager = GitManager(pathlib.Path(clones), [allowed])
 args = GitArgs(git_repo=repository, git_branch="main")

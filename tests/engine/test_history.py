@@ -20,15 +20,9 @@ from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, Prune
 from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.history.rows import procedure_row
 from ska_oso_oet.history.tables import PROCEDURES
-from ska_oso_oet.procedure.domain import (
-    EmbeddedStringScript,
-    FileSystemScript,
-    GitArgs,
-    GitScript,
-    ProcedureState,
-    ProcedureSummary,
-)
-from ska_oso_oet.procedure.environment import environment_id
+from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
+from ska_oso_oet.source.environment import environment_id
+from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitArgs, GitScript
 from tests.engine.history_rig import Rig
 from tests.engine.postgres_server import PostgresServer
 

@@ -20,7 +20,7 @@ from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.oda import Oda, OdaSettings, SBDefinition, open_oda
 from ska_oso_oet.procedure.application import ScriptExecutionService
 from ska_oso_oet.procedure.commands import StartProcessCommand, StopProcessCommand
-from ska_oso_oet.procedure.pool import ScriptWorkerPool
+from ska_oso_oet.worker.pool import ScriptWorkerPool
 from tests.engine.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Observatory:
         self._pump = ThreadPoolExecutor(1)
         self.bus = EventBus(self.journal, self._defer)
         self.procedures = ScriptExecutionService(self.bus, clock=time.time)
-        self._context = MainContext(("ska_oso_oet.procedure.worker",))
+        self._context = MainContext(("ska_oso_oet.worker.script_worker",))
         self.procedures.use(ScriptWorkerPool(self._context, self.procedures, NoBacklog(), grace=2.0))
         settings = ActivitySettings(sb_dir=directory / "sbs", telescope=telescope)
         self.activities = ActivityService(oda, self.procedures, self.bus.publish, self.told.put, settings)

@@ -11,7 +11,8 @@ import pytest
 
 from ska_oso_oet.errors import ScriptNotAllowed
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import GitScript, ProcedureState
+from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.source.script import GitScript
 from tests.engine.procedure_bench import FORGE, PRELUDE, Bench, are_gone
 from tests.engine.test_environment_manager import Gate, Project, make_wheel
 from tests.engine.test_git_manager import Origin

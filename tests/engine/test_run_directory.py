@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from ska_oso_oet.procedure.run_directory import RunDirectory, delete_left_behind
+from ska_oso_oet.source.run_directory import RunDirectory, delete_left_behind
 
 DEADLINE = 30.0
 HOLD = """
 import sys
-from ska_oso_oet.procedure.run_directory import RunDirectory
+from ska_oso_oet.source.run_directory import RunDirectory
 directory = RunDirectory()
 (directory.folder("scheduling-blocks") / "sb.json").write_text("{}")
 print(directory.path, flush=True)

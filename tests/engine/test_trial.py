@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.mptools import MainContext
-from ska_oso_oet.procedure.pool import PRELOAD
-from ska_oso_oet.procedure.trial import Trial
+from ska_oso_oet.worker.pool import PRELOAD
+from ska_oso_oet.worker.trial import Trial
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -211,7 +211,7 @@ def test_what_a_script_makes_up_in_its_channel_is_counted_and_told_once(
     summary = bench.run("""
         import gc
         from ska_oso_oet.mptools import EventMessage
-        from ska_oso_oet.procedure.worker import ScriptWorker
+        from ska_oso_oet.worker.script_worker import ScriptWorker
 
         def main():
             [worker] = [each for each in gc.get_objects() if isinstance(each, ScriptWorker)]

@@ -20,12 +20,8 @@ from ska_oso_oet.errors import (
     WaitTimeout,
 )
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    EmbeddedStringScript,
-    ProcedureInput,
-    ProcedureState,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import EmbeddedStringScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

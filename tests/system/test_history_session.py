@@ -13,8 +13,9 @@ from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.client.inbox import Deadline
 from ska_oso_oet.client.waiting import wait_for_command
 from ska_oso_oet.errors import OetError, ProcedureNotFound
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, ProcedureState
+from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import HealthState, ResultCode
+from ska_oso_oet.source.script import EmbeddedStringScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,8 @@ from ska_oso_oet.client.http import HttpClient
 from ska_oso_oet.errors import ControllerUnreachable, OetError, Rejected, WaitTimeout
 from ska_oso_oet.history.queries import MAX_LIMIT, HistoryQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

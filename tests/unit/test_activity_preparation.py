@@ -18,14 +18,9 @@ from ska_oso_oet.oda import (
     SBDefinitionNotFound,
     SBInstance,
 )
-from ska_oso_oet.procedure.domain import (
-    EmbeddedStringScript,
-    FileSystemScript,
-    GitArgs,
-    GitScript,
-    ProcedureInput,
-)
+from ska_oso_oet.procedure.domain import ProcedureInput
 from ska_oso_oet.procedure.subarrays import Subarrays
+from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitArgs, GitScript
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "sbd"
 MID = SBDefinition.parse((EXAMPLES / "mid.json").read_text(encoding="utf-8"))

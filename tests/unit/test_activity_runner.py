@@ -15,12 +15,12 @@ from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCo
 from ska_oso_oet.procedure.domain import (
     CallArgs,
     ExitRecord,
-    FileSystemScript,
     Procedure,
     ProcedureInput,
     ProcedureState,
     ProcedureSummary,
 )
+from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from ska_oso_oet.cli.arguments import literal, split, with_flag_values
 from ska_oso_oet.cli.naming import chosen, refuse_lone_number
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
-from ska_oso_oet.procedure.domain import FileSystemScript
+from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from pathlib import Path

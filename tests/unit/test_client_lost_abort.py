@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from ska_oso_oet.client.lost_stop import ended_with_the_controller
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    ExitRecord,
-    FileSystemScript,
-    Procedure,
-    ProcedureInput,
-    ProcedureState,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, Procedure, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import FileSystemScript
 
 S = ProcedureState
 SCRIPT = FileSystemScript(script_uri="file:///x.py")

@@ -20,8 +20,9 @@ from ska_oso_oet.errors import (
     ProcedureNotFound,
     WaitTimeout,
 )
-from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, Procedure, ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
+from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import ska_oso_oet
-from ska_oso_oet.procedure.environment_build import (
+from ska_oso_oet.source.environment_build import (
     EnvironmentFailed,
     controller_paths,
     requirements_of,

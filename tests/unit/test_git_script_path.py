@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.procedure.gitmanager import MissingPath, script_path
+from ska_oso_oet.source.gitmanager import MissingPath, script_path
 
 if TYPE_CHECKING:
     from pathlib import Path

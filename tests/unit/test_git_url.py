@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.errors import InvalidArgument, OetError, ScriptNotAllowed
-from ska_oso_oet.procedure.git_errors import GitError, RepositoryNotAllowed
-from ska_oso_oet.procedure.git_url import AllowedRepositories, redacted
+from ska_oso_oet.source.git_errors import GitError, RepositoryNotAllowed
+from ska_oso_oet.source.git_url import AllowedRepositories, redacted
 
 if TYPE_CHECKING:
     from pathlib import Path

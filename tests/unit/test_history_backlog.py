@@ -8,7 +8,8 @@ from ska_oso_oet.event.journal import Event, EventJournal, Origin
 from ska_oso_oet.history.backlog import MAX_CHARACTERS, MAX_LINES, Backlog, News, Request, Tail
 from ska_oso_oet.history.rows import storable
 from ska_oso_oet.procedure.changes import ProcedureChange
-from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, Procedure, ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureState
+from ska_oso_oet.source.script import FileSystemScript
 
 S = ProcedureState
 

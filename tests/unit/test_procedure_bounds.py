@@ -25,10 +25,6 @@ from ska_oso_oet.procedure.bounds import (
 from ska_oso_oet.procedure.domain import (
     MAX_STATES,
     CallArgs,
-    EmbeddedStringScript,
-    FileSystemScript,
-    GitArgs,
-    GitScript,
     Procedure,
     ProcedureInput,
     ProcedureState,
@@ -36,6 +32,7 @@ from ska_oso_oet.procedure.domain import (
 )
 from ska_oso_oet.procedure.record import Record
 from ska_oso_oet.procedure.reports import Left, Raised
+from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitArgs, GitScript
 
 S = ProcedureState
 HUGE = 1_000_000

@@ -13,8 +13,6 @@ from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCo
 from ska_oso_oet.procedure.domain import (
     CallArgs,
     ExitRecord,
-    FileSystemScript,
-    GitScript,
     Procedure,
     ProcedureInput,
     ProcedureSummary,
@@ -22,6 +20,7 @@ from ska_oso_oet.procedure.domain import (
 )
 from ska_oso_oet.procedure.domain import ProcedureState as S
 from ska_oso_oet.procedure.exclusivity import Exclusivity, holder_for
+from ska_oso_oet.source.script import FileSystemScript, GitScript
 
 if TYPE_CHECKING:
     from ska_oso_oet.models import Model

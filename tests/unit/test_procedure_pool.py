@@ -12,8 +12,9 @@ from ska_oso_oet.errors import Rejected
 from ska_oso_oet.mptools import ExitStatus
 from ska_oso_oet.mptools.message import EventMessage, MessageTooLarge
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, ProcedureInput
-from ska_oso_oet.procedure.pool import ScriptWorkerPool
+from ska_oso_oet.procedure.domain import ProcedureInput
+from ska_oso_oet.source.script import EmbeddedStringScript
+from ska_oso_oet.worker.pool import ScriptWorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,19 +15,15 @@ from ska_oso_oet.event.journal import EventJournal, EventsQuery
 from ska_oso_oet.mptools import ExitStatus, Rung
 from ska_oso_oet.procedure.application import ScriptExecutionService
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    EmbeddedStringScript,
-    ProcedureInput,
-    ProcedureState,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.ports import ServiceRules
 from ska_oso_oet.procedure.reports import Returned
+from ska_oso_oet.source.script import EmbeddedStringScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ska_oso_oet.procedure.preparation import Allowed
+    from ska_oso_oet.procedure.ports import Allowed
 
 S = ProcedureState
 DEADLINE = 60.0

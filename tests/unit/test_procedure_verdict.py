@@ -8,9 +8,9 @@ from ska_oso_oet.errors import InvalidArgument, OetError
 from ska_oso_oet.mptools import ExitStatus, Rung
 from ska_oso_oet.procedure.bounds import MAX_STACKTRACE
 from ska_oso_oet.procedure.domain import ProcedureState as S
-from ska_oso_oet.procedure.endings import of_exception, of_system_exit
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned, StateEntered, parse_report
 from ska_oso_oet.procedure.verdict import judge
+from ska_oso_oet.worker.endings import of_exception, of_system_exit
 
 OWN, TERM, KILL = (
     ExitStatus(code=0),

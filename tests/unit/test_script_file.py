@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.errors import ScriptNotAllowed
-from ska_oso_oet.procedure.domain import FileSystemScript
-from ska_oso_oet.procedure.git_url import AllowedRepositories
-from ska_oso_oet.procedure.script_file import ScriptUnreadable, read_script
-from ska_oso_oet.procedure.script_policy import ScriptPolicy
+from ska_oso_oet.source.git_url import AllowedRepositories
+from ska_oso_oet.source.script import FileSystemScript
+from ska_oso_oet.source.script_file import ScriptUnreadable, read_script
+from ska_oso_oet.source.script_policy import ScriptPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.procedure.domain import ProcedureInput
-from ska_oso_oet.procedure.functions import ScriptFunctions
-from ska_oso_oet.procedure.script_file import ScriptUnreadable
+from ska_oso_oet.source.script_file import ScriptUnreadable
+from ska_oso_oet.worker.functions import ScriptFunctions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.mptools import TerminateInterrupt
-from ska_oso_oet.procedure.interrupt import Interrupt
+from ska_oso_oet.worker.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,10 +10,11 @@ import pytest
 from ska_oso_oet.activity.domain import ActivityCommand
 from ska_oso_oet.errors import InvalidArgument, SubarrayNotAllowed
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand
-from ska_oso_oet.procedure.domain import CallArgs, FileSystemScript, Procedure, ProcedureInput
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureInput
 from ska_oso_oet.procedure.exclusivity import Exclusivity, held_by, holder_for
 from ska_oso_oet.procedure.subarrays import ALL, Subarrays, left_open, named_in
 from ska_oso_oet.rest.requests import NewProcedure, ProcedureUpdate
+from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

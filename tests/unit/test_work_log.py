@@ -10,14 +10,8 @@ import pytest
 from ska_oso_oet.device.work_log import WorkLog, log_health, log_readiness, log_request
 from ska_oso_oet.event.journal import Event
 from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    EmbeddedStringScript,
-    ExitRecord,
-    Procedure,
-    ProcedureInput,
-    ProcedureState,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, Procedure, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import EmbeddedStringScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable

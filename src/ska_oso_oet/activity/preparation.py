@@ -19,16 +19,9 @@ from ska_oso_oet.oda.document import telescope_name
 from ska_oso_oet.oda.sbdefinition import AnyActivity, FileSystemActivity, GitActivity
 from ska_oso_oet.oda.sbinstance import INTERFACE, SBInstance
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import (
-    AnyScript,
-    CallArgs,
-    EmbeddedStringScript,
-    FileSystemScript,
-    GitArgs,
-    GitScript,
-    ProcedureInput,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput
 from ska_oso_oet.procedure.subarrays import ALL, Subarrays
+from ska_oso_oet.source.script import AnyScript, EmbeddedStringScript, FileSystemScript, GitArgs, GitScript
 
 if TYPE_CHECKING:
     from pathlib import Path

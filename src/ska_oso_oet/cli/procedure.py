@@ -20,9 +20,10 @@ from ska_oso_oet.cli.steps import create_procedure, start_created, start_procedu
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import GitScript, ProcedureState
+from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.subarrays import SUBARRAY_ID
 from ska_oso_oet.ska.control_model import ResultCode
+from ska_oso_oet.source.script import GitScript
 
 if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureSummary

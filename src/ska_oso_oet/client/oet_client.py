@@ -18,7 +18,7 @@ from ska_oso_oet.client.requests import as_command, start_command
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
 from ska_oso_oet.errors import CommandForgotten, OetError, ProcedureNotFound, Rejected
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
-from ska_oso_oet.procedure.domain import ExecutableScript, ProcedureInput, ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from ska_oso_oet.client.inbox import Connection
+    from ska_oso_oet.source.script import ExecutableScript
 
 OWN: Final = -1
 """In place of a procedure's id, for DescribeProcedure: the newest of who asks."""

@@ -12,14 +12,8 @@ from ska_oso_oet.procedure.commands import (
     StartProcessCommand,
     which_to_stop,
 )
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    ExecutableScript,
-    FileSystemScript,
-    GitScript,
-    ProcedureInput,
-    ProcedureState,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import ExecutableScript, FileSystemScript, GitScript
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

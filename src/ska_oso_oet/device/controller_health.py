@@ -22,8 +22,8 @@ from ska_oso_oet.health import (
     why_not_ready,
 )
 from ska_oso_oet.mptools import describe
-from ska_oso_oet.procedure.trial import Trial
 from ska_oso_oet.ska.control_model import AdminMode, HealthState
+from ska_oso_oet.worker.trial import Trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

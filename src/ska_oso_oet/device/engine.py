@@ -20,15 +20,15 @@ from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.oda.store import oda_or_reason
 from ska_oso_oet.procedure.application import KILL_SECS, ScriptExecutionService
-from ska_oso_oet.procedure.domain import FileSystemScript
-from ska_oso_oet.procedure.git_url import AllowedRepositories
-from ska_oso_oet.procedure.limits import Limits
-from ska_oso_oet.procedure.pool import PRELOAD, ScriptWorkerPool
 from ska_oso_oet.procedure.ports import ServiceRules
-from ska_oso_oet.procedure.preparation import Places
-from ska_oso_oet.procedure.run_directory import RunDirectory, delete_left_behind
-from ska_oso_oet.procedure.script_policy import ScriptPolicy
 from ska_oso_oet.procedure.secrecy import Secrets
+from ska_oso_oet.source.git_url import AllowedRepositories
+from ska_oso_oet.source.run_directory import RunDirectory, delete_left_behind
+from ska_oso_oet.source.script import FileSystemScript
+from ska_oso_oet.source.script_policy import ScriptPolicy
+from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.pool import PRELOAD, ScriptWorkerPool
+from ska_oso_oet.worker.preparation import Places
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.history.store import Recovery
     from ska_oso_oet.mptools import Remains
-    from ska_oso_oet.procedure.pool import Flow
     from ska_oso_oet.settings import ControllerSettings
+    from ska_oso_oet.worker.pool import Flow
 
 _log = logging.getLogger(__name__)
 _TRIM_DELAY_SECS: Final = 5.0

@@ -8,16 +8,8 @@ import sqlalchemy as sa
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.procedure.bounds import MAX_SOURCE, MAX_STACKTRACE
-from ska_oso_oet.procedure.domain import (
-    AnyScript,
-    CallArgs,
-    EmbeddedStringScript,
-    FileSystemScript,
-    GitScript,
-    ProcedureHistory,
-    ProcedureState,
-    ProcedureSummary,
-)
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureHistory, ProcedureState, ProcedureSummary
+from ska_oso_oet.source.script import AnyScript, EmbeddedStringScript, FileSystemScript, GitScript
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, GitScript
-from ska_oso_oet.procedure.environment import environment_id
+from ska_oso_oet.source.environment import environment_id
+from ska_oso_oet.source.script import EmbeddedStringScript, GitScript
 
 if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.event.journal import Event
-    from ska_oso_oet.procedure.domain import AnyScript, ProcedureSummary
+    from ska_oso_oet.procedure.domain import ProcedureSummary
+    from ska_oso_oet.source.script import AnyScript
 
 Row = dict[str, Any]
 _INT64: Final = 2**63

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange, ScriptEvent
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import ProcedureState, presentable
+from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.record import stopped_without_abort
+from ska_oso_oet.source.script import presentable
 
 if TYPE_CHECKING:
     from ska_oso_oet.event.bus import EventBus

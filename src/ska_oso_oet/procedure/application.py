@@ -12,17 +12,10 @@ from ska_oso_oet.event.journal import covers
 from ska_oso_oet.procedure.aborts import AbortRun
 from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    Procedure,
-    ProcedureInput,
-    ProcedureState,
-    ProcedureSummary,
-)
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
-from ska_oso_oet.procedure.ports import ServiceRules, WorkerPool
-from ska_oso_oet.procedure.preparation import Allowed
+from ska_oso_oet.procedure.ports import Allowed, ServiceRules, WorkerPool
 from ska_oso_oet.procedure.queries import ProcedureQueries
 from ska_oso_oet.procedure.record import Record, StopRequest
 from ska_oso_oet.procedure.records import Records

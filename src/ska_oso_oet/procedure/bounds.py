@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import AfterValidator
 
 if TYPE_CHECKING:
-    from ska_oso_oet.procedure.domain import AnyScript, CallArgs, ProcedureInput
+    from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput
+    from ska_oso_oet.source.script import AnyScript
 
 MAX_NAME: Final = 1000
 """Characters of a name: a URI, a branch, what a user calls a script or an activity."""
@@ -111,3 +112,8 @@ def _shown_name(name: str, share: int) -> str:
 
 def _json(value: Any) -> str:
     return json.dumps(value)
+
+
+def printable(text: str) -> str:
+    r"""Show what UTF-8 cannot encode, as a file name may contain it, as `\udcff`."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

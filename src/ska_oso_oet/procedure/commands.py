@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AliasChoices, Field, StrictBool, StrictInt, field_validator
 
 from ska_oso_oet.models import Model
-from ska_oso_oet.procedure.domain import AnyScript, CallArgs, ProcedureInput
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput
 from ska_oso_oet.procedure.subarrays import check_named
+from ska_oso_oet.source.script import AnyScript
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

@@ -1,4 +1,4 @@
-"""Procedures: what a script is, the states its process goes through, and what is said of it.
+"""Procedures: the states that a script's process goes through, and how a procedure is described.
 
 Nothing here knows of processes, Tango or time: states are given, and moments are arguments.
 """
@@ -9,15 +9,41 @@ import json
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import unquote
 
-from pydantic import AfterValidator, AliasChoices, Field, JsonValue, StrictBool, StrictStr, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, JsonValue, field_validator
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.bounds import Stacktrace, Words, shown_args, shown_script
-from ska_oso_oet.procedure.git_url import redacted
 from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in
+from ska_oso_oet.source.script import (
+    AnyScript,
+    EmbeddedStringScript,
+    ExecutableScript,
+    FileSystemScript,
+    GitArgs,
+    GitScript,
+    presentable,
+)
+
+__all__ = [
+    "MAX_STATES",
+    "NEXT",
+    "CallArgs",
+    "EmbeddedStringScript",
+    "ExecutableScript",
+    "ExitRecord",
+    "FileSystemScript",
+    "GitArgs",
+    "GitScript",
+    "Procedure",
+    "ProcedureHistory",
+    "ProcedureInput",
+    "ProcedureState",
+    "ProcedureSummary",
+    "Progress",
+    "user_of",
+]
 
 
 class ProcedureState(StrEnum):
@@ -96,81 +122,9 @@ class CallArgs(Model):
         return self.model_copy(update={"init": init})
 
 
-class ExecutableScript(Model):
-    """Base of every kind of script."""
-
-
-class FileSystemScript(ExecutableScript):
-    """A script in a file that the controller can read.
-
-    `script_uri` is `file:///absolute/path.py`.
-    """
-
-    script_type: Literal["filesystem"] = "filesystem"
-    script_uri: StrictStr
-
-    @field_validator("script_uri")
-    @classmethod
-    def _is_file_uri(cls, uri: str) -> str:
-        return _require_prefix(uri, "file://")
-
-
-class GitArgs(Model):
-    """Which revision of which repository a script comes from; a commit wins over a branch."""
-
-    git_repo: StrictStr = "https://gitlab.com/ska-telescope/oso/ska-oso-scripting.git"
-    git_branch: StrictStr | None = "master"
-    git_commit: StrictStr | None = None
-
-
-class GitScript(ExecutableScript):
-    """A script in a git repository.
-
-    `script_uri` is `git:///path/in/the/repository.py`; with `create_env` it runs in an environment of
-    its own, made from the project's dependencies.
-    """
-
-    script_type: Literal["git"] = "git"
-    script_uri: StrictStr
-    git_args: GitArgs = GitArgs()
-    create_env: StrictBool = False
-
-    @field_validator("script_uri")
-    @classmethod
-    def _is_git_uri(cls, uri: str) -> str:
-        return _require_prefix(uri, "git://")
-
-
-class EmbeddedStringScript(ExecutableScript):
-    """A script whose source is part of the request."""
-
-    script_type: Literal["embedded"] = "embedded"
-    script_source: StrictStr
-    script_name: StrictStr = "embedded script"
-
-
-AnyScript = Annotated[FileSystemScript | GitScript | EmbeddedStringScript, Field(discriminator="script_type")]
-
-
 def user_of(requester: str | None) -> str | None:
     """Take from who asked for something, `user@host pid 42`, what all programs of that user have."""
     return requester and (requester.rpartition(" pid ")[0] or requester)
-
-
-def presentable(script: AnyScript) -> AnyScript:
-    """Give a script as it may be shown to anyone: without the credentials that a URL can carry."""
-    if not isinstance(script, GitScript):
-        return script
-    git_args = script.git_args.model_copy(update={"git_repo": redacted(script.git_args.git_repo)})
-    return script.model_copy(update={"git_args": git_args})
-
-
-def _require_prefix(uri: str, prefix: str) -> str:
-    if not uri.startswith(prefix) or len(uri) == len(prefix):
-        raise ValueError(f"a {prefix}… URI is expected")
-    if "\0" in unquote(uri):
-        raise ValueError("a URI has no NUL character, nor %00")
-    return uri
 
 
 class ExitRecord(Model):

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.procedure.secrecy import NONE, Secrets
 from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
-    from pathlib import Path
 
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
-    from ska_oso_oet.procedure.domain import AnyScript, ProcedureInput
-    from ska_oso_oet.procedure.preparation import Allowed
+    from ska_oso_oet.procedure.domain import ProcedureInput
+    from ska_oso_oet.source.script import AnyScript
+
+
+class Allowed(Model):
+    """Which subarrays a script may command, and below which directories its file must be (None: any)."""
+
+    subarrays: Subarrays = ALL
+    script_roots: tuple[Path, ...] | None = None
+
+
+EVERYTHING: Final = Allowed()
 
 
 class WorkerPool(Protocol):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from ska_oso_oet.procedure.bounds import printable
 from ska_oso_oet.procedure.changes import CommandOutcome, Result
 from ska_oso_oet.procedure.domain import ProcedureState, Progress, user_of
-from ska_oso_oet.procedure.endings import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

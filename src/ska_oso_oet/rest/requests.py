@@ -20,7 +20,8 @@ from ska_oso_oet.history.queries import MAX_LIMIT as MAX_ON_PAGE
 from ska_oso_oet.history.queries import HistoryQuery
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand
-from ska_oso_oet.procedure.domain import AnyScript, CallArgs, GitArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
+from ska_oso_oet.source.script import AnyScript, GitArgs
 
 _CREATE: Final[dict[str, Any]] = {
     "script_uri": "file:///path/to/observing_script.py",

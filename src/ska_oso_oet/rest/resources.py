@@ -14,7 +14,6 @@ from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.history.queries import Pruned
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.domain import (
-    AnyScript,
     CallArgs,
     ExitRecord,
     ProcedureHistory,
@@ -23,6 +22,7 @@ from ska_oso_oet.procedure.domain import (
     ProcedureSummary,
     Progress,
 )
+from ska_oso_oet.source.script import AnyScript
 
 _PROCEDURE: Final[dict[str, Any]] = {
     "script_args": {

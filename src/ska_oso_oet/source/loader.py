@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Final, assert_never
 from urllib.parse import unquote, urlparse
 
 from ska_oso_oet.errors import InvalidArgument
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript, GitScript
-from ska_oso_oet.procedure.script_file import ScriptUnreadable, read_script
+from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitScript
+from ska_oso_oet.source.script_file import ScriptUnreadable, read_script
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ska_oso_oet.procedure.domain import AnyScript
+    from ska_oso_oet.source.script import AnyScript
 
 MODULE_NAME: Final = "observing_script"
 """Name of the module that a script becomes: fixed, so that no script can take another module's name."""

@@ -21,14 +21,7 @@ from ska_oso_oet.mptools import (
     offer_to_oom_killer,
     take_signals,
 )
-from ska_oso_oet.procedure.domain import GitScript, ProcedureState
-from ska_oso_oet.procedure.endings import of_exception, of_system_exit
-from ska_oso_oet.procedure.functions import INIT, ScriptFunctions
-from ska_oso_oet.procedure.interrupt import Interrupt
-from ska_oso_oet.procedure.limits import Limits
-from ska_oso_oet.procedure.loader import PROGRAM_NAMES, ModuleFactory, load_file
-from ska_oso_oet.procedure.orders import SCRIPT_OOM_SCORE, SPARE_NAME, SPARE_OOM_SCORE, Order, RunOrder, Word
-from ska_oso_oet.procedure.preparation import GitSource, LoadOrder, ResumeOrder, become
+from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.reports import (
     Ending,
     Overdue,
@@ -39,9 +32,17 @@ from ska_oso_oet.procedure.reports import (
     StateEntered,
     SubarrayGiven,
 )
-from ska_oso_oet.procedure.script_bus import ScriptBus
-from ska_oso_oet.procedure.script_file import ScriptUnreadable
-from ska_oso_oet.procedure.script_log import ScriptLog
+from ska_oso_oet.source.loader import PROGRAM_NAMES, ModuleFactory, load_file
+from ska_oso_oet.source.script import GitScript
+from ska_oso_oet.source.script_file import ScriptUnreadable
+from ska_oso_oet.worker.endings import of_exception, of_system_exit
+from ska_oso_oet.worker.functions import INIT, ScriptFunctions
+from ska_oso_oet.worker.interrupt import Interrupt
+from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.orders import SCRIPT_OOM_SCORE, SPARE_NAME, SPARE_OOM_SCORE, Order, RunOrder, Word
+from ska_oso_oet.worker.preparation import GitSource, LoadOrder, ResumeOrder, become
+from ska_oso_oet.worker.script_bus import ScriptBus
+from ska_oso_oet.worker.script_log import ScriptLog
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -6,8 +6,8 @@ import os
 import sys
 
 from ska_oso_oet.mptools import proc_worker_wrapper
-from ska_oso_oet.procedure.preparation import resume_order
-from ska_oso_oet.procedure.worker import ScriptWorker
+from ska_oso_oet.worker.preparation import resume_order
+from ska_oso_oet.worker.script_worker import ScriptWorker
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 from git.cmd import Git
 from git.exc import GitCommandNotFound
 
-from ska_oso_oet.procedure.environment_process import kill_tree
-from ska_oso_oet.procedure.git_errors import GitError, GitTimeout
+from ska_oso_oet.source.git_errors import GitError, GitTimeout
+from ska_oso_oet.source.tool_process import kill_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ska_oso_oet.procedure.git_url import Repository
+    from ska_oso_oet.source.git_url import Repository
 
 _SETTINGS = {
     "credential.helper": "",

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Final
 
 import ska_oso_oet
 from ska_oso_oet.errors import OetError
-from ska_oso_oet.procedure.environment_process import TimedOut, run
+from ska_oso_oet.source.tool_process import TimedOut, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WORKER_MODULES: Final = ("tango", "ska_oso_oet.procedure.worker")
+WORKER_MODULES: Final = ("tango", "ska_oso_oet.worker.script_worker")
 """What must be importable in an environment for scripts to run on it."""
 
 _CHECK = """

@@ -8,7 +8,7 @@ import inspect
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ska_oso_oet.procedure.script_file import ScriptUnreadable
+from ska_oso_oet.source.script_file import ScriptUnreadable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ska_oso_oet.errors import ScriptNotAllowed
-from ska_oso_oet.procedure.domain import EmbeddedStringScript, FileSystemScript, GitScript
-from ska_oso_oet.procedure.loader import path_of
-from ska_oso_oet.procedure.script_file import require_within
+from ska_oso_oet.source.loader import path_of
+from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitScript
+from ska_oso_oet.source.script_file import require_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ska_oso_oet.procedure.domain import AnyScript
-    from ska_oso_oet.procedure.git_url import AllowedRepositories
+    from ska_oso_oet.source.git_url import AllowedRepositories
+    from ska_oso_oet.source.script import AnyScript
 
 
 class ScriptPolicy:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ska_oso_oet.errors import InvalidArgument
-from ska_oso_oet.procedure.git_errors import RepositoryNotAllowed
+from ska_oso_oet.source.git_errors import RepositoryNotAllowed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,8 +9,8 @@ from pydantic import Field, StrictStr
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.event.journal import is_reserved
 from ska_oso_oet.models import Model
-from ska_oso_oet.procedure.orders import Word
 from ska_oso_oet.procedure.reports import Report, parse_report
+from ska_oso_oet.worker.orders import Word
 
 if TYPE_CHECKING:
     from ska_oso_oet.mptools import EventMessage

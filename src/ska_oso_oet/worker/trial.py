@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.mptools import EventMessage, ExitStatus, Proc
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.domain import EmbeddedStringScript
-from ska_oso_oet.procedure.orders import Order, RunOrder, Word
-from ska_oso_oet.procedure.pool import WORKER
-from ska_oso_oet.procedure.preparation import LoadOrder
 from ska_oso_oet.procedure.reports import Raised, Report, Returned, parse_report
+from ska_oso_oet.source.script import EmbeddedStringScript
+from ska_oso_oet.worker.orders import Order, RunOrder, Word
+from ska_oso_oet.worker.pool import WORKER
+from ska_oso_oet.worker.preparation import LoadOrder
 
 if TYPE_CHECKING:
     from ska_oso_oet.mptools import MainContext

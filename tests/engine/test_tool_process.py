@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.procedure.environment_process import TimedOut, run
+from ska_oso_oet.source.tool_process import TimedOut, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.event.journal import covers
 from ska_oso_oet.mptools import STARTED, EventMessage, ExitStatus, Proc
-from ska_oso_oet.procedure.domain import GitScript
-from ska_oso_oet.procedure.forwarding import arguments_of, published_by_script
-from ska_oso_oet.procedure.limits import Limits
-from ska_oso_oet.procedure.orders import Order, RunOrder
-from ska_oso_oet.procedure.preparation import EVERYTHING, Allowed, LoadOrder, Places
+from ska_oso_oet.procedure.ports import EVERYTHING, Allowed
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, SubarrayGiven
-from ska_oso_oet.procedure.words import Interest, LogRecord, Published, Said, read_word
+from ska_oso_oet.source.script import GitScript
+from ska_oso_oet.worker.forwarding import arguments_of, published_by_script
+from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.orders import Order, RunOrder
+from ska_oso_oet.worker.preparation import LoadOrder, Places
+from ska_oso_oet.worker.words import Interest, LogRecord, Published, Said, read_word
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 
-WORKER: Final = "ska_oso_oet.procedure.worker:ScriptWorker"
-PRELOAD: Final = ("ska_oso_oet.procedure.worker", "ska_oso_oet.tango")
+WORKER: Final = "ska_oso_oet.worker.script_worker:ScriptWorker"
+PRELOAD: Final = ("ska_oso_oet.worker.script_worker", "ska_oso_oet.tango")
 MAX_UNREAD_BYTES: Final = 8 * 1024 * 1024
 """What a script that does not read its inbox may leave there before events are withheld from it."""
 _LEAST_GRACE_SECS: Final = 2.0

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from ska_oso_oet.procedure.git_cache import DirectoryCache
-from ska_oso_oet.procedure.git_errors import GitError
+from ska_oso_oet.source.directory_cache import DirectoryCache
+from ska_oso_oet.source.git_errors import GitError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 DEADLINE = 90.0
 USER = """
 import os, pathlib, random, sys
-from ska_oso_oet.procedure import git_cache
-from ska_oso_oet.procedure.git_errors import GitError
+from ska_oso_oet.source import directory_cache
+from ska_oso_oet.source.git_errors import GitError
 
 os.sync = lambda: None  # this is about processes, not about power cuts
 root, seed, rounds = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -30,7 +30,7 @@ def make(directory):
         raise GitError("by chance")
 
 for _ in range(rounds):
-    cache = git_cache.DirectoryCache(root, 1, GitError, recent_s=0.0)
+    cache = directory_cache.DirectoryCache(root, 1, GitError, recent_s=0.0)
     try:
         content = cache.get(f"key{choose.randrange(3)}", make)
         with cache.in_use(content):

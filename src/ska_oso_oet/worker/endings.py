@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import OetError
-from ska_oso_oet.procedure.bounds import MAX_STACKTRACE, cut, cut_front
-from ska_oso_oet.procedure.loader import MODULE_NAME
+from ska_oso_oet.procedure.bounds import MAX_STACKTRACE, cut, cut_front, printable
 from ska_oso_oet.procedure.reports import Left, Raised
+from ska_oso_oet.source import loader
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 _MAX_MESSAGE: Final = 500
-_OURS: Final = tuple(
-    str(Path(__file__).with_name(name)) for name in ("worker.py", "loader.py", "functions.py")
+_OURS: Final = (
+    *(str(Path(__file__).with_name(name)) for name in ("script_worker.py", "functions.py")),
+    str(Path(loader.__file__)),
 )
 _AROUND: Final = ("<frozen importlib", str(Path(asyncio.__file__).parent))
 """What else stands between the engine and a script that it imports, or whose coroutine it runs."""
@@ -43,14 +44,9 @@ def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
     return Left(code=1, message=message, interrupted=interrupted)
 
 
-def printable(text: str) -> str:
-    r"""Show what UTF-8 cannot encode, as a file name may contain it, as `\udcff`."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _in_script(frames: TracebackType | None) -> bool:
     """Tell whether the script's own code was being run, rather than the engine's, for the script."""
-    while frames is not None and frames.tb_frame.f_globals.get("__name__") != MODULE_NAME:
+    while frames is not None and frames.tb_frame.f_globals.get("__name__") != loader.MODULE_NAME:
         frames = frames.tb_next
     return frames is not None
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.procedure.git_cache import DirectoryCache
-from ska_oso_oet.procedure.git_errors import GitError, RepositoryUnreachable
+from ska_oso_oet.source.directory_cache import DirectoryCache
+from ska_oso_oet.source.git_errors import GitError, RepositoryUnreachable
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,18 +17,19 @@ from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
-from ska_oso_oet.procedure.environment import Environment, EnvironmentManager
-from ska_oso_oet.procedure.limits import Limits
-from ska_oso_oet.procedure.subarrays import ALL, SUBARRAY_ID, Subarrays, left_open
+from ska_oso_oet.procedure.ports import EVERYTHING, Allowed
+from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, left_open
+from ska_oso_oet.source.environment import Environment, EnvironmentManager
+from ska_oso_oet.worker.limits import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import NoReturn
 
-    from ska_oso_oet.procedure.domain import GitScript
-    from ska_oso_oet.procedure.gitmanager import GitManager
+    from ska_oso_oet.source.gitmanager import GitManager
+    from ska_oso_oet.source.script import GitScript
 
-RESUME_MODULE: Final = "ska_oso_oet.procedure.resume"
+RESUME_MODULE: Final = "ska_oso_oet.worker.resume"
 
 
 class Places(Model):
@@ -47,7 +48,7 @@ class Places(Model):
 
     def clones(self) -> GitManager:
         """Return the clones of allowed repositories."""
-        from ska_oso_oet.procedure.gitmanager import GitManager  # noqa: PLC0415
+        from ska_oso_oet.source.gitmanager import GitManager  # noqa: PLC0415
 
         return GitManager(self.directory / "clones", self.repositories, scratch=self.scratch)
 
@@ -56,16 +57,6 @@ class Places(Model):
         return EnvironmentManager(
             self.directory / "environments", self.max_idle_environments, self.environment_timeout
         )
-
-
-class Allowed(Model):
-    """Which subarrays a script may command, and below which directories its file must be (None: any)."""
-
-    subarrays: Subarrays = ALL
-    script_roots: tuple[Path, ...] | None = None
-
-
-EVERYTHING: Final = Allowed()
 
 
 class LoadOrder(Model):
@@ -131,7 +122,7 @@ class GitSource:
 
     def file(self, clone: Path) -> Path:
         """Return the script's file; modules at the top of the repository can be imported by it."""
-        from ska_oso_oet.procedure.gitmanager import script_path  # noqa: PLC0415 - see Places
+        from ska_oso_oet.source.gitmanager import script_path  # noqa: PLC0415 - see Places
 
         path = script_path(clone, self._script.script_uri)
         sys.path.append(str(clone))

@@ -1,0 +1,83 @@
+"""What a script is: a file, a file of a git repository, or source that is part of the request."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import unquote
+
+from pydantic import Field, StrictBool, StrictStr, field_validator
+
+from ska_oso_oet.models import Model
+from ska_oso_oet.source.git_url import redacted
+
+
+class ExecutableScript(Model):
+    """Base of every kind of script."""
+
+
+class FileSystemScript(ExecutableScript):
+    """A script in a file that the controller can read.
+
+    `script_uri` is `file:///absolute/path.py`.
+    """
+
+    script_type: Literal["filesystem"] = "filesystem"
+    script_uri: StrictStr
+
+    @field_validator("script_uri")
+    @classmethod
+    def _is_file_uri(cls, uri: str) -> str:
+        return _require_prefix(uri, "file://")
+
+
+class GitArgs(Model):
+    """Which revision of which repository a script comes from; a commit wins over a branch."""
+
+    git_repo: StrictStr = "https://gitlab.com/ska-telescope/oso/ska-oso-scripting.git"
+    git_branch: StrictStr | None = "master"
+    git_commit: StrictStr | None = None
+
+
+class GitScript(ExecutableScript):
+    """A script in a git repository.
+
+    `script_uri` is `git:///path/in/the/repository.py`; with `create_env` it runs in an environment of
+    its own, made from the project's dependencies.
+    """
+
+    script_type: Literal["git"] = "git"
+    script_uri: StrictStr
+    git_args: GitArgs = GitArgs()
+    create_env: StrictBool = False
+
+    @field_validator("script_uri")
+    @classmethod
+    def _is_git_uri(cls, uri: str) -> str:
+        return _require_prefix(uri, "git://")
+
+
+class EmbeddedStringScript(ExecutableScript):
+    """A script whose source is part of the request."""
+
+    script_type: Literal["embedded"] = "embedded"
+    script_source: StrictStr
+    script_name: StrictStr = "embedded script"
+
+
+AnyScript = Annotated[FileSystemScript | GitScript | EmbeddedStringScript, Field(discriminator="script_type")]
+
+
+def presentable(script: AnyScript) -> AnyScript:
+    """Give a script as it may be shown to anyone: without the credentials that a URL can carry."""
+    if not isinstance(script, GitScript):
+        return script
+    git_args = script.git_args.model_copy(update={"git_repo": redacted(script.git_args.git_repo)})
+    return script.model_copy(update={"git_args": git_args})
+
+
+def _require_prefix(uri: str, prefix: str) -> str:
+    if not uri.startswith(prefix) or len(uri) == len(prefix):
+        raise ValueError(f"a {prefix}… URI is expected")
+    if "\0" in unquote(uri):
+        raise ValueError("a URI has no NUL character, nor %00")
+    return uri
