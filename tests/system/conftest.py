@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.resources import program
+from tests.system.oet_program import DEADLINE
 from tests.system.stack_process import StackProcess
 
 if TYPE_CHECKING:
@@ -34,6 +36,16 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackProcess]:
     running = start(tmp_path_factory.mktemp("stack") / "data")
     yield running
     running.close()
+
+
+@pytest.fixture
+def client(stack: StackProcess) -> Iterator[OETClient]:
+    """A client of the stack that all share; what is still live after a test is stopped."""
+    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
+        yield client
+        for procedure in client.list():
+            if not procedure.state.final:
+                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
 
 
 @pytest.fixture

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.activity.domain import ActivityState
-from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, WaitTimeout
 from ska_oso_oet.oda import OdaSettings, SBDefinition, open_oda
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from ska_oso_oet.client import OETClient
     from tests.system.stack_process import StackProcess
 
 DEADLINE = 60.0
@@ -35,15 +34,6 @@ def main(sb_json, sbi_id, address):
         connection.sendall(bytes([subarray]))
         assert connection.recv(1) == b"!"
 """
-
-
-@pytest.fixture
-def client(stack: StackProcess) -> Iterator[OETClient]:
-    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
-        yield client
-        for procedure in client.list():
-            if not procedure.state.final:
-                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.resources import program
 from tests.system.oet_program import DEADLINE, Oet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from ska_oso_oet.client import OETClient
     from tests.system.stack_process import StackProcess
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "sbd"
@@ -60,15 +60,6 @@ class Observatory(Oet):
         code, document = self.json("sbd", "add", *map(str, files), f"--data-dir={stack.data_dir}")
         assert code == 0, document
         self.versions = {entry["sbd_id"]: entry["version"] for entry in document["sbds"]}
-
-
-@pytest.fixture
-def client(stack: StackProcess) -> Iterator[OETClient]:
-    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
-        yield client
-        for procedure in client.list():
-            if not procedure.state.final:
-                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
 
 
 @pytest.fixture(scope="module")

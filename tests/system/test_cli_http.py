@@ -17,8 +17,6 @@ from ska_oso_oet.embedded import rest_is_installed
 from tests.system.oet_program import DEADLINE, Oet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.system.stack_process import StackProcess
 
 pytestmark = pytest.mark.skipif(not rest_is_installed(), reason="the extra rest is not installed")
@@ -56,15 +54,6 @@ ONLY = """\
     )
 """
 RECORD = Path(__file__).parents[2] / "docs" / "decisions" / "0051-a-client-without-tango.md"
-
-
-@pytest.fixture
-def client(stack: StackProcess) -> Iterator[OETClient]:
-    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
-        yield client
-        for procedure in client.list():
-            if not procedure.state.final:
-                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
 
 
 @pytest.fixture

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.resources import program
 from tests.system.oet_program import DEADLINE, Oet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
+    from ska_oso_oet.client import OETClient
     from tests.system.stack_process import StackProcess
 
 MIXED = """
@@ -57,15 +56,6 @@ def main(go):
         time.sleep(0.01)
 """
 STAMP = re.compile(r"\d\d:\d\d:\d\d\.\d\d\d ")
-
-
-@pytest.fixture
-def client(stack: StackProcess) -> Iterator[OETClient]:
-    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
-        yield client
-        for procedure in client.list():
-            if not procedure.state.final:
-                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 from tests.system.oet_program import DEADLINE, Oet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.system.stack_process import StackProcess
@@ -72,15 +71,6 @@ def main():
     while not done.wait(0.05):
         pass
 """
-
-
-@pytest.fixture
-def client(stack: StackProcess) -> Iterator[OETClient]:
-    with OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}") as client:
-        yield client
-        for procedure in client.list():
-            if not procedure.state.final:
-                client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
 
 
 @pytest.fixture

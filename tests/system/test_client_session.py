@@ -24,8 +24,6 @@ from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureStat
 from ska_oso_oet.source.script import EmbeddedStringScript
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.system.stack_process import StackProcess
 
 DEADLINE = 60.0
@@ -41,19 +39,6 @@ TALKING = EmbeddedStringScript(
 
 def _connect(stack: StackProcess) -> OETClient:
     return OETClient(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}")
-
-
-def _stop_all(client: OETClient) -> None:
-    for procedure in client.list():
-        if not procedure.state.final:
-            client.stop(procedure.id, run_abort=False, timeout=DEADLINE)
-
-
-@pytest.fixture
-def client(stack: StackProcess) -> Iterator[OETClient]:
-    with _connect(stack) as client:
-        yield client
-        _stop_all(client)
 
 
 def test_run(client: OETClient) -> None:
