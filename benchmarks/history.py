@@ -56,7 +56,7 @@ def fill(url: str) -> None:
     output: list[Row] = []
     lines = json.dumps([{"line": n, "time": 0.0, "stream": "stdout", "text": "y" * 80} for n in range(20)])
     for number in range(1, PROCEDURES + 1):
-        arguments = CallArgs(init=ProcedureInput.of(subarray_id=number % 16))
+        arguments = CallArgs(init=ProcedureInput(subarray_id=number % 16))
         script = FileSystemScript(script_uri=f"file:///scripts/observe_{number % 50}.py")
         procedure = Procedure(number, script, arguments, time.time())
         for state in ENDED:

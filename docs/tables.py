@@ -12,6 +12,7 @@ import inspect
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -144,6 +145,46 @@ def _default(field: Any) -> str:
     return f"`{text}`" if text else ""
 
 
+# ---------------------------------------------------------------- what became of the original's names
+
+
+def original() -> dict[str, Any]:
+    """Read what became of each name that the original's manual documents."""
+    return tomllib.loads((DOCS / "from-the-original.toml").read_text("utf-8"))
+
+
+def carried() -> str:
+    """List what is used here as it was there."""
+    rows = (
+        (f"`{module}`", ", ".join(f"`{name}`" for name in names))
+        for module, names in original()["carried"].items()
+    )
+    return table(("module", "names"), rows)
+
+
+def changed() -> str:
+    """List what has its name, and is made or used otherwise."""
+    return table(
+        ("name", "here", "why"),
+        ((f"`{row['name']}`", row["here"], row["why"]) for row in original()["changed"]),
+    )
+
+
+def gone() -> str:
+    """List what has no such name here."""
+    return table(
+        ("name", "what to use", "why"),
+        ((f"`{row['name']}`", row["use"], row["why"]) for row in original()["gone"]),
+    )
+
+
+def answers() -> str:
+    """List what is answered otherwise than the manual's sessions print it."""
+    return table(
+        ("where", "here", "why"), ((row["door"], row["here"], row["why"]) for row in original()["answers"])
+    )
+
+
 # ---------------------------------------------------------------- about the device
 
 
@@ -245,6 +286,10 @@ def _type(attribute: Any) -> str:
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "activity-states": activity_states,
     "errors": errors_and_codes,
+    "original-answers": answers,
+    "original-carried": carried,
+    "original-changed": changed,
+    "original-gone": gone,
     "oda-variables": oda_variables,
     "procedure-states": procedure_states,
     "topics": topics,

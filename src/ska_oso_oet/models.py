@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import PydanticSerializationError
@@ -11,7 +11,9 @@ from pydantic_core import PydanticSerializationError
 from ska_oso_oet.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+_Parameters = ParamSpec("_Parameters")
 
 
 class Model(BaseModel):
@@ -32,6 +34,10 @@ class Model(BaseModel):
         except ValidationError as error:
             raise InvalidArgument(explain(error)) from None
 
+    def _take(self, **fields: Any) -> None:
+        """Check and set the fields, for a constructor of its own."""
+        super().__init__(**fields)
+
     def to_json(self) -> str:
         """Compact JSON in ASCII, fit for a Tango string."""
         try:
@@ -43,6 +49,16 @@ class Model(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         return self.model_dump(mode="json")
+
+
+def own_constructor(init: Callable[_Parameters, None]) -> Callable[_Parameters, None]:
+    """Let a model be made with the arguments that its `__init__` names.
+
+    JSON is read by the fields alone: pydantic would otherwise call `__init__` with the keys of the document,
+    and a key that is missing or unknown would be a TypeError.
+    """
+    vars(init)["__pydantic_base_init__"] = True  # pydantic's mark of its own __init__
+    return init
 
 
 def explain(error: ValidationError) -> str:

@@ -83,7 +83,7 @@ class Rig:
         requester: str | None = None,
         to: tuple[ProcedureState, ...] = TO_READY,
     ) -> Record:
-        arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
+        arguments = CallArgs(init=ProcedureInput(subarray_id=subarray_id))
         procedure = Procedure(
             next(self.procedure_ids), script, arguments, self.clock(), command_id, requester
         )

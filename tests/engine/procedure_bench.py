@@ -194,7 +194,7 @@ class Bench:
 
     def create(self, source: str, *args: Any, **kwargs: Any) -> int:
         """Create a procedure of a script whose `init` gets these arguments."""
-        return self.load(self.script(source).as_uri(), ProcedureInput.of(*args, **kwargs))
+        return self.load(self.script(source).as_uri(), ProcedureInput(*args, **kwargs))
 
     def ready(self, source: str, *args: Any, **kwargs: Any) -> int:
         pid = self.create(source, *args, **kwargs)

@@ -77,13 +77,13 @@ def test_init_and_main_get_their_arguments(bench: Bench) -> None:
 
 def test_main_gets_the_arguments_of_the_creation_unless_the_start_brings_others(bench: Bench) -> None:
     uri = bench.script('def main(x): tell("main", x=x)').as_uri()
-    given, replaced = (bench.load(uri, main=ProcedureInput.of(1)) for _ in range(2))
+    given, replaced = (bench.load(uri, main=ProcedureInput(1)) for _ in range(2))
     bench.wait(given, S.READY)
     bench.wait(replaced, S.READY)
     bench.start(given)
     assert bench.ended(given).state is S.COMPLETE
     summary = bench.start(replaced, 2)
-    assert summary.script_args.main == ProcedureInput.of(2)
+    assert summary.script_args.main == ProcedureInput(2)
     assert bench.ended(replaced).state is S.COMPLETE
     assert bench.told(given, "main") == [{"x": 1}]
     assert bench.told(replaced, "main") == [{"x": 2}]
@@ -259,7 +259,7 @@ def test_an_exception_shows_the_users_frames_only(bench: Bench, function: str) -
 @pytest.mark.parametrize("function", ["init", "main"])
 def test_wrong_arguments(bench: Bench, function: str) -> None:
     path = bench.script("def init(a=0): pass\ndef main(a=0): pass")
-    pid = bench.load(path.as_uri(), **{function: ProcedureInput.of(b=1)})
+    pid = bench.load(path.as_uri(), **{function: ProcedureInput(b=1)})
     if bench.wait(pid, S.READY, S.FAILED).state is S.READY:
         bench.start(pid)
     summary = bench.ended(pid)

@@ -135,7 +135,7 @@ def test_commands_from_many_threads_at_once(new_bench: Callable[..., Bench]) -> 
     def session(number: int) -> None:
         try:
             for turn in range(10):
-                pid = bench.load(uri, ProcedureInput.of(subarray_id=number))
+                pid = bench.load(uri, ProcedureInput(subarray_id=number))
                 bench.wait(pid, S.READY)
                 if turn % 2:
                     bench.start(pid)

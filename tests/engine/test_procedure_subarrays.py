@@ -35,7 +35,7 @@ def test_a_script_that_must_have_a_subarray_gets_the_first_and_holds_it(bench: B
     pid = bench.running(MUST, colour="red")
     assert bench.told(pid, "init") == [{"subarray_id": 1, "colour": "red"}]
     summary = bench.summary(pid)
-    assert summary.script_args.init == ProcedureInput.of(subarray_id=1, colour="red")
+    assert summary.script_args.init == ProcedureInput(subarray_id=1, colour="red")
     assert summary.subarray_ids == [1]
     with pytest.raises(SubarrayBusy, match=f"procedure {pid}, .* holds subarray 1"):
         bench.start(bench.ready(MUST))
@@ -59,7 +59,7 @@ def test_a_script_that_takes_no_subarray_gets_none_and_runs_beside_no_other(benc
 
 def test_the_subarray_that_is_named_for_main_is_meant_for_init_too(bench: Bench) -> None:
     """Nobody has said 1: a script that is to observe with another one fails rather than command that."""
-    pid = bench.load(bench.script(MUST).as_uri(), main=ProcedureInput.of(subarray_id=4))
+    pid = bench.load(bench.script(MUST).as_uri(), main=ProcedureInput(subarray_id=4))
     ended = bench.ended(pid)
     assert ended.state is S.FAILED
     assert "subarray_id" in (how(ended).message or "")

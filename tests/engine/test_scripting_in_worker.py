@@ -52,7 +52,7 @@ def states(mid: SimulatedTelescope, bench: Bench) -> Iterator[Recorder]:
 
 
 def started(bench: Bench, name: str, subarray_id: int | None = 1, **main: Any) -> int:
-    init = ProcedureInput() if subarray_id is None else ProcedureInput.of(subarray_id=subarray_id)
+    init = ProcedureInput() if subarray_id is None else ProcedureInput(subarray_id=subarray_id)
     pid = bench.load((scripts_dir() / f"{name}.py").as_uri(), init)
     assert bench.wait(pid, S.READY, S.FAILED).state is S.READY, bench.written(pid)
     bench.start(pid, **main)

@@ -287,7 +287,7 @@ def test_a_number_or_a_path_alone_is_enough(oet: Oet) -> None:
 
 def test_a_list_says_what_it_leaves_out(oet: Oet, client: OETClient) -> None:
     for _ in range(11):
-        client.run(oet.uris["good"], init=ProcedureInput.of(subarray_id=1), timeout=DEADLINE)
+        client.run(oet.uris["good"], init=ProcedureInput(subarray_id=1), timeout=DEADLINE)
     left_out = client.history().total - len(client.list())
     assert left_out > 0
     last = oet("procedure", "list").stdout.splitlines()[-1]
@@ -361,7 +361,7 @@ def test_a_run_that_is_refused_leaves_no_process_behind(oet: Oet, client: OETCli
     made = document["procedure_id"]
     assert f"procedure {made}, which was made for this, is ended" in document["error"]["message"]
     with pytest.raises(Rejected, match=f"procedure {holder.id}, which is RUNNING, .* is ended"):
-        client.run(oet.uris["good"], init=ProcedureInput.of(subarray_id=7), timeout=DEADLINE)
+        client.run(oet.uris["good"], init=ProcedureInput(subarray_id=7), timeout=DEADLINE)
     states = {procedure.id: procedure.state for procedure in client.list() if procedure.id >= holder.id}
     assert states == {holder.id: "RUNNING", made: "STOPPED", made + 1: "STOPPED"}
 

@@ -44,7 +44,7 @@ def _connect(stack: StackProcess) -> OETClient:
 def test_run(client: OETClient) -> None:
     done = client.run(GOOD, 1, "two", init=ProcedureInput(), timeout=DEADLINE, x=[3])
     assert done.state is ProcedureState.COMPLETE
-    assert done.script_args.main == ProcedureInput(args=[1, "two"], kwargs={"x": [3]})
+    assert done.script_args.main == ProcedureInput(1, "two", x=[3])
     failed = client.run(FAILING, timeout=DEADLINE)
     assert failed.state is ProcedureState.FAILED
     assert "ValueError: no" in (failed.history.stacktrace or "")
@@ -54,7 +54,7 @@ def test_run(client: OETClient) -> None:
 
 
 def test_steps(client: OETClient) -> None:
-    command = PrepareProcessCommand(script=GOOD, script_args=CallArgs(main=ProcedureInput.of(7)))
+    command = PrepareProcessCommand(script=GOOD, script_args=CallArgs(main=ProcedureInput(7)))
     created = client.create(command)
     assert created.command_id is not None
     ready = client.wait(created.id, {ProcedureState.READY}, DEADLINE)

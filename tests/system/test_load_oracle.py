@@ -110,8 +110,8 @@ class User(threading.Thread):
     def observe(self, client: OETClient) -> None:
         subarray, seconds = self.dice.choice(SUBARRAYS), self.dice.choice((0.0, 0.3, 600.0))
         arguments = CallArgs(
-            init=ProcedureInput.of(subarray_id=subarray),
-            main=ProcedureInput.of(str(self.oracle.folder), subarray, seconds),
+            init=ProcedureInput(subarray_id=subarray),
+            main=ProcedureInput(str(self.oracle.folder), subarray, seconds),
         )
         command = PrepareProcessCommand(
             script=FileSystemScript(script_uri=self.script), script_args=arguments

@@ -68,7 +68,7 @@ def temporary_files_of(controller: psutil.Process) -> Path:
 
 def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess, client: OETClient) -> None:
     done = client.run(GOOD, timeout=DEADLINE)
-    arguments = CallArgs(init=ProcedureInput.of())
+    arguments = CallArgs(init=ProcedureInput())
     created = client.create(PrepareProcessCommand(script=ENDLESS, script_args=arguments))
     client.wait(created.id, {ProcedureState.READY}, DEADLINE)
     client.start(created.id)

@@ -123,10 +123,10 @@ def test_run_is_main_and_no_positional_arguments_are_none() -> None:
 
 
 def test_the_users_keywords_win_and_positional_ones_stay() -> None:
-    given = CallArgs(init=ProcedureInput.of(1, "foo", a=1, b=2), main=ProcedureInput.of(2, c=3))
+    given = CallArgs(init=ProcedureInput(1, "foo", a=1, b=2), main=ProcedureInput(2, c=3))
     user = ActivityArgs.parse({"init": {"kwargs": {"b": 5, "d": 6}}, "main": {"kwargs": {"e": 7}}})
     assert user.over(given) == CallArgs(
-        init=ProcedureInput.of(1, "foo", a=1, b=5, d=6), main=ProcedureInput.of(2, c=3, e=7)
+        init=ProcedureInput(1, "foo", a=1, b=5, d=6), main=ProcedureInput(2, c=3, e=7)
     )
 
 

@@ -79,8 +79,8 @@ def test_a_script_from_a_file(tmp_path: Path) -> None:
     assert preparation.command.script == FileSystemScript(
         script_uri="file:///scripts/allocate_from_file_sb.py"
     )
-    assert preparation.command.script_args.init == ProcedureInput.of(subarray_id=2)
-    assert preparation.command.script_args.main == ProcedureInput.of(
+    assert preparation.command.script_args.init == ProcedureInput(subarray_id=2)
+    assert preparation.command.script_args.main == ProcedureInput(
         sb_json=str(preparation.sb_file), sbi_id=sbi_id
     )
 

@@ -117,7 +117,7 @@ class Desk:
         sb_file.touch()
         command = PrepareProcessCommand(
             script=FileSystemScript(script_uri="file:///x.py"),
-            script_args=CallArgs(main=ProcedureInput.of(sb_json=str(sb_file), sbi_id="sbi-1")),
+            script_args=CallArgs(main=ProcedureInput(sb_json=str(sb_file), sbi_id="sbi-1")),
         )
         self.runner.launch(activity_id, Preparation(3, "sbi-1", sb_file, command), self.tick())
         return self.procedures.created[-1].summary() if self.procedures.created else None
@@ -231,7 +231,7 @@ def test_prepare_only_waits_and_then_follows(desk: Desk) -> None:
     desk.report(P.READY)
     assert desk.told[-1].state is S.PREPARED
     assert len(desk.procedures.asked) == 1
-    others = CallArgs(main=ProcedureInput.of(scan_duration=2))
+    others = CallArgs(main=ProcedureInput(scan_duration=2))
     desk.report(P.RUNNING, script_args=others)
     assert (desk.told[-1].state, desk.told[-1].script_args) == (S.RUNNING, others)
     desk.report(P.COMPLETE)

@@ -17,7 +17,7 @@ def procedure(
     cause: str = "controller lost",
     subarrays: list[int] | None = None,
 ) -> Procedure:
-    given = CallArgs(init=ProcedureInput.of(subarray_ids=subarrays)) if subarrays else CallArgs()
+    given = CallArgs(init=ProcedureInput(subarray_ids=subarrays)) if subarrays else CallArgs()
     made = Procedure(number, SCRIPT, given, created_at=1.0, abort_of=abort_of)
     made.exit = ExitRecord.parse({"cause": cause, "message": None})
     for state in states:

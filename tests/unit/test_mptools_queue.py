@@ -103,7 +103,15 @@ def test_waiting_ends_when_something_else_is_asked_for(queue: MPQueue) -> None:
     shutdown.close()
 
 
-def test_what_is_not_json_is_refused(queue: MPQueue) -> None:
-    with pytest.raises(TypeError):
-        queue.put(EventMessage("me", "x", object()))
+def test_any_json_value_is_an_item(queue: MPQueue) -> None:
+    items = ["text", 0, False, None, [], {"item": 1}, ["me", "a", 1], {"msg_src": "me"}, A]
+    for item in items:
+        assert queue.safe_put(item)
+    assert list(queue.drain()) == items
+
+
+@pytest.mark.parametrize("item", [object(), b"bytes", float("nan"), EventMessage("me", "x", object())])
+def test_what_is_not_json_is_refused(queue: MPQueue, item: object) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        queue.safe_put(item)
     assert queue.safe_get() is None

@@ -56,7 +56,7 @@ def test_a_text_is_cut_once_and_says_how_long_it_was(shorten: Any) -> None:
 
 
 def test_what_is_small_is_shown_as_it_is() -> None:
-    arguments = CallArgs(init=ProcedureInput.of("x" * 1000, subarray_id=1))
+    arguments = CallArgs(init=ProcedureInput("x" * 1000, subarray_id=1))
     assert shown_args(arguments) is arguments
     script = GitScript(script_uri="git:///a.py")
     assert shown_script(script) is script
@@ -71,7 +71,7 @@ def test_arguments_are_shown_up_to_a_bound_and_only_cut_once(
     kwargs: dict[str, Any] = {
         f"{name * more}{n}": [value] * times for n in range(40) for name, value in named.items()
     }
-    call = ProcedureInput(args=args, kwargs=kwargs)
+    call = ProcedureInput(*args, **kwargs)
     shown = shown_args(CallArgs(init=call))
     assert len(json.dumps(shown.init.to_dict())) <= MAX_ARGS + 50
     assert shown_args(shown) is shown
@@ -80,7 +80,7 @@ def test_arguments_are_shown_up_to_a_bound_and_only_cut_once(
 
 
 def test_the_subarray_is_shown_beside_arguments_that_are_cut() -> None:
-    call = ProcedureInput.of("x" * HUGE, subarray_id=7, targets=["é"] * HUGE)
+    call = ProcedureInput("x" * HUGE, subarray_id=7, targets=["é"] * HUGE)
     shown = shown_args(CallArgs(main=call)).main
     assert shown.kwargs["subarray_id"] == 7
     assert len(shown.to_json()) < MAX_ARGS

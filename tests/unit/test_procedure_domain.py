@@ -42,7 +42,7 @@ SCRIPT = FileSystemScript(script_uri="file:///scripts/observe.py")
 
 
 def procedure(number: int = 1, state: S = S.CREATING, subarray_id: int | None = None) -> Procedure:
-    arguments = CallArgs(init=ProcedureInput.of(subarray_id=subarray_id))
+    arguments = CallArgs(init=ProcedureInput(subarray_id=subarray_id))
     return Procedure(number, SCRIPT, arguments, created_at=1.0, state=state)
 
 
@@ -141,8 +141,8 @@ def test_the_shortest_commands() -> None:
 
 def test_run_is_accepted_for_main() -> None:
     given = {"procedure_id": 2, "script_args": {"run": {"args": [1], "kwargs": {"a": 2.5}}}}
-    assert StartProcessCommand.parse(given).script_args.main == ProcedureInput.of(1, a=2.5)
-    assert CallArgs.parse({"run": {"args": [1]}}).main == ProcedureInput.of(1)
+    assert StartProcessCommand.parse(given).script_args.main == ProcedureInput(1, a=2.5)
+    assert CallArgs.parse({"run": {"args": [1]}}).main == ProcedureInput(1)
 
 
 def test_a_git_script_has_the_reference_defaults() -> None:

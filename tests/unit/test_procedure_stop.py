@@ -72,7 +72,7 @@ class Service:
             self.later.popleft()()
 
     def created(self, subarray_id: int = 1, command_id: str | None = None) -> int:
-        init = ProcedureInput.of(subarray_id=subarray_id)
+        init = ProcedureInput(subarray_id=subarray_id)
         command = PrepareProcessCommand(script=SCRIPT, script_args=CallArgs(init=init))
         return self.procedures.prepare(command, command_id).id
 

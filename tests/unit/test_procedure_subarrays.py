@@ -32,7 +32,7 @@ class Bench(Service):
             self.results |= {outcome.command_id: outcome.content for outcome in event.subject.outcomes}
 
     def create(self, *states: ProcedureState, main: dict[str, Any] | None = None, **init: Any) -> int:
-        arguments = CallArgs(init=ProcedureInput.of(**init), main=ProcedureInput.of(**(main or {})))
+        arguments = CallArgs(init=ProcedureInput(**init), main=ProcedureInput(**(main or {})))
         pid = self.procedures.prepare(PrepareProcessCommand(script=SCRIPT, script_args=arguments)).id
         for state in states or WAY_TO_READY:
             self.procedures.on_state(pid, state)

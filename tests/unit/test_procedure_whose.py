@@ -23,7 +23,7 @@ def service() -> Service:
 
 
 def create(service: Service, who: str | None, subarray_id: int, *states: ProcedureState) -> int:
-    init = ProcedureInput.of(subarray_id=subarray_id)
+    init = ProcedureInput(subarray_id=subarray_id)
     command = PrepareProcessCommand(script=SCRIPT, script_args=CallArgs(init=init))
     pid = service.procedures.prepare(command, None, who).id
     for state in states or WAY_TO_READY:

@@ -272,10 +272,10 @@ def test_an_argument_that_is_offered_goes_to_a_main_that_takes_it(
 ) -> None:
     HEARD.clear()
     with ScriptFunctions(script(main=function)) as functions:
-        functions.call("main", ProcedureInput.of(sb_json="x", sbi_id="y"), offered=["sbi_id"])
+        functions.call("main", ProcedureInput(sb_json="x", sbi_id="y"), offered=["sbi_id"])
     assert [expected] == HEARD
 
 
 def test_an_argument_that_was_given_is_not_left_out() -> None:
     with ScriptFunctions(script(main=takes_one)) as functions, pytest.raises(TypeError, match="sbi_id"):
-        functions.call("main", ProcedureInput.of(sb_json="x", sbi_id="y"))
+        functions.call("main", ProcedureInput(sb_json="x", sbi_id="y"))

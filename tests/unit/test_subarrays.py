@@ -97,7 +97,7 @@ def test_every_subarray_that_is_named_counts_once() -> None:
 
 def procedure(number: int, **init: Any) -> Procedure:
     script = FileSystemScript(script_uri="file:///x.py")
-    return Procedure(number, script, CallArgs(init=ProcedureInput.of(**init)), created_at=0.0)
+    return Procedure(number, script, CallArgs(init=ProcedureInput(**init)), created_at=0.0)
 
 
 def test_one_of_several_subarrays_that_is_held_stands_in_the_way() -> None:

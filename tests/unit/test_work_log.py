@@ -42,7 +42,7 @@ def tell(log: WorkLog, procedure: Procedure, *outcomes: CommandOutcome) -> None:
 def test_each_state_of_a_procedure_is_one_line(lines: Callable[[], list[str]]) -> None:
     log = WorkLog()
     script = EmbeddedStringScript(script_source="", script_name="a\n1|forged")
-    arguments = CallArgs(init=ProcedureInput.of(subarray_id=2))
+    arguments = CallArgs(init=ProcedureInput(subarray_id=2))
     procedure = Procedure(7, script, arguments, created_at=1.0, command_id="c")
     for state in (None, S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY, S.RUNNING):
         if state is not None:

@@ -117,16 +117,13 @@ class ActivityService:
     def summarise(self, activity_ids: Sequence[int] | None = None) -> list[ActivitySummary]:
         """Describe the activities of this run with these ids, without ids all that are listed; oldest first.
 
-        Raises ActivityNotFound for an id that is not known.
+        An id that is not known is left out.
         """
         with self._lock:
             summaries = dict(self._summaries)
             if activity_ids is None:
                 return self._earlier.before(summaries.values())
-        for activity_id in activity_ids:
-            if activity_id not in summaries:
-                raise ActivityNotFound(f"there is no activity {activity_id}, or it has left the history")
-        return [summaries[activity_id] for activity_id in sorted(set(activity_ids))]
+        return [summaries[activity_id] for activity_id in sorted(set(activity_ids) & summaries.keys())]
 
     def list_activities(
         self, activity_ids: Sequence[int] | None = None, request_id: str | None = None
@@ -140,8 +137,12 @@ class ActivityService:
         return summaries
 
     def stop_activity(self, activity_id: int, message: str = "stopped on request") -> None:
-        """Stop an activity; its end is announced. One that has ended stays as it is."""
-        self.summarise([activity_id])
+        """Stop an activity; its end is announced. One that has ended stays as it is.
+
+        Raises ActivityNotFound.
+        """
+        if not self.summarise([activity_id]):
+            raise ActivityNotFound(f"there is no activity {activity_id}, or it has left the list")
         self._post(self._runner.stop, activity_id, message, self._clock())
 
     def on_event(self, event: Event) -> None:

@@ -126,8 +126,8 @@ class ActivityArgs(Model):
     def over(self, given: CallArgs) -> CallArgs:
         """Combine with the arguments of an SBDefinition: its positional ones stay, these keywords win."""
         return CallArgs(
-            init=ProcedureInput(args=given.init.args, kwargs=given.init.kwargs | self.init.kwargs),
-            main=ProcedureInput(args=given.main.args, kwargs=given.main.kwargs | self.main.kwargs),
+            init=ProcedureInput(*given.init.args, **(given.init.kwargs | self.init.kwargs)),
+            main=ProcedureInput(*given.main.args, **(given.main.kwargs | self.main.kwargs)),
         )
 
 
@@ -166,6 +166,11 @@ class ActivitySummary(Model):
     state: ActivityState
     message: Words | None = None
     requester: Name | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The id of its procedure."""
+        return self.procedure_id
 
     @property
     def request_done(self) -> bool:

@@ -125,7 +125,7 @@ class Preparer:
             self._files.remove(path)
             raise
         kwargs = {**arguments.main.kwargs, SB_JSON: str(path), SBI_ID: sbi.sbi_id}
-        main = ProcedureInput(args=arguments.main.args, kwargs=kwargs)
+        main = ProcedureInput(*arguments.main.args, **kwargs)
         return Preparation(
             version,
             sbi.sbi_id,

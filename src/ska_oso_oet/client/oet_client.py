@@ -102,7 +102,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
 
         `script` is a `file:///…` or `git:///…` URI, a script, or a whole command (then without arguments).
         """
-        command = as_command(script, ProcedureInput.of(*args, **kwargs))
+        command = as_command(script, ProcedureInput(*args, **kwargs))
         command_id = self._submit("CreateProcedure", command)
         for procedure in self.list():
             if procedure.command_id == command_id:
@@ -118,7 +118,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         """
         if procedure_id is None:
             procedure_id = self.created_last().id
-        main = ProcedureInput.of(*args, **kwargs) if args or kwargs else None
+        main = ProcedureInput(*args, **kwargs) if args or kwargs else None
         self._submit("StartProcedure", start_command(procedure_id, main))
         return self.describe(procedure_id)
 
@@ -197,7 +197,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         seconds; what was started goes on. Raises Rejected when it cannot be started; it is ended then.
         """
         deadline = Deadline(timeout)
-        main = ProcedureInput.of(*args, **kwargs)
+        main = ProcedureInput(*args, **kwargs)
         client = self.until(deadline)
         created = client.create(as_command(script, init or ProcedureInput(), main))
         self._created = created.id

@@ -61,10 +61,9 @@ class ActivityInterface(ControllerInterface):
     def DescribeActivity(self, activity_id: int) -> str:
         """Describe an activity."""
         with as_dev_failed("DescribeActivity"):
-            try:
-                found = self.settled_engine.activities.summarise([activity_id] if activity_id else None)
-            except ActivityNotFound:
+            found = self.settled_engine.activities.summarise([activity_id] if activity_id else None)
+            if found:
+                return found[-1].to_json()
+            if activity_id:
                 return self.running_engine.history.describe_activity(activity_id)
-            if not found:
-                raise ActivityNotFound("there is no activity")
-            return found[-1].to_json()
+            raise ActivityNotFound("there is no activity")

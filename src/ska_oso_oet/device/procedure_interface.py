@@ -109,10 +109,9 @@ class ProcedureInterface(ControllerInterface):
                 return service.last_of(requester_of(self)).to_json()
             if not procedure_id:
                 return service.newest().to_json()
-            try:
-                return service.summarise([procedure_id])[0].to_json()
-            except ProcedureNotFound:
-                return self.running_engine.history.describe_procedure(procedure_id)
+            if found := service.summarise([procedure_id]):
+                return found[0].to_json()
+            return self.running_engine.history.describe_procedure(procedure_id)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, since", dtype_out=str, doc_out="JSON")
     def GetOutput(self, argin: str) -> str:

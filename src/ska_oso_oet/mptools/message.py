@@ -18,6 +18,7 @@ MAX_FRAME: Final = 64 * 1024 * 1024
 """Bytes in the largest message; a larger one is refused where it is sent."""
 
 _HEADER: Final = struct.Struct("!I")
+_ITEM: Final = "item"
 
 
 MAX_WORD: Final = 16 * 1024 * 1024
@@ -46,14 +47,16 @@ class EventMessage:
         Raises TypeError or ValueError when the content is not JSON, MessageTooLarge when there is too
         much of it.
         """
-        body = json.dumps([self.msg_src, self.msg_type, self.msg], allow_nan=False).encode("ascii")
-        if len(body) > limit:
-            raise MessageTooLarge(f"it has {len(body)} bytes, and at most {limit} are allowed")
-        return _HEADER.pack(len(body)) + body
+        return _frame([self.msg_src, self.msg_type, self.msg], limit)
 
 
-class MessageDecoder:
-    """Cuts a stream of bytes into messages of at most `limit` bytes."""
+def encode_item(item: object, limit: int = MAX_FRAME) -> bytes:
+    """Make the frame of an EventMessage or of any other JSON value; raises as `EventMessage.encode` does."""
+    return item.encode(limit) if isinstance(item, EventMessage) else _frame({_ITEM: item}, limit)
+
+
+class ItemDecoder:
+    """Cuts a stream of bytes into messages and other values, each of at most `limit` bytes."""
 
     def __init__(self, limit: int = MAX_FRAME) -> None:
         self._limit = limit
@@ -64,10 +67,10 @@ class MessageDecoder:
         """Bytes of a message that is not complete yet."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> Iterator[EventMessage]:
-        """Take more of the stream and yield each message that is now complete.
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """Take more of the stream and yield each item that is now complete.
 
-        Raises ProtocolError at the first thing that is no message; the stream is of no use after that.
+        Raises ProtocolError at the first thing that is none; the stream is of no use after that.
         """
         self._buffer += data
         start = 0
@@ -75,9 +78,15 @@ class MessageDecoder:
             while (end := self._frame_end(start)) is not None:
                 body = bytes(self._buffer[start + _HEADER.size : end])
                 start = end
-                yield _decode(body)
+                yield self._decode(body)
         finally:
             del self._buffer[:start]
+
+    def _decode(self, body: bytes) -> Any:
+        content = _read(body)
+        if isinstance(content, dict) and list(content) == [_ITEM]:
+            return content[_ITEM]
+        return _message(content)
 
     def _frame_end(self, start: int) -> int | None:
         if len(self._buffer) - start < _HEADER.size:
@@ -89,16 +98,37 @@ class MessageDecoder:
         return end if len(self._buffer) >= end else None
 
 
+class MessageDecoder(ItemDecoder):
+    """Cuts a stream of bytes into messages: whatever else comes is refused."""
+
+    def feed(self, data: bytes) -> Iterator[EventMessage]:
+        """Take more of the stream and yield each message that is now complete; see `ItemDecoder.feed`."""
+        return super().feed(data)
+
+    def _decode(self, body: bytes) -> EventMessage:
+        return _message(_read(body))
+
+
+def _frame(content: object, limit: int) -> bytes:
+    body = json.dumps(content, allow_nan=False).encode("ascii")
+    if len(body) > limit:
+        raise MessageTooLarge(f"it has {len(body)} bytes, and at most {limit} are allowed")
+    return _HEADER.pack(len(body)) + body
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-def _decode(body: bytes) -> EventMessage:
+def _read(body: bytes) -> Any:
     try:
-        parts = json.loads(body, parse_constant=_refuse)
+        return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame is no message: {error}") from None
-    match parts:
+
+
+def _message(content: Any) -> EventMessage:
+    match content:
         case [str(msg_src), str(msg_type), msg]:
             return EventMessage(msg_src, msg_type, msg)
     raise ProtocolError("a frame is no message: it is no list of a source, a type and a content")

@@ -6,11 +6,12 @@ import select
 import socket
 import threading
 from collections import deque
+from contextlib import suppress
 from queue import Empty, Full
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from ska_oso_oet.mptools.message import MAX_FRAME, EventMessage, MessageDecoder
+from ska_oso_oet.mptools.message import MAX_FRAME, ItemDecoder, encode_item
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ class QueueClosed(OSError):
 
 
 class MPQueue:
-    """A first-in first-out queue of EventMessages between two processes.
+    """A first-in first-out queue of EventMessages, and of other JSON values, between two processes.
 
     It waits on a socket and shares no lock between processes, so that a process that is killed while it
     writes leaves nothing locked. Each end belongs to one process, where any thread may use it.
@@ -51,19 +52,20 @@ class MPQueue:
             writer, reader = socket.socketpair()
         self._reader = reader
         self._writer = writer
-        self._decoder = MessageDecoder(limit)
-        self._inbox: deque[EventMessage] = deque()
+        self._decoder = ItemDecoder(limit)
+        self._inbox: deque[Any] = deque()
         self._get_lock = threading.Lock()
         self._put_lock = threading.RLock()
         self._outbox: deque[bytes] = deque()
         self._sending = False
 
-    def put(self, item: EventMessage, timeout: float | None = None) -> None:
-        """Add a message, waiting for room at most `timeout` seconds (None: as long as it takes).
+    def put(self, item: object, timeout: float | None = None) -> None:
+        """Add an item, waiting for room at most `timeout` seconds (None: as long as it takes).
 
+        Raises TypeError or ValueError for what is not JSON, and MessageTooLarge; nothing is sent then.
         What a signal handler adds that interrupts this very method follows the message that is being sent.
         """
-        frame = item.encode(self._limit)
+        frame = encode_item(item, self._limit)
         if self._writer is None:
             raise QueueClosed("this queue has no writing end")
         with self._put_lock:
@@ -83,8 +85,8 @@ class MPQueue:
         finally:
             self._sending = False
 
-    def get(self, timeout: float | None = None, *, unless: HasFileno | None = None) -> EventMessage:
-        """Take the oldest message, waiting for one at most `timeout` seconds (None: as long as it takes).
+    def get(self, timeout: float | None = None, *, unless: HasFileno | None = None) -> Any:
+        """Take the oldest item, waiting for one at most `timeout` seconds (None: as long as it takes).
 
         Raises queue.Empty when there was none in time, or when `unless` became readable.
         """
@@ -111,25 +113,29 @@ class MPQueue:
         self._inbox.extend(self._decoder.feed(data))
         return True
 
-    def safe_put(self, item: EventMessage, timeout: float | None = 0.02) -> bool:
-        """Add a message; False when there was no room in time or the reader is gone."""
+    def safe_put(self, item: object, timeout: float | None = 0.02) -> bool:
+        """Add an item; False when there was no room in time or the reader is gone.
+
+        Raises what `put` does for what cannot be sent at all.
+        """
         try:
             self.put(item, timeout=0.0 if timeout is None else timeout)
         except (Full, QueueClosed):
             return False
         return True
 
-    def safe_get(self, timeout: float | None = 0.02) -> EventMessage | None:
-        """Take a message; None when there was none in time (None: at once) or the writer is gone."""
+    def safe_get(self, timeout: float | None = 0.02) -> Any:
+        """Take an item; None when there was none in time (None: at once) or the writer is gone."""
         try:
             return self.get(timeout=0.0 if timeout is None else timeout)
         except (Empty, QueueClosed):
             return None
 
-    def drain(self) -> Iterator[EventMessage]:
+    def drain(self) -> Iterator[Any]:
         """Yield what is in the queue until it is empty."""
-        while (item := self.safe_get(timeout=None)) is not None:
-            yield item
+        with suppress(Empty, QueueClosed):
+            while True:
+                yield self.get(timeout=0.0)
 
     def detach_writer(self) -> int:
         """Give up the writing end and return its descriptor, for a program that this process becomes."""
@@ -139,7 +145,7 @@ class MPQueue:
         return writer.detach()
 
     def safe_close(self) -> int:
-        """Drain and close this end; returns how many messages were left."""
+        """Drain and close this end; returns how many items were left."""
         left = sum(1 for _ in self.drain())
         for end in (self._reader, self._writer):
             if end is not None:

@@ -12,7 +12,14 @@ from ska_oso_oet.event.journal import covers
 from ska_oso_oet.procedure.aborts import AbortRun
 from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
-from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureInput, ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    Procedure,
+    ProcedureHistory,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+)
 from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import Allowed, ServiceRules, WorkerPool
@@ -29,6 +36,14 @@ if TYPE_CHECKING:
     from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.procedure.reports import Ending
 
+__all__ = [
+    "PrepareProcessCommand",
+    "ProcedureHistory",
+    "ProcedureSummary",
+    "ScriptExecutionService",
+    "StartProcessCommand",
+    "StopProcessCommand",
+]
 _S = ProcedureState
 _log = logging.getLogger(__name__)
 KILL_SECS: Final = 2.0
@@ -283,9 +298,7 @@ class ScriptExecutionService(ProcedureQueries):
             self._announcer.abort_not_run(stopped, "no abort script is configured")
             return
         run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
-        calls = {
-            number: CallArgs(init=ProcedureInput.of(subarray_id=number)) for number in procedure.subarrays
-        }
+        calls = {number: CallArgs(init=ProcedureInput(subarray_id=number)) for number in procedure.subarrays}
         # Found before the first abort is made, which holds its own.
         holders = {
             number: self._holder_for(replace(procedure, script_args=call, states=[]))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AliasChoices, Field, StrictBool, StrictInt, field_validator
 
-from ska_oso_oet.models import Model
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.models import Model, own_constructor
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput
 from ska_oso_oet.procedure.subarrays import check_named
 from ska_oso_oet.source.script import AnyScript
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from ska_oso_oet.procedure.domain import ProcedureSummary
+
+
+_MAIN: Final = ("main", "run")
 
 
 class PrepareProcessCommand(Model):
@@ -26,6 +30,18 @@ class PrepareProcessCommand(Model):
 
     script: AnyScript
     script_args: CallArgs = CallArgs()
+
+    @own_constructor
+    def __init__(self, script: AnyScript, init_args: ProcedureInput | None = None, **fields: Any) -> None:
+        """Name the script, and give `script_args`, or `init_args` alone."""
+        if init_args is not None:
+            fields["script_args"] = CallArgs(init=init_args)
+        self._take(script=script, **fields)
+
+    @property
+    def init_args(self) -> ProcedureInput:
+        """What `init` is called with."""
+        return self.script_args.init
 
     @field_validator("script_args")
     @classmethod
@@ -56,6 +72,36 @@ class StartProcessCommand(Model):
     procedure_id: StrictInt | None = Field(None, ge=1)
     script_args: MainArgs = MainArgs()
 
+    @own_constructor
+    def __init__(
+        self,
+        process_uid: int | None = None,
+        fn_name: str = "main",
+        run_args: ProcedureInput | None = None,
+        **fields: Any,
+    ) -> None:
+        """Name the procedure as `process_uid` or `procedure_id`, and give `run_args` or `script_args`.
+
+        Raises InvalidArgument for another function than main.
+        """
+        if fn_name not in _MAIN:
+            raise InvalidArgument(f"fn_name: only main can be started, not {fn_name!r}")
+        if process_uid is not None:
+            fields["procedure_id"] = process_uid
+        if run_args is not None:
+            fields["script_args"] = MainArgs(main=run_args)
+        self._take(**fields)
+
+    @property
+    def process_uid(self) -> int | None:
+        """The procedure's id."""
+        return self.procedure_id
+
+    @property
+    def run_args(self) -> ProcedureInput | None:
+        """What `main` is called with; None for what was given when the procedure was created."""
+        return self.script_args.main
+
 
 class StopProcessCommand(Model):
     """StopProcedure: end a procedure's process; without an id, of the one that is running.
@@ -67,6 +113,23 @@ class StopProcessCommand(Model):
 
     procedure_id: StrictInt | None = Field(None, ge=1)
     run_abort: StrictBool | None = None
+
+    @own_constructor
+    def __init__(
+        self,
+        process_uid: int | None = None,
+        run_abort: bool | None = None,  # noqa: FBT001 - the published signature of the original
+        **fields: Any,
+    ) -> None:
+        """Name the procedure as `process_uid` or `procedure_id`."""
+        if process_uid is not None:
+            fields["procedure_id"] = process_uid
+        self._take(run_abort=run_abort, **fields)
+
+    @property
+    def process_uid(self) -> int | None:
+        """The procedure's id."""
+        return self.procedure_id
 
 
 def which_to_stop(running: Collection[int], live: Iterable[ProcedureSummary]) -> str:

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, AliasChoices, Field, JsonValue, field_validator
 
 from ska_oso_oet.errors import Rejected
-from ska_oso_oet.models import Model
+from ska_oso_oet.models import Model, own_constructor
 from ska_oso_oet.procedure.bounds import Stacktrace, Words, shown_args, shown_script
 from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in
+from ska_oso_oet.source.loader import ModuleFactory
 from ska_oso_oet.source.script import (
     AnyScript,
     EmbeddedStringScript,
@@ -36,6 +37,7 @@ __all__ = [
     "FileSystemScript",
     "GitArgs",
     "GitScript",
+    "ModuleFactory",
     "Procedure",
     "ProcedureHistory",
     "ProcedureInput",
@@ -87,10 +89,25 @@ MAX_STATES: Final = 20
 
 
 class ProcedureInput(Model):
-    """The arguments of one call of a script's function, as JSON values."""
+    """The arguments of one call of a script's function, as JSON values.
+
+    It is made as the call is written: `ProcedureInput(1, 2, subarray_id=42)`.
+    """
 
     args: list[JsonValue] = Field(default_factory=list)
     kwargs: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @own_constructor
+    def __init__(self, /, *args: Any, **kwargs: Any) -> None:
+        """Take the arguments of a call."""
+        self._take(args=list(args), kwargs=kwargs)
+
+    def __repr__(self) -> str:
+        """Write the arguments as they are in a call."""
+        given = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
+        return f"<ProcedureInput({', '.join(given)})>"
+
+    __str__ = __repr__
 
     @field_validator("args", "kwargs")
     @classmethod
@@ -99,17 +116,16 @@ class ProcedureInput(Model):
         json.dumps(value, allow_nan=False)
         return value
 
-    @classmethod
-    def of(cls, *args: Any, **kwargs: Any) -> ProcedureInput:
-        """Take the arguments as a call would: `ProcedureInput.of(1, 2, subarray_id=42)`."""
-        return cls(args=list(args), kwargs=kwargs)
-
 
 class CallArgs(Model):
     """The arguments of each function of a script. `run` is accepted for `main`."""
 
     init: ProcedureInput = ProcedureInput()
     main: Annotated[ProcedureInput, Field(validation_alias=AliasChoices("main", "run"))] = ProcedureInput()
+
+    def __getitem__(self, function: str) -> ProcedureInput:
+        """Return the arguments of `init`, or of `main` (also called `run`)."""
+        return {"init": self.init, "main": self.main, "run": self.main}[function]
 
     @property
     def subarrays(self) -> list[int]:

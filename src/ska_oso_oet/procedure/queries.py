@@ -51,12 +51,12 @@ class ProcedureQueries:
     def summarise(self, pids: Iterable[int] | None = None) -> list[ProcedureSummary]:
         """Describe the procedures of this run with these ids, or all that are listed.
 
-        Raises ProcedureNotFound for an id that is not known.
+        An id that is not known is left out.
         """
         with self._lock:
             if pids is None:
                 return self._records.summaries()
-            return [self._records.get(pid).procedure.summary() for pid in pids]
+            return [record.procedure.summary() for record in self._records.known(pids)]
 
     def newest(self) -> ProcedureSummary:
         """Describe the procedure that was created last; raises ProcedureNotFound when there is none."""

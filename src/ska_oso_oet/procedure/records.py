@@ -10,7 +10,7 @@ from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary, user_
 from ska_oso_oet.procedure.earlier import EarlierRuns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ska_oso_oet.procedure.domain import Procedure
     from ska_oso_oet.procedure.record import Record
@@ -50,6 +50,10 @@ class Records:
     def add(self, record: Record) -> None:
         """Remember a procedure."""
         self._records[record.procedure.id] = record
+
+    def known(self, pids: Iterable[int]) -> Iterator[Record]:
+        """Find the procedures of this run that have these ids, and leave out those that are not known."""
+        return (self._records[pid] for pid in pids if pid in self._records)
 
     def get(self, pid: int) -> Record:
         """Find a procedure of this run; raises ProcedureNotFound.
