@@ -411,12 +411,12 @@ class scan:
             """A scan begins."""
 
             @staticmethod
-            def msgDataSpec(msg_src, sb_id, scan_id) -> None:  # type: ignore[no-untyped-def]
+            def msgDataSpec(msg_src, sb_id, scan_id=None) -> None:  # type: ignore[no-untyped-def]
                 """Carry these data.
 
                 - msg_src: who the event comes from
                 - sb_id: Scheduling Block id
-                - scan_id: scan id
+                - scan_id: scan id (optional)
                 """
 
 
