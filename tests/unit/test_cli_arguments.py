@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ska_oso_oet.cli.arguments import literal, split, with_flag_values
+from ska_oso_oet.cli.arguments import literal, said, split, with_flag_values
 from ska_oso_oet.cli.naming import chosen, refuse_lone_number
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
@@ -163,3 +163,9 @@ def test_a_path_is_a_script(tmp_path: Path) -> None:
     for wrong in ("./nowhere.py", "observe", "ftp://host/x.py", ""):
         with pytest.raises(InvalidArgument):
             as_script(wrong)
+
+
+def test_none_as_text_says_as_little_as_nothing() -> None:
+    assert said(git_repo=None, git_branch="main", git_commit="None", subarray_id="none") == {
+        "git_branch": "main"
+    }

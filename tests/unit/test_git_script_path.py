@@ -1,4 +1,4 @@
-"""Where a git:///path leads in a clone, and where it must not."""
+"""Where a git://path leads in a clone, and where it must not."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ def clone(tmp_path: Path) -> Path:
     ("uri", "file"),
     [
         ("git:///scripts/observe.py", "scripts/observe.py"),
+        ("git://scripts/observe.py", "scripts/observe.py"),
+        ("git://latest.py", "scripts/observe.py"),
         ("git:////scripts//./observe.py", "scripts/observe.py"),
         ("git:///scripts/two%20words.py", "scripts/two words.py"),
         ("git:///latest.py", "scripts/observe.py"),
@@ -52,11 +54,14 @@ def test_a_path_leads_to_a_file_of_the_repository(clone: Path, uri: str, file: s
         ("git:///out/outside.py", "leads out"),
         ("git:///loop.py", "no file"),
         ("git:///.git/config", "leads out"),
-        ("git://host/scripts/observe.py", "is not a git:///"),
-        ("file:///scripts/observe.py", "is not a git:///"),
-        ("/scripts/observe.py", "is not a git:///"),
-        ("git:///scripts/observe.py\0", "is not a git:///"),
-        ("git:///scripts/observe.py%00", "is not a git:///"),
+        ("git://host/scripts/observe.py", "no file host/scripts/observe.py"),
+        ("git://../outside.py", "leads out"),
+        ("git://.git/config", "leads out"),
+        ("git://", "is not a git://"),
+        ("file:///scripts/observe.py", "is not a git://"),
+        ("/scripts/observe.py", "is not a git://"),
+        ("git:///scripts/observe.py\0", "is not a git://"),
+        ("git:///scripts/observe.py%00", "is not a git://"),
     ],
 )
 def test_any_other_path_is_refused(clone: Path, uri: str, reason: str) -> None:

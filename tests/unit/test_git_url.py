@@ -25,6 +25,8 @@ SKA = "https://gitlab.com/ska-telescope"
         ("HTTPS://GitLab.com:443/ska-telescope/oso", f"{SKA}/oso"),
         ("https://user:secret@gitlab.com/ska-telescope/oso", f"{SKA}/oso"),
         ("https://gitlab.com/ska%2Dtelescope/oso", f"{SKA}/oso"),
+        ("http://gitlab.com/ska-telescope/oso/ska-oso-scripting", f"{SKA}/oso/ska-oso-scripting"),
+        ("http://gitlab.com:80/ska-telescope/oso.git", f"{SKA}/oso.git"),
     ],
 )
 def test_what_is_below_a_prefix_is_allowed_in_canonical_form(given: str, contacted: str) -> None:
@@ -51,7 +53,8 @@ def test_what_is_below_a_prefix_is_allowed_in_canonical_form(given: str, contact
         "https://gitlab.com:port/ska-telescope/oso",
         "https://gitlab.com/Ska-Telescope/oso",
         "https://[gitlab.com/ska-telescope/oso",
-        "http://gitlab.com/ska-telescope/oso",
+        "http://gitlab.com:8080/ska-telescope/oso",
+        "http://gitlab.com/ska-telescope-fake/oso",
         "ssh://git@gitlab.com/ska-telescope/oso",
         "git@gitlab.com:ska-telescope/oso.git",
         "ext::sh -c id",
@@ -161,3 +164,9 @@ def test_a_refusal_is_a_rejection_with_the_code_of_one() -> None:
     assert issubclass(RepositoryNotAllowed, GitError)
     assert issubclass(RepositoryNotAllowed, ScriptNotAllowed)
     assert RepositoryNotAllowed.code == ScriptNotAllowed.code != OetError.code
+
+
+def test_what_is_allowed_by_http_is_contacted_by_http() -> None:
+    allowed = AllowedRepositories(["http://git.test/ska", "https://git.test"])
+    assert allowed.check("http://git.test/ska/oso").url == "http://git.test/ska/oso"
+    assert allowed.check("http://git.test/other").url == "https://git.test/other"

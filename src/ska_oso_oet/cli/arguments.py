@@ -105,6 +105,11 @@ def _reject_misspelt(key: str, function: str, options: Collection[str]) -> None:
         )
 
 
+def said(**options: str | None) -> dict[str, str]:
+    """Keep the options that say something: None says nothing, also as text, `--git_commit=None`."""
+    return {name: text for name, text in options.items() if text is not None and text.lower() != "none"}
+
+
 def with_flag_values(argv: Iterable[str]) -> list[str]:
     """Give flags that stand alone their value: `--listen` is `--listen=true`, `--no-listen` is false.
 

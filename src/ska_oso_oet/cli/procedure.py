@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ska_oso_oet.cli import exit_codes, history, tables
-from ska_oso_oet.cli.arguments import Call, literal, split
+from ska_oso_oet.cli.arguments import Call, literal, said, split
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.naming import Number, chosen, refuse_lone_number
@@ -40,7 +40,7 @@ class Flag(StrEnum):
 
 
 Uri = Annotated[
-    str, typer.Argument(metavar="SCRIPT", help="./path.py, file:///path.py or git:///path/in/repository.py")
+    str, typer.Argument(metavar="SCRIPT", help="./path.py, file:///path.py or git://path/in/repository.py")
 ]
 ScriptArgs = Annotated[
     list[str] | None,
@@ -239,8 +239,7 @@ def _git(
     git_repo: str | None, git_branch: str | None, git_commit: str | None, create_env: Flag
 ) -> dict[str, Any]:
     """Collect what only scripts from git have; empty when nothing was asked for."""
-    given = {"git_repo": git_repo, "git_branch": git_branch, "git_commit": git_commit}
-    git_args = {key: value for key, value in given.items() if value is not None}
+    git_args = said(git_repo=git_repo, git_branch=git_branch, git_commit=git_commit)
     return ({"git_args": git_args} if git_args else {}) | (
         {"create_env": True} if create_env is Flag.TRUE else {}
     )
@@ -256,8 +255,8 @@ def _prepare(
         raise InvalidArgument(
             "--git_repo, --git_branch, --git_commit and --create_env are for git:// scripts"
         )
-    if subarray_id is not None and subarray_id.lower() != "none":
-        calls["init"].kwargs.setdefault(SUBARRAY_ID, literal(subarray_id))
+    for name, text in said(**{SUBARRAY_ID: subarray_id}).items():
+        calls["init"].kwargs.setdefault(name, literal(text))
     script_args = {name: {"args": call.args, "kwargs": call.kwargs} for name, call in calls.items()}
     return PrepareProcessCommand.parse({"script": source, "script_args": script_args})
 

@@ -100,7 +100,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
     ) -> ProcedureSummary:
         """Load a script, and call its `init` with these arguments; returns when the request is accepted.
 
-        `script` is a `file:///…` or `git:///…` URI, a script, or a whole command (then without arguments).
+        `script` is a `file:///…` or `git://…` URI, a script, or a whole command (then without arguments).
         """
         command = as_command(script, ProcedureInput(*args, **kwargs))
         command_id = self._submit("CreateProcedure", command)

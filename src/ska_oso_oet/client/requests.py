@@ -61,7 +61,7 @@ def as_script(script: str | ExecutableScript) -> ExecutableScript:
     kinds: dict[str, type[FileSystemScript | GitScript]] = {"file": FileSystemScript, "git": GitScript}
     kind = kinds.get(script.partition("://")[0])
     if kind is None:
-        raise InvalidArgument(f"a script is ./path.py, file:///path.py or git:///path.py, not {script!r}")
+        raise InvalidArgument(f"a script is ./path.py, file:///path.py or git://path.py, not {script!r}")
     return kind.parse({"script_uri": script})
 
 

@@ -75,11 +75,15 @@ class Build:
     def run(self) -> None:
         """Make the environment and try whether a ScriptWorker can run on it."""
         requirements = requirements_of(self._clone)
-        self._say(f"making an environment: pip install {' '.join(requirements)}")
+        if requirements:
+            self._say(f"making an environment: pip install {' '.join(requirements)}")
+        else:
+            self._say("making an empty environment: the repository says nothing of its dependencies")
         shutil.copytree(self._clone, self._source, symlinks=True)
         self._scratch.mkdir()
         venv.EnvBuilder(symlinks=True).create(self._location)
-        self._pip("install", *requirements)
+        if requirements:
+            self._pip("install", *requirements)
         packages = site_packages_of(self._location)
         if (packages / "ska_oso_oet").exists():
             self._say("the ScriptWorker comes from the controller: removing the environment's ska-oso-oet")
@@ -138,9 +142,10 @@ class Build:
 
 
 def requirements_of(project: Path) -> list[str]:
-    """Return what pip has to install, in the project's directory; raise EnvironmentFailed if nothing says so.
+    """Return what pip has to install, in the project's directory; nothing, if the project says nothing of it.
 
-    A pyproject.toml counts if it describes a package, not if it merely configures tools.
+    A pyproject.toml counts if it describes a package, not if it merely configures tools. Raises
+    EnvironmentFailed for one that cannot be read.
     """
     pyproject = project / "pyproject.toml"
     if pyproject.is_file() and _is_package(pyproject):
@@ -149,10 +154,7 @@ def requirements_of(project: Path) -> list[str]:
         return ["."]
     if (project / "requirements.txt").is_file():
         return ["--requirement", "requirements.txt"]
-    raise EnvironmentFailed(
-        "the repository says nothing of its dependencies: it has no setup.py, no requirements.txt and no"
-        " pyproject.toml with a project"
-    )
+    return []
 
 
 def controller_paths() -> list[str]:

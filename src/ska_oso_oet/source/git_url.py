@@ -7,7 +7,7 @@ hosts, `..`, encoded slashes, `ext::` transports, options) can lead elsewhere.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -58,6 +58,12 @@ class Repository:
         user = f"{self.user}@" if self.scheme == "ssh" and self.user else ""
         return f"{self.scheme}://{user}{self.host}/{quote('/'.join(self.path), safe='/+,=:@')}"
 
+    @property
+    def encrypted(self) -> Repository:
+        """The same by https, where it is by http on the usual port."""
+        plain = self.scheme == "http" and not re.search(r":\d+$", self.host)
+        return replace(self, scheme="https") if plain else self
+
     def is_under(self, prefix: Repository) -> bool:
         """Tell whether the repository is `prefix` or below it; `.git` at the end makes no difference."""
         if (self.scheme, self.host) != (prefix.scheme, prefix.host):
@@ -70,6 +76,7 @@ class AllowedRepositories:
 
     A prefix ends at a path segment: `https://gitlab.com/ska` does not allow `https://gitlab.com/skate`.
     Directories of this machine are allowed only by a prefix that is one (`file:///srv/git` or `/srv/git`).
+    What is allowed by https is meant, and contacted by https, also where `http://` is written.
     """
 
     def __init__(self, prefixes: Iterable[str]) -> None:
@@ -81,10 +88,11 @@ class AllowedRepositories:
             repository = Repository.parse(text)
         except ValueError as error:
             raise RepositoryNotAllowed(f"repository {redacted(text)} is not allowed: {error}") from None
-        if not any(repository.is_under(prefix) for prefix in self._prefixes):
-            allowed = ", ".join(prefix.url for prefix in self._prefixes) or "none"
-            raise RepositoryNotAllowed(f"repository {repository.url} is not allowed (allowed: {allowed})")
-        return repository
+        for meant in (repository, repository.encrypted):
+            if any(meant.is_under(prefix) for prefix in self._prefixes):
+                return meant
+        allowed = ", ".join(prefix.url for prefix in self._prefixes) or "none"
+        raise RepositoryNotAllowed(f"repository {repository.url} is not allowed (allowed: {allowed})")
 
 
 def redacted(text: str) -> str:

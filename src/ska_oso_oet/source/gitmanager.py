@@ -145,11 +145,14 @@ class GitManager:
 
 
 def script_path(clone: Path, script_uri: str) -> Path:
-    """Return the file that `git:///path/in/the/repository.py` names in a clone; raise MissingPath."""
+    """Return the file that `git://path/in/the/repository.py` names in a clone; raise MissingPath.
+
+    Two slashes or three make no difference: a path in a repository has no host and no root but its own.
+    """
     scheme, _, path = script_uri.partition("://")
     path = unquote(path)
-    if scheme != "git" or not path.startswith("/") or "\0" in path:
-        raise MissingPath(f"{script_uri!r} is not a git:///path/in/the/repository.py URI")
+    if scheme != "git" or not path or "\0" in path:
+        raise MissingPath(f"{script_uri!r} is not a git://path/in/the/repository.py URI")
     root = clone.resolve()
     try:
         file = (root / path.lstrip("/")).resolve(strict=True)
