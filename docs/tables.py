@@ -21,10 +21,10 @@ from ska_oso_oet.activity import domain as activity_domain
 from ska_oso_oet.cli.exit_codes import of_error
 from ska_oso_oet.event import topics as topic_tree
 from ska_oso_oet.event.journal import is_reserved
-from ska_oso_oet.oda import store
+from ska_oso_oet.oda.settings import VARIABLES
 from ska_oso_oet.procedure import domain as procedure_domain
 from ska_oso_oet.resources import scripts_dir
-from ska_oso_oet.settings import ENVIRONMENT_PREFIX, ControllerSettings, property_name
+from ska_oso_oet.settings import ControllerSettings, property_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -130,7 +130,7 @@ def oda_variables() -> str:
     """List the environment variables of the store of Scheduling Blocks."""
     rows = (
         (", ".join(f"`{variable}`" for variable in variables), field.replace("_", " "))
-        for field, variables in store.VARIABLES.items()
+        for field, variables in VARIABLES.items()
     )
     return table(("environment variable, the first that is set", "setting"), rows)
 
@@ -194,7 +194,7 @@ def settings() -> str:
     known = device.TangoClassClass.device_property_list
     rows = (
         (
-            f"`{property_name(name)}`<br>`{ENVIRONMENT_PREFIX}{name.upper()}`",
+            f"`{property_name(name)}`<br>`{ControllerSettings.variable(name)}`",
             _default(field),
             known[property_name(name)][1],
         )

@@ -8,8 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ska_oso_oet.event.buffers import raise_event_buffers
-
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
@@ -18,6 +16,12 @@ IDLE_CONNECTIONS: Final = {"ORBinConScanPeriod": "10", "ORBscanGranularity": "1"
 
 Its client makes another one when it needs it. Half a message keeps a thread until then, and there are 100.
 """
+EVENT_BUFFER_HWM: Final = "20000"
+"""Events that are kept for a slow subscriber, by the server and by the client; cppTango's default is 1000.
+
+What is beyond them is lost without a word.
+"""
+_EVENT_BUFFERS: Final = ("TANGO_DS_EVENT_BUFFER_HWM", "TANGO_EVENT_BUFFER_HWM")
 _UNIX_SOCKETS: Final = "ORBunixTransportDirectory"
 _SHORT: Final = Path("/tmp")  # noqa: S108 - omniORB's own choice
 
@@ -33,6 +37,12 @@ def prepare_tango_server(environment: MutableMapping[str, str]) -> None:
     prepare_tango(environment)
     for variable, value in IDLE_CONNECTIONS.items():
         environment.setdefault(variable, value)
+
+
+def raise_event_buffers(environment: MutableMapping[str, str]) -> None:
+    """Have Tango keep more events, unless the user says how many; before Tango is loaded."""
+    for variable in _EVENT_BUFFERS:
+        environment.setdefault(variable, EVENT_BUFFER_HWM)
 
 
 def let_omniorb_start(environment: MutableMapping[str, str]) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 
 import ska_oso_oet
+from ska_oso_oet.database.file_url import file_url
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
-from ska_oso_oet.history.file_url import file_url
 
 UPGRADE = """
 import sys
 from pathlib import Path
 from ska_oso_oet.history.database import HistoryDatabase, parse_url
-from ska_oso_oet.history.file_url import file_url
+from ska_oso_oet.database.file_url import file_url
 import ska_oso_oet
 
 assert ska_oso_oet.__file__.startswith(sys.argv[1])

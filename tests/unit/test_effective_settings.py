@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ska_oso_oet
-from ska_oso_oet.effective_settings import KNOWN_VARIABLES, in_effect, masked, unknown_variables
 from ska_oso_oet.settings import ControllerSettings
+from ska_oso_oet.settings.effective import KNOWN_VARIABLES, in_effect, masked, unknown_variables
 
 if TYPE_CHECKING:
     import pytest

@@ -14,8 +14,8 @@ from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ACTING, ControllerInterface, json_attribute
 from ska_oso_oet.device.status_report import versions, work
 from ska_oso_oet.device.work_log import log_readiness, log_start
-from ska_oso_oet.effective_settings import in_effect
 from ska_oso_oet.errors import NotReady
+from ska_oso_oet.settings.effective import in_effect
 from ska_oso_oet.ska.text import tango_text
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet import resources
+from ska_oso_oet.database.file_url import file_url
 from ska_oso_oet.embedded.address import HOST
 from ska_oso_oet.embedded.child import StackError
 from ska_oso_oet.errors import InvalidArgument, NotFound
-from ska_oso_oet.history.file_url import file_url
 from ska_oso_oet.tango_environment import IDLE_CONNECTIONS
 from ska_oso_oet.user_directories import cache_directory
 

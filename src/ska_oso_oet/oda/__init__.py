@@ -3,7 +3,8 @@
 from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
 from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
 from ska_oso_oet.oda.sbinstance import SBInstance
-from ska_oso_oet.oda.store import Oda, OdaSettings, open_oda
+from ska_oso_oet.oda.settings import OdaSettings
+from ska_oso_oet.oda.store import Oda, open_oda
 
 __all__ = [
     "Oda",

@@ -20,7 +20,7 @@ from ska_oso_oet.oda.sbinstance import SBInstance
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ska_oso_oet.oda.store import OdaSettings
+    from ska_oso_oet.oda.settings import OdaSettings
 
 _TABLES: Final = sa.MetaData()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ska_oso_oet.scripting.events import Announcer
-    from ska_oso_oet.tango import TangoExecutor
+    from ska_oso_oet.scripting.executor import TangoExecutor
 
 LOGGER = logging.getLogger(__name__)
 

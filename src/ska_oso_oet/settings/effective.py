@@ -1,4 +1,4 @@
-"""The settings of the controller that are in effect, where each comes from, and what was set in vain."""
+"""This module lists the settings that are in effect, where each comes from, and what was set in vain."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
-from ska_oso_oet.oda.store import VARIABLES as ODA_VARIABLES
-from ska_oso_oet.oda.store import sources
-from ska_oso_oet.settings import ENVIRONMENT_PREFIX, ControllerSettings, default_history_url, property_name
+from ska_oso_oet.oda.settings import VARIABLES as ODA_VARIABLES
+from ska_oso_oet.oda.settings import sources
+from ska_oso_oet.settings.controller import ENVIRONMENT_PREFIX, ControllerSettings, default_history_url
+from ska_oso_oet.settings.loader import property_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 KNOWN_VARIABLES: Final = frozenset(
     {
-        *(f"{ENVIRONMENT_PREFIX}{field.upper()}" for field in ControllerSettings.model_fields),
+        *(ControllerSettings.variable(field) for field in ControllerSettings.model_fields),
         "OET_DEBUG",
         "OET_DEVICE",
         "OET_LRC_VIA_EVENT",
@@ -78,7 +79,7 @@ def in_effect(
 
 
 def _source(field: str, properties: Mapping[str, Any], environ: Mapping[str, str]) -> str:
-    variable = f"{ENVIRONMENT_PREFIX}{field.upper()}"
+    variable = ControllerSettings.variable(field)
     if field in properties:
         return "property"
     if variable in environ and (environ[variable] or field != "history_url"):

@@ -1,4 +1,4 @@
-"""Settings of the controller: Tango device properties and environment variables in one typed object."""
+"""ControllerSettings holds what a controller can be configured with, and the defaults."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from ska_oso_oet.errors import InvalidArgument
-from ska_oso_oet.history.file_url import file_url
+from ska_oso_oet.database.file_url import file_url
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.procedure.subarrays import COUNT, EVERY, Subarrays
 from ska_oso_oet.resources import scripts_dir
+from ska_oso_oet.settings.loader import Settings, listed
 from ska_oso_oet.user_directories import cache_directory, data_directory
 
 if TYPE_CHECKING:
@@ -53,15 +53,10 @@ def default_subarrays() -> Any:
     return os.environ.get(SUBARRAY_VARIABLE) or EVERY
 
 
-class ControllerSettings(BaseSettings):
-    """What an OETController can be told at its start.
+class ControllerSettings(Settings):
+    """What an OETController can be set to (`StopGracePeriod`, `OET_STOP_GRACE_PERIOD`); times in seconds."""
 
-    A field is given by the device property of the same name in PascalCase, or else by the environment
-    variable of the same name with the prefix OET_ (`StopGracePeriod`, `OET_STOP_GRACE_PERIOD`), or else has
-    its default. Lists in the environment are separated by commas. Times are in seconds.
-    """
-
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)
 
     script_roots: Annotated[list[Path], NoDecode] = Field(default_factory=default_script_roots)
     git_repositories: _Names = Field(default_factory=lambda: ["https://gitlab.com/ska-telescope/"])
@@ -109,9 +104,7 @@ class ControllerSettings(BaseSettings):
     )
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return (
-            [item.strip() for item in value.split(",") if item.strip()] if isinstance(value, str) else value
-        )
+        return listed(value)
 
     @field_validator("subarrays", mode="before")
     @classmethod
@@ -136,35 +129,13 @@ class ControllerSettings(BaseSettings):
         return roots
 
     @classmethod
-    def load(cls, properties: Mapping[str, Any]) -> ControllerSettings:
-        """Read the settings; `properties` are those device properties that are set, by field name.
-
-        Raises InvalidArgument with a sentence that names each bad property or variable.
-        """
-        try:
-            return cls(**properties)
-        except ValidationError as error:
-            faults = [
-                f"{_name(str(fault['loc'][0]), properties)}: {fault['msg']} (got {fault['input']!r})"
-                for fault in error.errors(include_url=False)
-            ]
-            raise InvalidArgument("; ".join(faults)) from None
+    def _place(cls, field: str, properties: Mapping[str, Any]) -> str:
+        if field == "subarrays" and field not in properties and cls.variable(field) not in os.environ:
+            return f"environment variable {SUBARRAY_VARIABLE}"
+        return super()._place(field, properties)
 
 
 def default_history_url(device_name: str) -> str:
     """Name the database of a controller's history where none is configured: a file of its user's."""
     directory = data_directory("HistoryUrl (OET_HISTORY_URL)") / device_name
     return file_url(directory / "history.db")
-
-
-def property_name(field: str) -> str:
-    """Turn the name of a field into that of the device property: stop_grace_period → StopGracePeriod."""
-    return "".join(part.capitalize() for part in field.split("_"))
-
-
-def _name(field: str, properties: Mapping[str, Any]) -> str:
-    if field in properties:
-        return f"property {property_name(field)}"
-    if field == "subarrays" and f"{ENVIRONMENT_PREFIX}SUBARRAYS" not in os.environ:
-        return f"environment variable {SUBARRAY_VARIABLE}"
-    return f"environment variable {ENVIRONMENT_PREFIX}{field.upper()}"

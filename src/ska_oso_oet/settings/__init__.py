@@ -1,0 +1,19 @@
+"""Settings of the device servers come from device properties and environment variables."""
+
+from ska_oso_oet.settings.controller import (
+    DEFAULT_MAX_REQUEST_BYTES,
+    MOST_REQUEST_BYTES,
+    ControllerSettings,
+    default_history_url,
+)
+from ska_oso_oet.settings.loader import Settings, listed, property_name
+
+__all__ = [
+    "DEFAULT_MAX_REQUEST_BYTES",
+    "MOST_REQUEST_BYTES",
+    "ControllerSettings",
+    "Settings",
+    "default_history_url",
+    "listed",
+    "property_name",
+]
