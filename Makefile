@@ -6,6 +6,8 @@ EXTRAS := rest,db,sim,debug,docs,dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 PYTEST_ARGS ?=
 TEST_PROCESSES ?= 2
+# The tests start hundreds of processes, which need not compile the same sources again and again.
+unexport PYTHONDONTWRITEBYTECODE
 
 # The first Python that is new enough and can make virtual environments; the versions tested come first.
 find_python = for candidate in python3:14 python3.13:14 python3.12:14 python3.11:14 python3:99; do \
@@ -29,7 +31,7 @@ test: $(VENV)/.all ## all tests (PYTEST_ARGS="-k name -x" to choose, TEST_PROCES
 	@$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
-	@$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest tests/unit -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 system: $(VENV)/.all ## the tests on a real Tango database
 	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.health.debouncer import Debouncer
@@ -38,7 +38,6 @@ def test_an_immediate_event_is_not_held_up_by_later_ones() -> None:
     assert debouncer.deadline == 10.3 + 0.4
 
 
-@settings(database=None, deadline=None)
 @given(steps=st.lists(st.tuples(st.floats(0.0, 1.0), st.booleans()), min_size=1, max_size=30))
 def test_no_event_waits_longer_than_it_may_and_none_is_lost(steps: list[tuple[float, bool]]) -> None:
     debouncer, now = Debouncer(0.4, 0.7), 0.0

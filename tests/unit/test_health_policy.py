@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.health import (
@@ -212,7 +212,6 @@ parts = st.lists(samples, max_size=6, unique_by=lambda sample: sample.component.
 RANK = {OK: 0, UNKNOWN: 1, DEGRADED: 2, FAILED: 3}
 
 
-@settings(database=None, deadline=None)
 @given(components=parts, data=st.data())
 def test_the_order_of_components_does_not_matter(
     components: list[ComponentSnapshot], data: st.DataObject
@@ -224,7 +223,6 @@ def test_the_order_of_components_does_not_matter(
     assert messages(by_name(*components), health) == messages(by_name(*shuffled), health)
 
 
-@settings(database=None, deadline=None)
 @given(components=parts)
 def test_what_is_not_ok_is_explained_and_what_is_ok_is_not(components: list[ComponentSnapshot]) -> None:
     health = POLICY.evaluate(by_name(*components))
@@ -234,7 +232,6 @@ def test_what_is_not_ok_is_explained_and_what_is_ok_is_not(components: list[Comp
         assert [finding for sample in components for finding in sample.findings()] == []
 
 
-@settings(database=None, deadline=None)
 @given(components=parts.filter(lambda parts: parts != []), data=st.data())
 def test_a_part_that_gets_worse_never_improves_the_whole(
     components: list[ComponentSnapshot], data: st.DataObject

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.health import Component, ComponentProbe, Probe, ProbeRunner
@@ -73,7 +73,6 @@ def test_a_request_makes_a_probe_due() -> None:
     assert schedule.next_time() == 81.0
 
 
-@settings(database=None, deadline=None)
 @given(fails_at=st.floats(0.0, 100.0), duration=st.floats(0.0, 1.4))
 def test_a_failure_and_a_recovery_are_seen_within_five_seconds(fails_at: float, duration: float) -> None:
     """With the default period and timeout, whether the check answers or hangs for its whole timeout."""

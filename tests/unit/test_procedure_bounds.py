@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.activity.domain import Activity, ActivityCommand
@@ -62,7 +62,6 @@ def test_what_is_small_is_shown_as_it_is() -> None:
     assert shown_script(script) is script
 
 
-@settings(deadline=None, max_examples=25)
 @given(st.lists(VALUES, max_size=4), st.dictionaries(st.text(), VALUES, max_size=4), TIMES, TIMES)
 def test_arguments_are_shown_up_to_a_bound_and_only_cut_once(
     values: list[Any], named: dict[str, Any], times: int, more: int

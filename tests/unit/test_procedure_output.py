@@ -90,10 +90,10 @@ def test_windows_line_ends_are_taken_off() -> None:
 @pytest.mark.parametrize(
     ("line", "thousands"),
     [
-        pytest.param(b"x\n", 1000, id="a million"),
+        pytest.param(b"x\n", 40, id="short"),
         pytest.param(b"\n", 10, id="empty"),
         pytest.param(b"x" * 1000 + b"\n", 20, id="long"),
-        pytest.param(b"x" * 1000 + b"\r\n", 600, id="windows"),
+        pytest.param(b"x" * 1000 + b"\r\n", 20, id="windows"),
     ],
 )
 def test_many_lines_leave_the_newest_and_a_count(line: bytes, thousands: int) -> None:

@@ -202,7 +202,7 @@ def test_one_command_too_many_is_rejected_before_it_has_an_id() -> None:
 def test_a_command_that_stops_something_needs_no_place() -> None:
     bench = Bench(max_queued=2, max_executing=2)
     kept = [bench.commands.begin("Slow") for _ in range(2)]
-    stops = [bench.commands.begin("Stop", urgent=True) for _ in range(1000)]
+    stops = [bench.commands.begin("Stop", urgent=True) for _ in range(150)]
     for name, size in bench.commands.limits.sizes.items():
         assert len(bench.read(name)) <= size
     bench.commands.abort_all()

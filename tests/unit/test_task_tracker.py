@@ -4,7 +4,7 @@ import threading
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.ska.control_model import HealthState, ResultCode, TaskStatus
@@ -415,7 +415,6 @@ def followed(script: list[dict[str, Any]], total: int = len(NAMES)) -> tuple[Tas
     return tracker, receiver
 
 
-@settings(database=None, deadline=None)
 @given(script=scripts, data=st.data())
 def test_the_order_of_updates_of_different_parts_does_not_matter(
     script: list[dict[str, Any]], data: st.DataObject
@@ -436,7 +435,6 @@ def test_the_order_of_updates_of_different_parts_does_not_matter(
     assert received.ends == received_shuffled.ends
 
 
-@settings(database=None, deadline=None)
 @given(script=scripts, total=st.integers(1, len(NAMES)))
 def test_the_end_comes_once_and_not_before_the_last_part(script: list[dict[str, Any]], total: int) -> None:
     tracker, receiver = followed([], total)
@@ -449,7 +447,6 @@ def test_the_end_comes_once_and_not_before_the_last_part(script: list[dict[str, 
     assert receiver.ends == [] or receiver.payloads[-1] is receiver.ends[0]
 
 
-@settings(database=None, deadline=None)
 @given(script=scripts)
 def test_progress_never_goes_back(script: list[dict[str, Any]]) -> None:
     tracker, receiver = followed([])
@@ -464,7 +461,6 @@ def test_progress_never_goes_back(script: list[dict[str, Any]]) -> None:
     assert all(step % PROGRESS_STEP == 0 for step in receiver.steps)
 
 
-@settings(database=None, deadline=None)
 @given(script=scripts)
 def test_repeating_an_end_changes_nothing(script: list[dict[str, Any]]) -> None:
     tracker, receiver = followed(script)
