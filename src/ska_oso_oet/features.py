@@ -2,6 +2,7 @@
 
 The value of a flag comes from the first of these that has it: its environment variable, the file
 `ska_oso_oet.ini` in the home directory, the same file in the root of the installation, the default.
+`ska_oso_oet.FEATURES` are those of the deployment, read when they are first asked for.
 
 =================== ======================= ======= ============================================
 environment         setting in [tango]      default meaning
@@ -64,27 +65,24 @@ class Features:
 
     @staticmethod
     def create_from_config_files(*paths: str | os.PathLike[str]) -> Features:
-        """Read the flags from the first of `paths` that exists.
+        """Read the flags from `paths` in order: a setting of a later file wins. One that is absent is none.
 
-        Without paths: `ska_oso_oet.ini` in the home directory, then in the root of the installation
-        (`sys.prefix`). A file is taken whole: settings of two files do not mix. Raises InvalidArgument for
-        a file that is no ini file.
+        Without paths: `ska_oso_oet.ini` in the root of the installation (`sys.prefix`), then in the home
+        directory. Raises InvalidArgument for a file that is no ini file.
         """
         parser = ConfigParser(interpolation=None)
         for path in paths or _default_files():
             try:
-                found = parser.read(path, encoding="utf-8")
+                parser.read(path, encoding="utf-8")
             except (ConfigParserError, UnicodeDecodeError) as error:
                 raise InvalidArgument(f"{path} cannot be understood: {error}") from error
-            if found:
-                break
         return Features(parser)
 
 
 def _default_files() -> list[Path]:
     installation = Path(sys.prefix) / INI_FILE
     try:
-        return [Path.home() / INI_FILE, installation]
+        return [installation, Path.home() / INI_FILE]
     except RuntimeError:  # a container may run as a user that has no home directory
         return [installation]
 

@@ -7,6 +7,7 @@ import os
 import sys
 from typing import Final
 
+from ska_oso_oet.hang_up import follow_hang_up
 from ska_oso_oet.orb_threads import keep_idle_threads, make_own_threads
 from ska_oso_oet.resources import raise_descriptor_limit
 from ska_oso_oet.tango_environment import prepare_tango_server
@@ -30,7 +31,7 @@ def controller(argv: list[str] | None = None) -> None:
     from ska_oso_oet.device.controller import OETController  # noqa: PLC0415
 
     _settle()
-    run([OETController], args=["OETController", *args], post_init_callback=make_own_threads)
+    run([OETController], args=["OETController", *args], post_init_callback=_serve)
 
 
 def rest_adapter(argv: list[str] | None = None) -> None:
@@ -48,7 +49,12 @@ def rest_adapter(argv: list[str] | None = None) -> None:
         )
 
     _settle()
-    run([OETRestAdapter], args=["OETRestAdapter", *args])
+    run([OETRestAdapter], args=["OETRestAdapter", *args], post_init_callback=follow_hang_up)
+
+
+def _serve() -> None:
+    make_own_threads()
+    follow_hang_up()
 
 
 def _prepared(argv: list[str] | None) -> list[str]:
@@ -70,3 +76,7 @@ def _settle() -> None:
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(SWITCH_SECS)
+
+
+if __name__ == "__main__":
+    controller()

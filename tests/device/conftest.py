@@ -72,11 +72,11 @@ class Server:
     def output(self) -> str:
         return "".join(self.lines)
 
-    def stop(self) -> int:
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to end, as an operator does, and answer its exit code; negative if it had to be killed."""
         self.stopped = True
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(number)
         try:
             self.process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:

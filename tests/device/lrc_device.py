@@ -6,6 +6,7 @@ Run as `lrc_device.py LrcDevice test -nodb ...`; the last part of a device's nam
 
 from __future__ import annotations
 
+import enum
 import json
 import threading
 import time
@@ -13,6 +14,11 @@ from typing import Any
 
 import tango
 from tango.server import Device, attribute, command, run
+
+
+class Gear(enum.IntEnum):
+    NEUTRAL = 0
+    FIRST = 1
 
 
 class LrcDevice(Device):
@@ -48,6 +54,14 @@ class LrcDevice(Device):
     @attribute(dtype=int)
     def beats(self) -> int:
         return self._beats
+
+    @attribute(dtype=Gear)
+    def gear(self) -> Gear:
+        return Gear.FIRST
+
+    @attribute(dtype=(Gear,), max_dim_x=2)
+    def gears(self) -> list[Gear]:
+        return [Gear.FIRST, Gear.NEUTRAL]
 
     @attribute(dtype=int)
     def silent(self) -> int:

@@ -72,6 +72,12 @@ def test_read(executor: TangoExecutor, device: str) -> None:
     assert executor.read(Attribute(device, "value")) == 17
 
 
+def test_an_enumerated_attribute_is_read_as_its_enum(executor: TangoExecutor, device: str) -> None:
+    gear = executor.read(Attribute(device, "gear"))
+    assert (gear, gear.name) == (1, "FIRST")
+    assert [each.name for each in executor.read(Attribute(device, "gears"))] == ["FIRST", "NEUTRAL"]
+
+
 def test_one_proxy_is_made_per_device(device: str) -> None:
     made = []
 

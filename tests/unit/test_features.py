@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import ska_oso_oet
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.features import Features
 
@@ -50,13 +51,17 @@ def test_nonsense_is_refused_by_name(config: dict[str, str], environment: dict[s
     assert named in str(caught.value)
 
 
-def test_the_first_file_that_exists_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_in_order_and_the_last_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OET_READ_VIA_PUBSUB", raising=False)
-    home, installation = tmp_path / "home.ini", tmp_path / "installation.ini"
-    installation.write_text("[tango]\nread_via_pubsub = false\n")
-    assert Features.create_from_config_files(home, installation).use_polling_to_read_tango_attributes
-    home.write_text("[tango]\nread_via_pubsub = true\n")
-    assert Features.create_from_config_files(home, installation).use_pubsub_to_read_tango_attributes
+    monkeypatch.delenv("OET_LRC_VIA_EVENT", raising=False)
+    site, mine = tmp_path / "site.ini", tmp_path / "mine.ini"
+    site.write_text("[tango]\nread_via_pubsub = false\nlrc_via_event = false\n")
+    absent = Features.create_from_config_files(site, mine)
+    assert absent.use_polling_to_read_tango_attributes
+    mine.write_text("[tango]\nread_via_pubsub = true\n")
+    both = Features.create_from_config_files(site, mine)
+    assert both.use_pubsub_to_read_tango_attributes
+    assert not both.use_lrc_event
 
 
 @pytest.mark.parametrize("content", [b"read_via_pubsub = true\n", b"[tango\n", b"\xff"])
@@ -67,8 +72,16 @@ def test_a_file_that_is_no_ini_file_is_named(content: bytes, tmp_path: Path) -> 
         Features.create_from_config_files(path)
 
 
-def test_home_comes_first_when_no_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_wins_when_no_files_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("OET_READ_VIA_PUBSUB", raising=False)
     (tmp_path / "ska_oso_oet.ini").write_text("[tango]\nread_via_pubsub = off\n")
     assert Features.create_from_config_files().use_polling_to_read_tango_attributes
+
+
+def test_the_flags_of_the_deployment_are_a_constant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(vars(ska_oso_oet), "FEATURES", raising=False)
+    monkeypatch.setenv("OET_READ_VIA_PUBSUB", "false")
+    assert ska_oso_oet.FEATURES.use_polling_to_read_tango_attributes
+    monkeypatch.setenv("OET_READ_VIA_PUBSUB", "true")
+    assert ska_oso_oet.FEATURES.use_polling_to_read_tango_attributes

@@ -102,7 +102,7 @@ class _Stack:
         def on_signal() -> None:
             (told_twice if told_to_stop.is_set() else told_to_stop).set()
 
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in _ending_signals():
             asyncio.get_running_loop().add_signal_handler(number, on_signal)
         serving = asyncio.create_task(self._serve())
         stopping = asyncio.create_task(told_to_stop.wait())
@@ -290,3 +290,9 @@ def _with_rest_port(parts: Parts, held: ExitStack) -> tuple[Parts, HeldPort | No
         return parts, None
     port = held.enter_context(closing(HeldPort(parts.rest_port, "--rest-port")))
     return replace(parts, rest_port=port.number), port
+
+
+def _ending_signals() -> tuple[signal.Signals, ...]:
+    """List the signals that end a stack; one that was started by nohup outlives its terminal."""
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return ending[:2] if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else ending

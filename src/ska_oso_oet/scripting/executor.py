@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.errors import Rejected, WaitTimeout
 from ska_oso_oet.features import Features
+from ska_oso_oet.scripting.enumerations import Enumerations
 from ska_oso_oet.scripting.long_running import LongRunningCommand, LongRunningCommandExecutor
 from ska_oso_oet.scripting.polling import PollingManager
 from ska_oso_oet.scripting.proxies import ProxyCache, TangoDeviceProxyFactory, call
@@ -93,6 +94,7 @@ class TangoExecutor:
         factory = proxy_factory or TangoDeviceProxyFactory()
         self._features = features or Features.create_from_config_files()
         self._proxies = ProxyCache(factory)
+        self._enumerations = Enumerations(self._proxies)
         self._manager = SubscriptionManager(factory)
         self._events = SingleQueueEventStrategy(self._manager)
         by_events = self._features.use_pubsub_to_read_tango_attributes
@@ -108,8 +110,8 @@ class TangoExecutor:
         return call(proxy.command_inout, command.command_name, *command.argument, **command.kwargs, **kwargs)
 
     def read(self, attribute: Attribute) -> Any:
-        """Read an attribute; an enumerated one comes as its number. Raises DevFailed."""
-        return self._read(attribute).value
+        """Read an attribute; the value of an enumerated one is a member of an IntEnum. Raises DevFailed."""
+        return self._enumerations.value(attribute, self._read(attribute))
 
     def subscribe_event(self, attribute: Attribute) -> int:
         """Subscribe to the change events of `attribute`; see SingleQueueEventStrategy."""
