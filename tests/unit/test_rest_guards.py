@@ -12,9 +12,10 @@ import pytest
 from fastapi import FastAPI, Request
 
 from ska_oso_oet.rest.guards import BehindProxy, Counted, Counter, SizeLimit, TokenRequired
+from ska_oso_oet.rest.spelling import OneSpelling
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from ska_oso_oet.rest.settings import Network
 
@@ -111,3 +112,31 @@ def test_requests_are_counted_and_told() -> None:
     for _ in range(2):
         assert json.loads(ask(guarded, "GET", "/open").text) == "yes"
     assert told == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("path", "known"),
+    [
+        ("/api/v1.0/items", "/api/v1.0/items"),
+        ("/api/v1.0/items/", "/api/v1.0/items"),
+        ("/api/v1/items", "/api/v1.0/items"),
+        ("/api/v1/items/4//", "/api/v1.0/items/4"),
+        ("/api/v1", "/api/v1.0"),
+        ("/api/v10/items", "/api/v10/items"),
+        ("/healthz/", "/healthz"),
+        ("/", "/"),
+    ],
+)
+@pytest.mark.parametrize("root", ["", "/telescope"])
+def test_a_path_has_one_spelling_below_the_application(path: str, known: str, root: str) -> None:
+    seen: list[str] = []
+
+    async def note(scope: Scope, _receive: Receive, _send: Send) -> None:
+        seen.append(scope["path"])
+
+    async def unused(*_: Any) -> Any:
+        raise AssertionError
+
+    spelled = OneSpelling(note, "/api/v1.0")
+    asyncio.run(spelled({"type": "http", "path": root + path, "root_path": root}, unused, unused))
+    assert seen == [root + known]

@@ -20,6 +20,7 @@ from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, OwnFilesOnly, SizeLimit, TokenRequired
 from ska_oso_oet.rest.history_api import history_routes
 from ska_oso_oet.rest.origins import KnownHost, OwnPages
+from ska_oso_oet.rest.spelling import OneSpelling
 from ska_oso_oet.rest.status_api import status_routes
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
     guarded: ASGIApp = SizeLimit(OwnFilesOnly(app), settings.max_request_bytes)
     if token is not None:
         guarded = TokenRequired(guarded, settings.api_prefix, token)
+    guarded = OneSpelling(guarded, settings.api_prefix)
     if settings.cors_origins:
         guarded = CORSMiddleware(
             guarded,
