@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 import socket
@@ -12,11 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakSet
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
+from ska_oso_oet.database.postgres import (
+    connect_arguments,
+    name_of,
+    postgres_url,
+    read_url,
+    reason_of,
+    secrets_of,
+)
 from ska_oso_oet.errors import HistoryUnavailable, InvalidArgument
 from ska_oso_oet.history.claim import FileClaim, claim_session, claimant
-from ska_oso_oet.history.errors import HistoryTooNew, reason_of
+from ska_oso_oet.history.errors import HistoryTooNew
 from ska_oso_oet.history.file import HistoryFile
 
 if TYPE_CHECKING:
@@ -28,7 +35,6 @@ SCHEMA: Final = "0001"
 """The newest migration."""
 VERSION_TABLE: Final = "oet_history_version"
 _SQLITE: Final = "sqlite"
-_POSTGRES: Final = "postgresql"
 _GONE: Final = "deleted or moved", "all that it had was written to a new one in its place"
 _REPLACED: Final = (
     "replaced by another file",
@@ -37,17 +43,8 @@ _REPLACED: Final = (
 BUSY_SECS: Final = 1.0
 """How long a locked SQLite file is waited for."""
 
-# As for the ODA, a connection that hangs is given up by the server and by the client's kernel; sooner, since
-# queries of users wait for it.
-_CONNECT_POSTGRES: Final[dict[str, Any]] = {
-    "connect_timeout": 2,
-    "options": "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=30000",
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 5000,
-    "application_name": "ska-oso-oet history",
-}
+# Sooner than for the ODA, since queries of users wait for it.
+_CONNECT_POSTGRES: Final = connect_arguments("ska-oso-oet history", connect=2, statement=5, lock=2)
 # The server drops the connection of a machine that is gone, and with it the claim, as soon.
 _KEEPALIVE: Final = " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 
@@ -57,18 +54,12 @@ def parse_url(text: str) -> sa.URL:
 
     Raises InvalidArgument.
     """
-    try:
-        url = sa.make_url(text)
-    except (ArgumentError, ValueError):
-        url = sa.URL.create("none")
+    postgres = postgres_url(text, "a history")
+    if postgres is not None:
+        return postgres
+    url = read_url(text)
     if url.drivername == _SQLITE and url.database and Path(url.database).is_absolute() and "?" not in text:
         return url
-    if url.drivername in {"postgres", _POSTGRES, "postgresql+psycopg"}:
-        if importlib.util.find_spec("psycopg") is None:
-            raise InvalidArgument(
-                "a history in PostgreSQL needs psycopg: install the extra db (pip install 'ska-oso-oet[db]')"
-            )
-        return url.set(drivername="postgresql+psycopg")
     # The text given is not repeated: it may hold a password.
     raise InvalidArgument(
         "HistoryUrl: expected sqlite:////absolute/path/of/a/file (with %25 for % and %3F for ?) or "
@@ -84,7 +75,7 @@ class HistoryDatabase:
 
     def __init__(self, url: sa.URL) -> None:
         self._url = url
-        self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
+        self._secrets = secrets_of(url)
         self._engine = _sqlite(url) if self.is_sqlite else _postgres(url)
         self._file_claim = FileClaim(Path(str(url.database))) if self.is_sqlite else None
         self._file = HistoryFile(Path(str(url.database))) if self.is_sqlite else None
@@ -96,11 +87,7 @@ class HistoryDatabase:
         if not self.is_sqlite:
             for engine in (self._engine, self._writer):
                 sa.event.listen(engine, "connect", self._note)
-        self.name = (
-            str(url.database)
-            if self.is_sqlite
-            else f"{url.username}@{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
-        )
+        self.name = str(url.database) if self.is_sqlite else name_of(url)
 
     @property
     def is_sqlite(self) -> bool:

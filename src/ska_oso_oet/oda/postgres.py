@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 
+from ska_oso_oet.database.postgres import connect_arguments, name_of, postgres_url, reason_of, secrets_of
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.oda.document import require_id
 from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
@@ -49,37 +50,26 @@ _SBI: Final = _table(
     sa.UniqueConstraint("sbi_id", "version"),
 )
 
-# A connection that hangs is given up in seconds: by the server (statements, locks), and by the client's
-# kernel when the server's machine is gone (keepalives for reading, user timeout for writing).
-_CONNECT: Final[dict[str, Any]] = {
-    "connect_timeout": 5,
-    "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10000,
-    "application_name": "ska-oso-oet",
-}
+_CONNECT: Final = connect_arguments("ska-oso-oet", connect=5, statement=10, lock=5)
 _SCHEMA_LOCK: Final = "ska-oso-oet schema"
 
 
 def database_url(settings: OdaSettings) -> sa.URL:
     """Combine `url`, or host, port, database and user, with the password. Raises InvalidArgument."""
     password = settings.password.get_secret_value() if settings.password else None
-    if settings.url is None:
-        if not settings.host:
-            raise InvalidArgument("the postgres ODA needs a host: set OdaUrl or POSTGRES_HOST")
-        return sa.URL.create(
-            "postgresql+psycopg", settings.user, password, settings.host, settings.port, settings.database
+    if settings.url is None and not settings.host:
+        raise InvalidArgument("the postgres ODA needs a host: set OdaUrl or POSTGRES_HOST")
+    given = (
+        settings.url.get_secret_value()
+        if settings.url is not None
+        else sa.URL.create(
+            "postgresql", settings.user, password, settings.host, settings.port, settings.database
         )
-    try:
-        url = sa.make_url(settings.url.get_secret_value())
-    except (ArgumentError, ValueError):
-        url = sa.URL.create("none")
-    if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
+    )
+    url = postgres_url(given, "an ODA")
+    if url is None:
         # The text given is not repeated: it may hold a password.
         raise InvalidArgument("OdaUrl: expected postgresql://user:password@host:port/database")
-    url = url.set(drivername="postgresql+psycopg")
     return url.set(password=password) if url.password is None and password else url
 
 
@@ -100,8 +90,8 @@ class PostgresOda:
             hide_parameters=True,
             connect_args=_CONNECT,
         )
-        self._name = f"{url.username}@{url.host or url.query.get('host')}:{url.port or 5432}/{url.database}"
-        self._secrets = [str(text) for text in (url.password, url.query.get("password")) if text]
+        self._name = name_of(url)
+        self._secrets = secrets_of(url)
         self._clock = clock
         self._tables_seen = False
 
@@ -206,18 +196,12 @@ class PostgresOda:
                 yield connection
             self._tables_seen = True
         except DataError as error:
-            raise InvalidArgument(f"the ODA cannot store this: {self._reason(error)}") from None
+            raise InvalidArgument(f"the ODA cannot store this: {reason_of(error, self._secrets)}") from None
         except SQLAlchemyError as error:
             self._tables_seen = False  # someone may have dropped them
-            raise OdaUnavailable(f"the ODA {self._name} cannot be used: {self._reason(error)}") from None
-
-    def _reason(self, error: SQLAlchemyError) -> str:
-        """Say in one line what the driver says, without the statement, its parameters and the password."""
-        text = str(error.orig) if isinstance(error, DBAPIError) else str(error)
-        line = " ".join(text.split())
-        for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line
+            raise OdaUnavailable(
+                f"the ODA {self._name} cannot be used: {reason_of(error, self._secrets)}"
+            ) from None
 
 
 def _lock(connection: sa.Connection, what: str) -> None:

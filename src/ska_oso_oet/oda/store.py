@@ -68,13 +68,7 @@ def open_oda(settings: OdaSettings) -> Oda:
     """
     if settings.backend == "filesystem":
         return FilesystemOda(settings.directory)
-    try:
-        from ska_oso_oet.oda.postgres import PostgresOda, database_url  # noqa: PLC0415 - an optional extra
+    # SQLAlchemy takes a while to load, and a store of files needs none.
+    from ska_oso_oet.oda.postgres import PostgresOda, database_url  # noqa: PLC0415
 
-        return PostgresOda(database_url(settings))
-    except ModuleNotFoundError as error:
-        if error.name not in {"sqlalchemy", "psycopg"}:
-            raise
-        raise InvalidArgument(
-            f"the postgres ODA needs {error.name}: install the extra 'db' (pip install 'ska-oso-oet[db]')"
-        ) from None
+    return PostgresOda(database_url(settings))
