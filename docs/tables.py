@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - a program beside the pages that it writes, no package
 """The tables of the reference that are made from the code.
 
-`python docs/tables.py` writes them into the pages, between `<!-- table: NAME -->` and
+`python -m docs.tables` writes them into the pages, between `<!-- table: NAME -->` and
 `<!-- end of table -->`; with `--check` it writes nothing and ends with 1 if a page is stale. Tango is only
 imported for tables about the device.
 """
@@ -16,6 +16,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from docs import structure
 from ska_oso_oet import errors
 from ska_oso_oet.activity import domain as activity_domain
 from ska_oso_oet.cli.exit_codes import of_error
@@ -185,6 +186,15 @@ def answers() -> str:
     )
 
 
+def packages() -> str:
+    """List every package and every module at the top, from the outermost layer to the innermost."""
+    rows = (
+        (f"`{name}/`" if (structure.SOURCE / name).is_dir() else f"`{name}.py`", text)
+        for name, text in structure.rooms()
+    )
+    return table(("in `src/ska_oso_oet`", "what it is for"), rows)
+
+
 # ---------------------------------------------------------------- about the device
 
 
@@ -291,6 +301,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "original-changed": changed,
     "original-gone": gone,
     "oda-variables": oda_variables,
+    "packages": packages,
     "procedure-states": procedure_states,
     "topics": topics,
 }
@@ -307,9 +318,19 @@ TANGO_TABLES: Final[dict[str, Callable[[], str]]] = {
 # ---------------------------------------------------------------- the pages
 
 
+def packages() -> str:
+    """List every package and every module at the top, from the outermost layer to the innermost."""
+    rows = (
+        (f"`{name}{'/' if (structure.SOURCE / name).is_dir() else '.py'}`", text)
+        for name, text in structure.rooms()
+    )
+    return table(("in `src/ska_oso_oet`", "what it is for"), rows)
+
+
 def pages() -> list[Path]:
     """List the pages that have a table."""
-    return [page for page in sorted(DOCS.rglob("*.md")) if REGION.search(page.read_text("utf-8"))]
+    candidates = [*sorted(DOCS.rglob("*.md")), DOCS.parent / "CONTRIBUTING.md"]
+    return [page for page in candidates if REGION.search(page.read_text("utf-8"))]
 
 
 def renewed(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
@@ -334,6 +355,11 @@ def main(arguments: Sequence[str]) -> int:
             stale.append(page)
             if "--check" not in arguments:
                 page.write_text(new, "utf-8")
+    drawn = structure.picture()
+    if structure.PICTURE.read_text("utf-8") != drawn:
+        stale.append(structure.PICTURE)
+        if "--check" not in arguments:
+            structure.PICTURE.write_text(drawn, "utf-8")
     for page in stale:
         sys.stdout.write(f"{page.relative_to(DOCS.parent)}\n")
     return 1 if stale and "--check" in arguments else 0

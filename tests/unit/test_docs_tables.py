@@ -42,10 +42,10 @@ def read(name: str) -> str:
     return (tables.DOCS / name).read_text("utf-8")
 
 
-@pytest.mark.parametrize("page", tables.pages(), ids=lambda page: str(page.relative_to(tables.DOCS)))
+@pytest.mark.parametrize("page", tables.pages(), ids=lambda page: str(page.relative_to(tables.DOCS.parent)))
 def test_a_page_has_the_tables_of_the_present_code(page: Path) -> None:
     text = page.read_text("utf-8")
-    assert tables.renewed(text, tables.TABLES) == text, "stale: run python docs/tables.py"
+    assert tables.renewed(text, tables.TABLES) == text, "stale: run python -m docs.tables"
 
 
 def test_every_table_is_in_a_page() -> None:
@@ -103,3 +103,12 @@ def test_every_decision_has_a_number_of_its_own_and_three_parts() -> None:
         assert text.startswith(f"# {number}. "), record.name
         parts = re.findall(r"^## (\w+)", text, re.MULTILINE)
         assert parts == ["Context", "Decision", "Consequences"], record.name
+
+
+def test_every_word_is_explained_once_and_told_apart() -> None:
+    rows = re.findall(
+        r"^\| ([A-Za-z ]+) \| (.+) \| (.+) \| (.+) \|$", read("reference/words.md"), re.MULTILINE
+    )
+    words = [word for word, *_ in rows if word != "word"]
+    assert len(words) == len(set(words)) >= 20
+    assert {"procedure", "procedure id", "list", "history", "journal", "command", "requester"} <= set(words)

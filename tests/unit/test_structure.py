@@ -12,6 +12,7 @@ from importlinter.api import read_configuration
 from importlinter.contracts.forbidden import ForbiddenContract
 from importlinter.contracts.layers import LayersContract
 
+from docs.structure import PICTURE, picture, rooms
 from docs.tables import DOCS
 
 if TYPE_CHECKING:
@@ -86,3 +87,13 @@ def test_a_room_that_no_layer_names_breaks_lint(graph: ImportGraph) -> None:
 )
 def test_the_documented_import_paths_lead_to_what_they_name(path: str, name: str) -> None:
     assert hasattr(importlib.import_module(f"{PACKAGE}.{path}"), name)
+
+
+def test_the_picture_is_that_of_the_present_imports() -> None:
+    assert PICTURE.read_text("utf-8") == picture(), "stale: run python -m docs.tables"
+
+
+def test_every_room_has_one_sentence_about_itself() -> None:
+    for name, purpose in rooms():
+        assert purpose.count(".") >= 1, name
+        assert purpose.endswith("."), name
