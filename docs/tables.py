@@ -318,15 +318,6 @@ TANGO_TABLES: Final[dict[str, Callable[[], str]]] = {
 # ---------------------------------------------------------------- the pages
 
 
-def packages() -> str:
-    """List every package and every module at the top, from the outermost layer to the innermost."""
-    rows = (
-        (f"`{name}{'/' if (structure.SOURCE / name).is_dir() else '.py'}`", text)
-        for name, text in structure.rooms()
-    )
-    return table(("in `src/ska_oso_oet`", "what it is for"), rows)
-
-
 def pages() -> list[Path]:
     """List the pages that have a table."""
     candidates = [*sorted(DOCS.rglob("*.md")), DOCS.parent / "CONTRIBUTING.md"]
