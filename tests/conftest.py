@@ -49,8 +49,10 @@ def _listening() -> set[str]:
 
 
 def _lasting(process: psutil.Process) -> bool:
+    # What the fork server has forked has its command line, but is to end.
     try:
-        return any(name in argument for argument in process.cmdline() for name in LASTING)
+        helper = any(name in argument for argument in process.cmdline() for name in LASTING)
+        return helper and process.ppid() == os.getpid()
     except psutil.Error:
         return False
 

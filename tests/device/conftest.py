@@ -6,14 +6,15 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 import tango
 
+from tests.device.device_program import run_device
 from tests.reserved_port import reserved_port
+from tests.warm_process import WarmProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -23,33 +24,15 @@ START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 CALL_TIMEOUT_MS = 20_000  # a loaded machine may need longer than the 3 s that are usual
 
-# The entry module imports nothing of Tango: the fork server's children import it again.
-RUN = """
-import importlib, importlib.util, sys
-
-def main():
-    source, class_name, *args = sys.argv[1:]
-    if source.endswith(".py"):
-        spec = importlib.util.spec_from_file_location("device_under_test", source)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["device_under_test"] = module
-        spec.loader.exec_module(module)
-    else:
-        module = importlib.import_module(source)
-    getattr(module, class_name).run_server(args)
-
-if __name__ == "__main__":
-    main()
-"""
-
 
 class Server:
     """One device server process and what it has printed."""
 
     def __init__(self, command: list[str], env: Mapping[str, str], cwd: Path) -> None:
-        self.process = subprocess.Popen(
-            command, env=env, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        reading, writing = os.pipe()
+        self._lines = os.fdopen(reading, encoding="utf-8")
+        self.process = WarmProcess(run_device, command, env=env, cwd=cwd, stdout=writing, stderr=writing)
+        os.close(writing)
         self.lines: list[str] = []
         self.stopped = False
         self._ready = threading.Event()
@@ -57,8 +40,7 @@ class Server:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self._lines:
             self.lines.append(line)
             if "Ready to accept request" in line:
                 self._ready.set()
@@ -83,8 +65,8 @@ class Server:
             self.process.kill()
             self.process.wait()
         self._reader.join(STOP_TIMEOUT)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._lines.close()
+        assert self.process.returncode is not None
         return self.process.returncode
 
 
@@ -112,11 +94,10 @@ class DeviceServers:
         device = f"test/{class_name.lower()}/{number}"
         folder = self._folder / f"server{number}"
         folder.mkdir()
-        (folder / "run.py").write_text(RUN)
         (folder / "properties.txt").write_text(_property_file(class_name, device, properties or {}))
         with reserved_port() as port:
             command = [
-                *(sys.executable, "run.py", str(source), class_name, "test", "-file=properties.txt"),
+                *("device_server", str(source), class_name, "test", "-file=properties.txt"),
                 *("-ORBendPoint", f"giop:tcp:127.0.0.1:{port}"),
             ]
             history = {"OET_HISTORY_URL": f"sqlite:///{folder}/history.db"}
