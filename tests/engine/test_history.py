@@ -17,7 +17,6 @@ from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, ProcedureNotFo
 from ska_oso_oet.history.backlog import Rows
 from ska_oso_oet.history.database import HistoryDatabase
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
-from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.history.rows import procedure_row
 from ska_oso_oet.history.tables import PROCEDURES
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
@@ -357,7 +356,7 @@ def test_what_was_live_is_failed_at_the_next_start(start: Callable[..., Rig]) ->
     assert page(rig, state="FAILED").procedures[0].epoch == "run-1"
     assert rig.history.first_procedure_id > live.procedure.id
 
-    announce(recovery, rig.bus.publish)
+    rig.announcer.lost(summary)
     rig.flush()
     events = rig.history._reader.events(summary.id)
     assert [(e["epoch"], e["topic"], e["state"]) for e in events[-2:]] == [

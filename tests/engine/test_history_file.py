@@ -11,6 +11,7 @@ import pytest
 
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.queries import HistoryQuery
+from ska_oso_oet.procedure.changes import ProcedureChange
 from tests.engine.history_rig import Rig, S
 
 if TYPE_CHECKING:
@@ -191,13 +192,12 @@ def test_what_listeners_are_told_is_stored_before(start: Callable[..., Rig], tmp
     rig = start()
     stored: list[tuple[int, str]] = []
 
-    def look(event: Event) -> None:
-        del event
+    def look(*_: object) -> None:
         connection = sqlite3.connect(tmp_path / "data" / "history.db")
         stored.extend(connection.execute("SELECT id, state FROM oet_procedures ORDER BY id"))
         connection.close()
 
-    rig.bus.subscribe(look, "procedure.lifecycle.statechange")
+    rig.bus.follow(ProcedureChange, look)
     record = rig.create(to=())
     rig.dispatch()
     assert stored == [(1, "CREATING")]

@@ -102,7 +102,7 @@ class Observatory:
         self.procedures.use(ScriptWorkerPool(self._context, self.procedures, NoBacklog(), grace=2.0))
         settings = ActivitySettings(sb_dir=directory / "sbs", telescope=telescope)
         self.activities = ActivityService(oda, self.procedures, self.bus.publish, self.told.put, settings)
-        self.bus.subscribe(self.activities.on_event)
+        self.activities.listen(self.bus)
         self._context.start()
 
     def _defer(self, task: Callable[[], None]) -> None:

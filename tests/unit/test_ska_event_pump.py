@@ -126,7 +126,7 @@ def test_a_push_that_always_fails_is_given_up_and_counted(pump: EventPump, subsc
 def test_what_has_not_changed_is_told_again_only_where_that_is_wanted(
     pump: EventPump, subscriber: Subscriber
 ) -> None:
-    pump.tell_changes_only("a")
+    pump.push_changes_only("a")
     for value in (0, 0, 2, 2, 0):
         pump.put("a", value)
         pump.put("b", value)
@@ -139,7 +139,7 @@ def test_what_has_not_changed_is_told_again_only_where_that_is_wanted(
 def test_after_a_lost_event_the_next_is_told_whatever_was_told_before(
     pump: EventPump, subscriber: Subscriber
 ) -> None:
-    pump.tell_changes_only("a")
+    pump.push_changes_only("a")
     pump.put("a", 1)
     pump.start()
     drained(pump)
@@ -336,3 +336,52 @@ def test_the_thread_runs_inside_its_context(subscriber: Subscriber) -> None:
 
 def test_a_pump_that_never_started_can_be_stopped(subscriber: Subscriber) -> None:
     assert EventPump(subscriber.push, retry_on=PushFailed).stop()
+
+
+def test_what_runs_on_the_pump_pushes_at_once_and_waits_in_no_second_queue(
+    pump: EventPump, subscriber: Subscriber
+) -> None:
+    subscriber.gate.clear()
+    pump.start()
+    pump.put("first", 0)
+    assert subscriber.entered.wait(DEADLINE)
+    pump.call(lambda: pump.push("event", "of the call"))
+    pump.put("last", 1)
+    assert pump.backlog == 3
+    subscriber.gate.set()
+    drained(pump)
+    assert subscriber.received == [("first", 0), ("event", "of the call"), ("last", 1)]
+
+
+def test_nobody_else_pushes_past_the_queue(pump: EventPump) -> None:
+    pump.start()
+    with pytest.raises(RuntimeError, match="pump's thread only"):
+        pump.push("event", 1)
+
+
+def test_what_was_called_before_a_stop_still_pushes(subscriber: Subscriber) -> None:
+    pump = EventPump(subscriber.push, retry_on=PushFailed)
+    subscriber.gate.clear()
+    pump.start()
+    pump.put("a", 0)
+    assert subscriber.entered.wait(DEADLINE)
+    pump.call(lambda: pump.push("event", "the last"))
+    stopping = threading.Thread(target=pump.stop)
+    stopping.start()
+    subscriber.gate.set()
+    stopping.join(DEADLINE)
+    assert subscriber.received == [("a", 0), ("event", "the last")]
+
+
+def test_a_name_whose_newest_event_was_lost_is_failing_until_one_is_pushed(
+    pump: EventPump, subscriber: Subscriber
+) -> None:
+    subscriber.failures["a"] = [PushFailed() for _ in range(3)]
+    pump.put("a", 1)
+    pump.put("b", 1)
+    pump.start()
+    drained(pump)
+    assert (pump.failing, pump.dropped) == (frozenset({"a"}), 1)
+    pump.put("a", 2)
+    drained(pump)
+    assert (pump.failing, pump.dropped) == (frozenset(), 1)

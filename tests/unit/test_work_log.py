@@ -27,16 +27,10 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 def tell(log: WorkLog, procedure: Procedure, *outcomes: CommandOutcome) -> None:
     change = ProcedureChange(procedure.summary(), outcomes)
-    log.on_event(
-        Event(
-            seq=1,
-            topic="procedure.lifecycle.statechange",
-            msg_src="x",
-            procedure_id=7,
-            json="{}",
-            subject=change,
-        )
+    event = Event(
+        seq=1, topic="procedure.lifecycle.statechange", msg_src="x", procedure_id=7, json="{}", subject=change
     )
+    log.on_procedure(change, event)
 
 
 def test_each_state_of_a_procedure_is_one_line(lines: Callable[[], list[str]]) -> None:

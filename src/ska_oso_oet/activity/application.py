@@ -25,7 +25,7 @@ from ska_oso_oet.procedure.subarrays import ALL, Subarrays
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.oda.sbdefinition import SBDefinition
     from ska_oso_oet.oda.store import Oda
     from ska_oso_oet.procedure.domain import ProcedureSummary
@@ -94,6 +94,11 @@ class ActivityService:
         with self._lock:
             self._earlier.remember(ended)
 
+    def announce_lost(self, lost: Sequence[ActivitySummary]) -> None:
+        """Announce activities that have FAILED as the controller that ran them was lost."""
+        for summary in lost:
+            self._post(self._on_lost, summary)
+
     def prepare_run_activity(
         self, command: ActivityCommand, request_id: str | None = None, requester: str | None = None
     ) -> ActivitySummary:
@@ -145,12 +150,13 @@ class ActivityService:
             raise ActivityNotFound(f"there is no activity {activity_id}, or it has left the list")
         self._post(self._runner.stop, activity_id, message, self._clock())
 
-    def on_event(self, event: Event) -> None:
-        """Follow procedures and what their scripts say: a listener of the bus, for all its events."""
-        if isinstance(event.subject, ProcedureChange):
-            self.on_procedure_changed(event.subject.summary)
-        elif isinstance(event.subject, ScriptEvent):
-            self.on_script_event(event.subject.procedure_id, event.topic, event.subject.arguments)
+    def listen(self, bus: EventBus) -> None:
+        """Follow procedures and what their scripts publish; before the first event."""
+        bus.follow(ProcedureChange, lambda change, _: self.on_procedure_changed(change.summary))
+        bus.follow(
+            ScriptEvent,
+            lambda said, event: self.on_script_event(said.procedure_id, event.topic, said.arguments),
+        )
 
     def on_procedure_changed(self, procedure: ProcedureSummary) -> None:
         """Follow a procedure; each change of every procedure comes here, in order."""
@@ -213,6 +219,13 @@ class ActivityService:
     def _record(self, summary: ActivitySummary) -> None:
         with self._lock:
             self._summaries[summary.id] = summary
+        self._announce_change(summary)
+
+    def _on_lost(self, summary: ActivitySummary) -> None:
+        self._announce_change(summary)
+        self._runner.publish_state(summary)
+
+    def _announce_change(self, summary: ActivitySummary) -> None:
         try:
             self._announce(summary)
         except Exception:  # whoever cannot listen must not keep an activity from going on

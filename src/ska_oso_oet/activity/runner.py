@@ -101,8 +101,8 @@ class ActivityRunner:
     def accept(self, activity: Activity) -> None:
         """Take over a new activity and tell of it."""
         self._activities[activity.id] = activity
-        self._say("request.activity.run", {"cmd": activity.command.to_dict()}, activity)
-        self._tell_state(activity)
+        self._publish_of(activity.summary(), "request.activity.run", {"cmd": activity.command.to_dict()})
+        self._announce_state(activity)
 
     def launch(self, activity_id: int, preparation: Preparation, now: float) -> None:
         """Have the script prepared, unless the activity was stopped meanwhile."""
@@ -200,7 +200,7 @@ class ActivityRunner:
         for state in path:
             activity.message = message if state is to else None
             activity.advance(state, now)
-            self._tell_state(activity)
+            self._announce_state(activity)
         if path and activity.state.final:
             self._end_observation(activity)
             self._finished.append(activity)
@@ -210,22 +210,28 @@ class ActivityRunner:
         """Say for a script what it could not: that the observation which it had started has failed."""
         started = self._observing.pop(activity.id, None)
         if started is not None and activity.state is not ActivityState.COMPLETE:
-            self._say(_FAILED, started, activity)
+            self._publish_of(activity.summary(), _FAILED, started)
 
-    def _tell_state(self, activity: Activity) -> None:
+    def _announce_state(self, activity: Activity) -> None:
         summary = activity.summary()
         self._announce(summary)
+        self.publish_state(summary)
+
+    def publish_state(self, summary: ActivitySummary) -> None:
+        """Publish the state that an activity has entered, in this run or as the last one was lost."""
         result = summary.to_dict()
         change = {"new_state": summary.state.value, "result": result}
-        self._say("activity.lifecycle.statechange", change, activity, summary)
+        self._publish_of(summary, "activity.lifecycle.statechange", change, summary)
         if summary.state is ActivityState.RUNNING:
-            self._say("activity.lifecycle.running", {"result": result}, activity, summary)
+            self._publish_of(summary, "activity.lifecycle.running", {"result": result}, summary)
 
-    def _say(self, topic: str, data: Mapping[str, Any], activity: Activity, subject: object = None) -> None:
+    def _publish_of(
+        self, summary: ActivitySummary, topic: str, data: Mapping[str, Any], subject: object = None
+    ) -> None:
         try:
-            self._publish(topic, MSG_SRC, data, request_id=activity.command_id, subject=subject)
+            self._publish(topic, MSG_SRC, data, request_id=summary.command_id, subject=subject)
         except Exception:  # whoever cannot listen must not keep an activity from going on
-            LOGGER.exception("Event %s of activity %d was not published", topic, activity.id)
+            LOGGER.exception("Event %s of activity %d was not published", topic, summary.id)
 
     def _trim(self) -> None:
         """Forget the activities that ended first, and remove their files."""

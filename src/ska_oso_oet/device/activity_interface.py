@@ -32,7 +32,7 @@ class ActivityInterface(ControllerInterface):
         journal = self.settled_engine.journal
         head = f'"epoch": "{journal.epoch}", "seq": {journal.last_seq}'
         self._newest_activity = f'{{{head}, "activity": {summary.to_json()}}}'
-        self.pump.put("activityChanged", self._newest_activity)
+        self.pump.push("activityChanged", self._newest_activity)
         self.pump.coalesce("activities", self.read_activities)
         self.activity_tasks.on_activity(summary)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.activity.domain import ActivityState
 from ska_oso_oet.device.tracked_command import TrackedCommand
-from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.domain import ProcedureState
 
 if TYPE_CHECKING:
     from ska_oso_oet.activity.application import ActivityService
     from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
     from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.procedure.changes import ProcedureChange
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.ska.device_hooks import DeviceHooks, LongStringArray
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
@@ -60,13 +60,11 @@ class ActivityTasks:
                 del self._tasks[command.command_id]
             raise
 
-    def on_event(self, event: Event) -> None:
+    def on_change(self, change: ProcedureChange, _: Event) -> None:
         """Follow the procedures of activities (a listener of the bus)."""
-        if isinstance(event.subject, ProcedureChange):
-            summary = event.subject.summary
-            task = self._find(summary.command_id)
-            if task is not None:
-                _follow(task, summary)
+        task = self._find(change.summary.command_id)
+        if task is not None:
+            _follow(task, change.summary)
 
     def on_activity(self, summary: ActivitySummary) -> None:
         """End the command of an activity that has done what it asked for."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from tango.server import command, device_property
 
-from ska_oso_oet.activity.domain import ActivityCommand
+from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
 from ska_oso_oet.device.activity_interface import ActivityInterface
 from ska_oso_oet.device.activity_tasks import ActivityTasks
 from ska_oso_oet.device.dev_failed import as_dev_failed
@@ -22,13 +22,13 @@ from ska_oso_oet.device.work_log import WorkLog
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
+from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.settings import ControllerSettings, default_history_url, property_name
 from ska_oso_oet.ska.lrc_record import Limits
 
 if TYPE_CHECKING:
-    from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.models import Model
 
 _SCHEMAS: Final[dict[str, type[Model]]] = {
@@ -115,12 +115,16 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         self.activity_tasks = ActivityTasks(engine.activities)
         self.stop_tasks = StopTasks(engine.procedures)
         self._work_log = WorkLog()
-        engine.bus.subscribe(self._work_log.on_event)
-        engine.bus.subscribe(self.on_any_event)
-        engine.bus.subscribe(self.on_procedure_event)
-        engine.bus.subscribe(self.pending.on_event)
-        engine.bus.subscribe(self.activity_tasks.on_event)
-        engine.bus.subscribe(self.stop_tasks.on_event)
+        engine.bus.follow(ProcedureChange, self._work_log.on_procedure)
+        engine.bus.follow(ActivitySummary, self._work_log.on_activity)
+        engine.bus.subscribe(self.on_event)
+        for on_change in (
+            self.on_procedure_change,
+            self.pending.on_change,
+            self.activity_tasks.on_change,
+            self.stop_tasks.on_change,
+        ):
+            engine.bus.follow(ProcedureChange, on_change)
         engine.start()
         self.engine = engine
         engine.tell_recovery()

@@ -16,7 +16,6 @@ from ska_oso_oet.activity.application import ActivityService, ActivitySettings
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.history.history import History
-from ska_oso_oet.history.recovery import announce
 from ska_oso_oet.mptools import MainContext
 from ska_oso_oet.oda.store import oda_or_reason
 from ska_oso_oet.procedure.application import KILL_SECS, ScriptExecutionService
@@ -117,7 +116,6 @@ class Engine:
             limits=self._limits,
         )
         self.procedures.use(pool)
-        # The bus holds its listeners weakly.
         self._pool = pool
         self.bus.subscribe(pool.broadcast_to_workers)
         self.activities = ActivityService(
@@ -132,7 +130,7 @@ class Engine:
                 subarrays=settings.subarrays,
             ),
         )
-        self.bus.subscribe(self.activities.on_event)
+        self.activities.listen(self.bus)
 
     def _places(self) -> Places:
         try:
@@ -166,9 +164,8 @@ class Engine:
     def _tell(self, recovery: Recovery) -> None:
         self.procedures.remember(recovery.newest_procedures)
         self.activities.remember(recovery.newest_activities)
-        announce(recovery, self.bus.publish)
-        for activity in recovery.activities:
-            self._on_activity(activity)
+        self.procedures.announce_lost(recovery.procedures)
+        self.activities.announce_lost(recovery.activities)
 
     def _note_activity(self, activity: ActivitySummary) -> None:
         self.history.note_activity(activity)

@@ -28,11 +28,11 @@ class EventInterface(ControllerInterface):
     _newest_seq = 0
     _silence_watched = False
 
-    def on_any_event(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Push an event, on the pump's thread (a listener of the bus)."""
         self._newest_event = event.json
         self._newest_seq = event.seq
-        self.pump.put("event", event.json)
+        self.pump.push("event", event.json)
         self.pump.coalesce("lastEventSeq", self.read_last_event_seq)
         if not self._silence_watched:
             self._silence_watched = True
@@ -47,7 +47,7 @@ class EventInterface(ControllerInterface):
             self._watch_silence()
         else:
             self._silence_watched = False
-            self.pump.put("event", self._newest_event)
+            self.pump.push("event", self._newest_event)
 
     def read_event(self) -> str:
         """Answer the newest event, {} before the first."""

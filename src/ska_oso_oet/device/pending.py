@@ -6,13 +6,13 @@ import json
 import threading
 from typing import TYPE_CHECKING, Final
 
-from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange, Result
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.procedure.changes import CommandOutcome, ProcedureChange, Result
     from ska_oso_oet.ska.device_hooks import DeviceHooks, LongStringArray
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
@@ -69,11 +69,8 @@ class PendingCommands:
             raise
         command.in_progress()
 
-    def on_event(self, event: Event) -> None:
-        """End the commands that an event ends, and pass progress on (a listener of the bus)."""
-        change = event.subject
-        if not isinstance(change, ProcedureChange):
-            return
+    def on_change(self, change: ProcedureChange, _: Event) -> None:
+        """End the commands that a change ends, and pass progress on (a listener of the bus)."""
         progress = change.summary.progress
         if progress is not None and change.progress_of is not None:
             with self._lock:

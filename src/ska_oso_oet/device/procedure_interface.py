@@ -11,7 +11,6 @@ from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface, json_attribute
 from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.errors import ProcedureNotFound
-from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.output import OutputQuery
@@ -21,6 +20,7 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from ska_oso_oet.device.stop_tasks import StopTasks
     from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.procedure.changes import ProcedureChange
 
 
 OWN: Final = -1
@@ -38,17 +38,15 @@ class ProcedureInterface(ControllerInterface):
         dtype=("DevLong64",), max_dim_x=256, fget="read_running_procedures", doc="Ids of running procedures"
     )
 
-    def on_procedure_event(self, event: Event) -> None:
+    def on_procedure_change(self, change: ProcedureChange, event: Event) -> None:
         """Push what an event changes, on the pump's thread (a listener of the bus)."""
-        if not isinstance(event.subject, ProcedureChange):
-            return
-        summary = event.subject.summary
+        summary = change.summary
         head = f'"epoch": "{self.running_engine.journal.epoch}", "seq": {event.seq}'
         self._newest_procedure = f'{{{head}, "procedure": {summary.to_json()}}}'
-        self.pump.put("procedureChanged", self._newest_procedure)
+        self.pump.push("procedureChanged", self._newest_procedure)
         self.pump.coalesce("procedures", self.read_procedures)
         if summary.state is ProcedureState.RUNNING or summary.state.final:
-            self.pump.put("runningProcedures", self.read_running_procedures())
+            self.pump.push("runningProcedures", self.read_running_procedures())
 
     def read_procedures(self) -> str:
         """Answer what there is, with the number of the newest event that it contains."""

@@ -6,13 +6,13 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.device.tracked_command import TrackedCommand
-from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.task import NonEssential
 
 if TYPE_CHECKING:
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.procedure.application import ScriptExecutionService
+    from ska_oso_oet.procedure.changes import ProcedureChange
     from ska_oso_oet.procedure.commands import StopProcessCommand
     from ska_oso_oet.ska.device_hooks import DeviceHooks, LongStringArray
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
@@ -55,11 +55,8 @@ class StopTasks:
 
         return device.long_running(_NAME, work, urgent=True)
 
-    def on_event(self, event: Event) -> None:
+    def on_change(self, change: ProcedureChange, _: Event) -> None:
         """Follow procedures that are being stopped and their abort scripts (a listener of the bus)."""
-        change = event.subject
-        if not isinstance(change, ProcedureChange):
-            return
         if change.summary.state.final:
             with self._lock:
                 stopped = self._stopping.pop(change.summary.id, None)

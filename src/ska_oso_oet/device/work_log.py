@@ -6,13 +6,12 @@ import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from ska_oso_oet.activity.domain import ActivitySummary
-from ska_oso_oet.procedure.changes import ProcedureChange
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.event.journal import Event
+    from ska_oso_oet.procedure.changes import ProcedureChange
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -53,22 +52,22 @@ class WorkLog:
     def __init__(self) -> None:
         self._known: dict[tuple[str, int], str] = {}
 
-    def on_event(self, event: Event) -> None:
-        """Log what an event tells (a listener of the bus)."""
-        subject = event.subject
-        if isinstance(subject, ProcedureChange):
-            summary = subject.summary
-            if self._is_new("procedure", summary.id, summary.state.value, final=summary.state.final):
-                _log.info("procedure %d is %s%s", summary.id, summary.state, _about(summary))
-            for outcome in subject.outcomes:
-                abort = outcome.content.get("abort")
-                if abort is not None:
-                    why = one_line(abort.get("message") or f"the abort script is {abort.get('state')}")
-                    _log.info("procedure %s was stopped; abort: %s", outcome.content.get("procedure_id"), why)
-        elif isinstance(subject, ActivitySummary):
-            state = subject.state.value
-            if self._is_new("activity", subject.id, state, final=subject.state.final):
-                _log.info("activity %d is %s%s", subject.id, state, _about_activity(subject))
+    def on_procedure(self, change: ProcedureChange, _: Event) -> None:
+        """Log the state of a procedure, and what became of its abort (a listener of the bus)."""
+        summary = change.summary
+        if self._is_new("procedure", summary.id, summary.state.value, final=summary.state.final):
+            _log.info("procedure %d is %s%s", summary.id, summary.state, _about(summary))
+        for outcome in change.outcomes:
+            abort = outcome.content.get("abort")
+            if abort is not None:
+                why = one_line(abort.get("message") or f"the abort script is {abort.get('state')}")
+                _log.info("procedure %s was stopped; abort: %s", outcome.content.get("procedure_id"), why)
+
+    def on_activity(self, summary: ActivitySummary, _: Event) -> None:
+        """Log the state of an activity (a listener of the bus)."""
+        state = summary.state.value
+        if self._is_new("activity", summary.id, state, final=summary.state.final):
+            _log.info("activity %d is %s%s", summary.id, state, _about_activity(summary))
 
     def _is_new(self, kind: str, number: int, state: str, *, final: bool) -> bool:
         if self._known.get((kind, number)) == state:

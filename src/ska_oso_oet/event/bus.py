@@ -1,40 +1,30 @@
-"""The event bus of the controller: a typed face of one pypubsub Publisher, behind the journal."""
+"""The event bus of the controller: into the journal first, then to the listeners in this process."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
-
-from pubsub.core.publisher import Publisher
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ska_oso_oet.event.journal import Origin
-from ska_oso_oet.event.tree import topic_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pubsub.core.topicobj import Topic
-
     from ska_oso_oet.event.journal import Event, EventJournal
 
-_ROOT = "bus"
+S = TypeVar("S")
 _log = logging.getLogger(__name__)
 
 
-def _log_failure(listener: str, topic: Topic) -> None:
-    # A bug in one listener must not cost the others the event.
-    _log.exception("listener %s failed on an event of %s", listener, topic.name)
-
-
 class Recorder(Protocol):
-    """Who keeps events so that what is told stays true after this process has died."""
+    """Who keeps events, so that what listeners have heard stays true after this process has died."""
 
     def on_event(self, event: Event) -> None:
-        """Take an event that has got its place in the order; called with locks held, returns at once."""
+        """Record an event that has its place in the order; called with locks held, returns at once."""
 
     def settle(self, event: Event) -> None:
-        """Return once nobody who is told of the event can find later that it has not been."""
+        """Return once nobody who has heard of the event can find later that it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +46,9 @@ class EventBus:
     """Publishes events: into the journal first, then to listeners in this process.
 
     `recorder` has each before any listener, and holds the listeners up where it must. Listeners are called
-    one event at a time, in the order of the journal, on the thread behind `defer`, which takes a function and
-    calls it later; it must not block, nor call the function at once.
+    one event at a time, in the order of the journal and of their subscriptions, on the thread behind `defer`,
+    which takes a function and calls it later; it must not block, nor call the function at once. They
+    subscribe before the first event is published.
     """
 
     def __init__(
@@ -69,9 +60,7 @@ class EventBus:
         self.journal = journal
         self._defer = defer
         self._recorder = recorder
-        self._known = topic_names()
-        self._publisher = Publisher()
-        self._publisher.setListenerExcHandler(_log_failure)
+        self._listeners: list[tuple[type[object], Callable[[Any, Event], None]]] = []
 
     def publish(
         self,
@@ -90,16 +79,13 @@ class EventBus:
         origin = Origin(msg_src, request_id, procedure_id)
         return self.journal.append(topic, origin, data, subject=subject, then=self._hand_over)
 
-    def subscribe(self, listener: Callable[[Event], None], topic: str = "") -> None:
-        """Have a listener called with each event of a topic of the tree or below it ("": every event).
+    def subscribe(self, listener: Callable[[Event], None]) -> None:
+        """Have a listener called with each event."""
+        self.follow(object, lambda _, event: listener(event))
 
-        The bus does not keep the listener alive: its owner does.
-        """
-        self._publisher.subscribe(listener, f"{_ROOT}.{topic}" if topic else _ROOT)
-
-    def unsubscribe(self, listener: Callable[[Event], None], topic: str = "") -> None:
-        """Call a listener no more."""
-        self._publisher.unsubscribe(listener, f"{_ROOT}.{topic}" if topic else _ROOT)
+    def follow(self, kind: type[S], listener: Callable[[S, Event], None]) -> None:
+        """Have a listener called with the subject of each event that speaks of this kind, and the event."""
+        self._listeners.append((kind, listener))
 
     def _hand_over(self, event: Event) -> None:
         if self._recorder is not None:
@@ -109,11 +95,13 @@ class EventBus:
     def _dispatch(self, event: Event) -> None:
         if self._recorder is not None:
             self._recorder.settle(event)
-        self._publisher.sendMessage(self._nearest(event.topic), event=event)
+        for kind, listener in self._listeners:
+            if isinstance(event.subject, kind):
+                _call(listener, event)
 
-    def _nearest(self, topic: str) -> str:
-        """Find the topic of the tree that listeners know: scripts make up topics without end."""
-        parts = topic.split(".")
-        while parts and ".".join(parts) not in self._known:
-            parts.pop()
-        return ".".join([_ROOT, *parts])
+
+def _call(listener: Callable[[Any, Event], None], event: Event) -> None:
+    try:
+        listener(event.subject, event)
+    except Exception:  # noqa: BLE001 - a bug in one listener must not cost the others the event
+        _log.exception("listener %r failed on an event of %s", listener, event.topic)

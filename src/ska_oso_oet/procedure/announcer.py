@@ -14,6 +14,7 @@ from ska_oso_oet.source.script import presentable
 if TYPE_CHECKING:
     from ska_oso_oet.event.bus import EventBus
     from ska_oso_oet.models import Model
+    from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.procedure.output import Line
     from ska_oso_oet.procedure.record import Record
 
@@ -51,27 +52,41 @@ class Announcer:
 
     def state(self, record: Record) -> None:
         """Announce the state of a procedure, and the commands that end with it."""
-        self._bus.publish(
-            "procedure.lifecycle.statechange",
-            str(record.procedure.id),
-            {"new_state": record.procedure.state.value},
-            request_id=record.request_id,
-            procedure_id=record.procedure.id,
-            subject=_change(record, record.outcomes()),
-        )
+        self._state(_change(record, record.outcomes()), record.request_id)
 
     def entered(self, record: Record, before: ProcedureState) -> None:
         """Announce that a procedure has left the state `before` for its present one."""
-        self.state(record)
-        pid, state = record.procedure.id, record.procedure.state
-        loaded = (before, state) == (_S.LOADING, _S.IDLE)
-        topic = "procedure.lifecycle.created" if loaded else _TOPIC_OF_STATE.get(state)
+        change = _change(record, record.outcomes())
+        self._state(change, record.request_id)
+        loaded = (before, record.procedure.state) == (_S.LOADING, _S.IDLE)
+        topic = "procedure.lifecycle.created" if loaded else _TOPIC_OF_STATE.get(record.procedure.state)
         if topic is not None:
-            result = {"result": record.procedure.summary().to_dict()}
-            self._bus.publish(topic, SOURCE, result, request_id=record.request_id, procedure_id=pid)
+            self._result(topic, change.summary, record.request_id)
         if record.procedure.stacktrace is not None:
-            trace = {"stacktrace": record.procedure.stacktrace}
-            self._bus.publish("procedure.lifecycle.stacktrace", str(pid), trace, procedure_id=pid)
+            procedure_id, trace = record.procedure.id, {"stacktrace": record.procedure.stacktrace}
+            self._bus.publish(
+                "procedure.lifecycle.stacktrace", str(procedure_id), trace, procedure_id=procedure_id
+            )
+
+    def lost(self, summary: ProcedureSummary) -> None:
+        """Announce what no other run can: that a procedure has FAILED with the controller that ran it."""
+        self._state(ProcedureChange(summary), summary.command_id)
+        self._result(_TOPIC_OF_STATE[_S.FAILED], summary, summary.command_id)
+
+    def _state(self, change: ProcedureChange, request_id: str | None) -> None:
+        summary = change.summary
+        self._bus.publish(
+            "procedure.lifecycle.statechange",
+            str(summary.id),
+            {"new_state": summary.state.value},
+            request_id=request_id,
+            procedure_id=summary.id,
+            subject=change,
+        )
+
+    def _result(self, topic: str, summary: ProcedureSummary, request_id: str | None) -> None:
+        result = {"result": summary.to_dict()}
+        self._bus.publish(topic, SOURCE, result, request_id=request_id, procedure_id=summary.id)
 
     def progress(self, record: Record, topic: str, data: dict[str, Any]) -> None:
         """Announce the progress that a script has reported."""

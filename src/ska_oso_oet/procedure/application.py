@@ -71,6 +71,12 @@ class ScriptExecutionService(ProcedureQueries):
         """Take the pool, which in turn was given this service to listen."""
         self._pool = pool
 
+    def announce_lost(self, lost: Sequence[ProcedureSummary]) -> None:
+        """Announce procedures that have FAILED as the controller that ran them was lost."""
+        with self._lock:
+            for summary in lost:
+                self._announcer.lost(summary)
+
     # ------------------------------------------------------------ commands
 
     def prepare(

@@ -115,7 +115,7 @@ class SKABaseDevice(DeviceAttributes, Device):
         self.declare_events(*_EVENTED)
         # As in ska-tango-base: change events only, of changed values only.
         self.set_change_event("_lrcEvent", True, False)
-        self.pump.tell_changes_only("_lrcEvent")
+        self.pump.push_changes_only("_lrcEvent")
         self.model.begin()
         self.pump.start()
         self.begin_telling()
@@ -173,11 +173,11 @@ class SKABaseDevice(DeviceAttributes, Device):
     def declare_events(self, *names: str, repeats: bool = False) -> None:
         """Let these attributes push change and archive events; with `repeats`, of unchanged values too."""
         for name in names:
-            # Tango is never asked to compare: EventPump.tell_changes_only says why.
+            # Tango is never asked to compare: EventPump.push_changes_only says why.
             self.set_change_event(name, True, False)
             self.set_archive_event(name, True, False)
             if not repeats:
-                self.pump.tell_changes_only(name)
+                self.pump.push_changes_only(name)
 
     # ------------------------------------------------------------ what leaves the device
 
