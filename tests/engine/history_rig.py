@@ -39,7 +39,8 @@ class Rig:
         self.recovered: list[Recovery] = []
         self.health: queue.Queue[str | None] = queue.Queue()
         self.deferred: deque[Callable[[], None]] = deque()
-        self.history = History(url, epoch, self.recovered.append, self.health.put, clock=clock, **options)
+        self.history = History(url, epoch, self.recovered.append, clock=clock, **options)
+        self.history.on_health = lambda: self.health.put(self.history.health())
         self.bus = EventBus(EventJournal(epoch, 100_000, clock), self.deferred.append, self.history)
         self.announcer = Announcer(self.bus)
         recovery = self.history.start()

@@ -12,7 +12,7 @@ import pytest
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.queries import HistoryQuery
 from ska_oso_oet.procedure.changes import ProcedureChange
-from tests.engine.history_rig import Rig, S
+from tests.engine.history_rig import DEADLINE, Rig, S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -223,7 +223,10 @@ def test_a_store_that_does_not_answer_in_time_keeps_nobody_waiting_and_is_told(
     rig.dispatch()
     assert heard
     assert "wait in memory" in str(rig.history.health())
+    assert "wait in memory" in str(rig.health.get(timeout=DEADLINE))
     other.execute("ROLLBACK")
     other.close()
     rig.flush()
     assert rig.history.health() is None
+    while rig.health.get(timeout=DEADLINE) is not None:
+        pass

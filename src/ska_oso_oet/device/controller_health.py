@@ -49,6 +49,8 @@ _DEATH_SECS: Final = 2.0
 """How long a process that was killed may take to end; the operating system needs that only in trouble."""
 _PERIOD_SECS: Final = 3.5
 """With the time that a worker is given, a fault is known within 5 s; more often would cost idle CPU."""
+_SILENT_SECS: Final = 5.0
+"""For what announces itself to nobody: a history that hangs or has lost its file. It reports the rest itself."""
 _ODA_PERIOD_SECS: Final = 5.0
 _ODA_TIMEOUT_SECS: Final = 12.0
 """Longer than the store's own timeouts, so that its reason is told rather than that there was none."""
@@ -152,23 +154,26 @@ class _Parts:
         oda = Probe(Component(ODA), lambda: _check_oda(engine), _ODA_PERIOD_SECS, _ODA_TIMEOUT_SECS)
         for probe in (
             Probe(Component(FORK_SERVER), lambda: check_fork_server(engine.context), _PERIOD_SECS),
-            Probe(Component(EVENT_PUMP), lambda: _check_pump(pump), _PERIOD_SECS),
-            Probe(Component(HISTORY), lambda: _check_history(engine), _PERIOD_SECS),
+            Probe(Component(EVENT_PUMP), lambda: check_pump(pump), _PERIOD_SECS),
+            Probe(Component(HISTORY), lambda: _check_history(engine), _SILENT_SECS),
             Probe(Component(PROCESSES), lambda: _check_processes(engine), _PERIOD_SECS),
             oda,
         ):
             self._supervisor.expect(probe.component)
             self._probes.add(probe)
+        self._history = engine.history
         self._monitored = monitored
         self._devices = MonitoredDevices(monitored, supervisor)
 
     def start(self) -> None:
         """Begin to check."""
+        self._history.on_health = partial(self._probes.request, HISTORY)
         self._probes.start()
         self._devices.start()
 
     def stop(self) -> None:
         """End the checks and their threads."""
+        self._history.on_health = lambda: None
         self._devices.stop()
         self._probes.stop()
         for name in self._monitored:
@@ -202,12 +207,16 @@ def check_fork_server(context: MainContext) -> Verdict:
     return HealthState.OK, None
 
 
-def _check_pump(pump: EventPump) -> Verdict:
-    lag = pump.lag
-    if lag < _LAG_SECS:
-        return HealthState.OK, None
-    health = HealthState.DEGRADED if lag < _STUCK_SECS else HealthState.FAILED
-    return health, f"events are told {lag:.0f} s late; {pump.backlog} are waiting"
+def check_pump(pump: EventPump) -> Verdict:
+    """See whether events leave in time, and whether subscribers have the newest of each attribute."""
+    lag, failing = pump.lag, sorted(pump.failing)
+    if lag >= _LAG_SECS:
+        health = HealthState.DEGRADED if lag < _STUCK_SECS else HealthState.FAILED
+        return health, f"events are pushed {lag:.0f} s late; {pump.backlog} are waiting"
+    if failing:
+        stale = f"subscribers have an old value of {', '.join(failing)}"
+        return HealthState.DEGRADED, f"{stale}: events pushed in vain so far: {pump.dropped}"
+    return HealthState.OK, None
 
 
 def _check_processes(engine: Engine) -> Verdict:

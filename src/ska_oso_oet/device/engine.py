@@ -70,7 +70,7 @@ class Engine:
         self._trimming.daemon = True
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
-        self.history = History(history_url, epoch, self._tell, lambda _: None, newest=settings.history_length)
+        self.history = History(history_url, epoch, self._tell, newest=settings.history_length)
         self.bus = EventBus(self.journal, defer, self.history)
         self.oda = oda_or_reason(
             os.environ,

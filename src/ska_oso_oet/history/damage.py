@@ -7,6 +7,8 @@ import threading
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import sqlalchemy as sa
 
 _NAMED: Final = 5
@@ -29,10 +31,11 @@ def decoded(text: str) -> dict[str, Any]:
 
 
 class Damage:
-    """The damaged rows that were met."""
+    """The damaged rows that were met; `on_change` is called after each."""
 
-    def __init__(self, database_name: str) -> None:
+    def __init__(self, database_name: str, on_change: Callable[[], None]) -> None:
         self._name = database_name
+        self._on_change = on_change
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, int], str] = {}
 
@@ -40,6 +43,7 @@ class Damage:
         """Note a row, and say so in a sentence with the way out."""
         with self._lock:
             self._rows[table.name, number] = str(why)
+        self._on_change()
         return self._sentence({(table.name, number): str(why)})
 
     def health(self) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -39,8 +40,7 @@ class History:
     """Records what the bus is going to announce, and answers questions. Implements HistoryPort and Recorder.
 
     Where the database cannot be used at the start, `on_recovered` is given on a thread of the history's what
-    else `start` returns. `on_health` is given a message when the database cannot be used, and None when it
-    can be again. `newest` is how many of those that have ended are told with it.
+    else `start` returns. `newest` is how many of those that have ended are told with it.
     """
 
     def __init__(
@@ -48,7 +48,6 @@ class History:
         url: str,
         epoch: str,
         on_recovered: Callable[[Recovery], None],
-        on_health: Callable[[str | None], None],
         *,
         newest: int = 0,
         clock: Callable[[], float] = time.time,
@@ -58,11 +57,21 @@ class History:
         self._on_recovered = on_recovered
         self._newest = newest
         self._database = HistoryDatabase(parse_url(url))
-        self._damage = Damage(self._database.name)
+        self.on_health: Callable[[], None] = lambda: None
+        """Called when what `health` returns has changed, on any thread with no lock held; to be set by one.
+
+        Two things announce themselves to nobody but who calls `health`: a database that does not answer, and
+        a file that is deleted while nothing is written.
+        """
+        self._reporting = threading.Lock()
+        self._reported: str | None = None
+        self._damage = Damage(self._database.name, self._report_health)
         self._store = HistoryStore(self._database, self._damage)
         self._reader = HistoryReader(self._database, self._damage)
         self._backlog = Backlog(epoch)
-        self._writer = HistoryWriter(self._database, self._store, self._backlog, self._prepare, on_health)
+        self._writer = HistoryWriter(
+            self._database, self._store, self._backlog, self._prepare, self._report_health
+        )
         # Beyond all that were given, if it cannot be known which those are.
         self.first_procedure_id = self.first_activity_id = int(self._run.started)
 
@@ -137,6 +146,7 @@ class History:
         """
         if event is None or is_landmark(event):
             self._writer.landmarks.wait()
+            self._report_health()
 
     def note_request(self, command_id: str, command: str, requester: str | None) -> None:
         """Note who gave a command that was accepted."""
@@ -147,15 +157,26 @@ class History:
         return self._writer.flush(timeout)
 
     def health(self) -> str | None:
-        """Say for an operator what is wrong, None when nothing is."""
+        """Return for an operator what is wrong, None when nothing is."""
         if self._database.file_is_lost:
             self._writer.submit(lambda: None)  # the next batch finds it again
+        return self._problems()
+
+    def _problems(self) -> str | None:
         found = (self._writer.health() or self._writer.gap(), self._database.note, self._damage.health())
         return "; ".join(problem for problem in found if problem) or None
 
+    def _report_health(self) -> None:
+        with self._reporting:
+            before, self._reported = self._reported, self._problems()
+            changed = self._reported != before
+        if changed:
+            self.on_health()
+
     def acknowledge(self) -> None:
-        """Take note of what happened to the file: it is told no more."""
+        """Report no more what happened to the file: an operator knows it."""
         self._database.note = None
+        self._report_health()
 
     # ------------------------------------------------------------ questions
 

@@ -43,8 +43,8 @@ class HistoryWriter:
     `landmarks` lets who announces wait for what must be stored before.
 
     `prepare` is called on its thread before the first batch, until it succeeds. What cannot be written stays
-    in memory and is tried again after pauses that grow from FIRST_PAUSE_SECS to LAST_PAUSE_SECS; `on_health`
-    is called with a message when that begins or changes, and with None when all is written again.
+    in memory and is tried again after pauses that grow from FIRST_PAUSE_SECS to LAST_PAUSE_SECS. `on_pass` is
+    called after each try, on its thread: `health` and `gap` may have changed.
     """
 
     def __init__(
@@ -53,13 +53,13 @@ class HistoryWriter:
         store: HistoryStore,
         backlog: Backlog,
         prepare: Callable[[], None],
-        on_health: Callable[[str | None], None],
+        on_pass: Callable[[], None],
     ) -> None:
         self._database = database
         self._store = store
         self._backlog = backlog
         self._prepare = prepare
-        self._on_health = on_health
+        self._on_pass = on_pass
         self._prepared = False
         self.landmarks = Landmarks()
         # The lock under this condition is never held while anything outside this class runs.
@@ -147,8 +147,8 @@ class HistoryWriter:
         self._prepared = prepared
         self._idle = prepared
         self.landmarks.begin()
-        if problem is not None:
-            self._report(problem)
+        self._note_health(problem)
+        self._on_pass()
         self._thread.start()
 
     def stop(self, timeout: float, conclude: Callable[[], None] | None = None) -> bool:
@@ -172,6 +172,7 @@ class HistoryWriter:
         pause = 0.0
         while self._has_work(pause):
             pause = self._pass(pause)
+            self._on_pass()
         self.landmarks.end()
         if self._idle:
             self._conclude()
@@ -205,7 +206,7 @@ class HistoryWriter:
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens here
             if not is_of_the_store(error):
                 _log.exception("The history could not be written")
-            self._report(str(self._database.unavailable(error, "written")))
+            self._note_health(str(self._database.unavailable(error, "written")))
             self.landmarks.give_up()
             return min(max(2 * pause, FIRST_PAUSE_SECS), LAST_PAUSE_SECS)
         finally:
@@ -234,7 +235,7 @@ class HistoryWriter:
                 self._store.write_what_can_be(self._backlog.epoch, rows)
 
     def _done(self, jobs: list[Callable[[], None]]) -> None:
-        self._report(None)
+        self._note_health(None)
         with self._wake:
             self._backlog.clear()
             for _ in jobs:
@@ -245,9 +246,7 @@ class HistoryWriter:
     def _waiting(self, problem: str) -> str:
         return f"{problem}; changes that wait in memory until it can be: {len(self._backlog)}"
 
-    def _report(self, problem: str | None) -> None:
+    def _note_health(self, problem: str | None) -> None:
         if problem is not None:
             problem = self._waiting(problem)
-        if problem != self._health:
-            self._health = problem
-            self._on_health(problem)
+        self._health = problem
