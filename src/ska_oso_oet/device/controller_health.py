@@ -50,7 +50,7 @@ _DEATH_SECS: Final = 2.0
 _PERIOD_SECS: Final = 3.5
 """With the time that a worker is given, a fault is known within 5 s; more often would cost idle CPU."""
 _SILENT_SECS: Final = 5.0
-"""For what announces itself to nobody: a history that hangs or has lost its file. It reports the rest itself."""
+"""For what announces itself to nobody: a history that hangs or has lost its file."""
 _ODA_PERIOD_SECS: Final = 5.0
 _ODA_TIMEOUT_SECS: Final = 12.0
 """Longer than the store's own timeouts, so that its reason is told rather than that there was none."""
