@@ -34,6 +34,13 @@ if TYPE_CHECKING:
 
 DOCS: Final = Path(__file__).resolve().parent
 REGION: Final = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+UNPUBLISHED: Final = {
+    "activity.pool.list": "the attribute `activities`, `GET /activities`",
+    "procedure.pool.list": "the attribute `procedures`, `GET /procedures`",
+    "request.activity.list": "nothing: reading leaves no trace",
+    "request.procedure.list": "nothing: reading leaves no trace",
+}
+"""Topics of the original on which nothing is published here, and what to use instead."""
 PLACES: Final = ("SCRIPTS_LOCATION", "XDG_CACHE_HOME")
 """Variables of the reader's own machine that defaults depend on."""
 
@@ -100,8 +107,15 @@ def topics() -> str:
     rows = (
         (f"`{name}`", _first_line(node), _data(node), "controller" if is_reserved(name) else "scripts")
         for name, node in _leaves(topic_tree, ())
+        if name not in UNPUBLISHED
     )
     return table(("topic", "meaning", "data", "published by"), rows)
+
+
+def unpublished_topics() -> str:
+    """List the topics of the tree on which nothing is published."""
+    rows = ((f"`{name}`", UNPUBLISHED[name]) for name, _ in _leaves(topic_tree, ()) if name in UNPUBLISHED)
+    return table(("topic", "what to use"), rows)
 
 
 def _leaves(node: object, path: tuple[str, ...]) -> Iterator[tuple[str, type]]:
@@ -304,6 +318,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "packages": packages,
     "procedure-states": procedure_states,
     "topics": topics,
+    "unpublished-topics": unpublished_topics,
 }
 TANGO_TABLES: Final[dict[str, Callable[[], str]]] = {
     "attributes": attributes,

@@ -8,10 +8,13 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState
 from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.history.history import History
+from ska_oso_oet.history.tables import EVENTS
 from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, Procedure, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.output import Line
@@ -73,6 +76,17 @@ class Rig:
     def close(self) -> None:
         if not self.stopped:
             self.kill()
+
+    # ------------------------------------------------------------ what is stored
+
+    def events(self, procedure_id: int) -> list[dict[str, Any]]:
+        """List the stored events of a procedure's life, in their order."""
+        columns = [EVENTS.c[name] for name in ("epoch", "seq", "time", "topic", "request_id", "state")]
+        query = sa.select(*columns).where(EVENTS.c.procedure_id == procedure_id)
+        # A recovery is told in a later run, which numbers from 1 again.
+        ordered = query.order_by(EVENTS.c.time, EVENTS.c.seq)
+        with self.history._database.reading() as connection:
+            return [dict(row) for row in connection.execute(ordered).mappings()]
 
     # ------------------------------------------------------------ what happens in a controller
 

@@ -111,7 +111,7 @@ def test_every_event_of_a_life_is_recorded_with_its_number(start: Callable[..., 
     record = rig.run(command_id="command-1")
     rig.bus.publish("user.script.announce", "1", {"msg": "not part of it"})
     rig.flush()
-    events = rig.history._reader.events(record.procedure.id)
+    events = rig.events(record.procedure.id)
     states = [event["state"] for event in events if event["state"]]
     assert states == [state.value for state, _ in record.procedure.states]
     assert [event["topic"] for event in events if event["state"] is None] == [
@@ -328,7 +328,7 @@ def test_a_clean_stop_loses_nothing_and_leaves_nothing_to_recover(start: Callabl
     rig = start()
     assert sorted(ids(rig, limit=1000)) == expected
     assert not rig.recovered[0].procedures
-    assert len(rig.history._reader.events(expected[-1])) == 13
+    assert len(rig.events(expected[-1])) == 13
 
 
 def test_what_was_live_is_failed_at_the_next_start(start: Callable[..., Rig]) -> None:
@@ -358,7 +358,7 @@ def test_what_was_live_is_failed_at_the_next_start(start: Callable[..., Rig]) ->
 
     rig.announcer.lost(summary)
     rig.flush()
-    events = rig.history._reader.events(summary.id)
+    events = rig.events(summary.id)
     assert [(e["epoch"], e["topic"], e["state"]) for e in events[-2:]] == [
         ("run-2", "procedure.lifecycle.statechange", "FAILED"),
         ("run-2", "procedure.lifecycle.failed", None),
@@ -385,9 +385,9 @@ def test_pruning_by_age_and_number(start: Callable[..., Rig]) -> None:
     assert prune(rig, older_than=5) == Pruned(procedures=3, activities=0)
     assert prune(rig, keep=1) == Pruned(procedures=4, activities=0)
     assert ids(rig) == [11, live.procedure.id]
-    assert rig.history._reader.events(10) == []
+    assert rig.events(10) == []
     assert rig.history._reader.output(10, 0) is None
-    assert len(rig.history._reader.events(11)) == 13
+    assert len(rig.events(11)) == 13
 
 
 def test_who_asked_is_part_of_the_procedure(start: Callable[..., Rig]) -> None:

@@ -83,7 +83,7 @@ def all_is_there(rig: Rig, count: int) -> None:
     assert total(rig) == count
     first = rig.history.first_procedure_id
     for number in (first, first + count - 1):
-        assert len(rig.history._reader.events(number)) == 13
+        assert len(rig.events(number)) == 13
     assert rig.history.health() is None
 
 

@@ -202,13 +202,6 @@ def test_the_newest_finished_are_kept(bench: Bench) -> None:
         bench.service.stop_activity(99)
 
 
-def test_listing_is_seen_on_the_bus(bench: Bench) -> None:
-    bench.run(prepare_only=True)
-    bench.wait(1, S.PREPARED)
-    assert [summary.id for summary in bench.service.list_activities()] == [1]
-    assert bench.published[-2:] == ["request.activity.list", "activity.pool.list"]
-
-
 def test_a_listener_that_fails_does_not_hold_an_activity_up(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     done = threading.Event()

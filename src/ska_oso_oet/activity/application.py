@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field
 
 from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivitySummary
 from ska_oso_oet.activity.preparation import Preparer, SBFiles
-from ska_oso_oet.activity.runner import MSG_SRC, ActivityRunner, Procedures, Publish
+from ska_oso_oet.activity.runner import ActivityRunner, Procedures, Publish
 from ska_oso_oet.errors import ActivityNotFound, OetError, Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.oda.document import telescope_name
@@ -74,7 +74,6 @@ class ActivityService:
             procedures, publish, self._record, self._forget, self._files, settings.history_length
         )
         self._subarrays = settings.subarrays
-        self._publish = publish
         self._announce = announce
         self._clock = clock
         self._ids = itertools.count(1)
@@ -129,17 +128,6 @@ class ActivityService:
             if activity_ids is None:
                 return self._earlier.before(summaries.values())
         return [summaries[activity_id] for activity_id in sorted(set(activity_ids) & summaries.keys())]
-
-    def list_activities(
-        self, activity_ids: Sequence[int] | None = None, request_id: str | None = None
-    ) -> list[ActivitySummary]:
-        """Answer a user's request for a list, and let it be seen on the event bus."""
-        ids = None if activity_ids is None else list(activity_ids)
-        self._publish("request.activity.list", MSG_SRC, {"activity_ids": ids}, request_id=request_id)
-        summaries = self.summarise(activity_ids)
-        result = [summary.to_dict() for summary in summaries]
-        self._publish("activity.pool.list", MSG_SRC, {"result": result}, request_id=request_id)
-        return summaries
 
     def stop_activity(self, activity_id: int, message: str = "stopped on request") -> None:
         """Stop an activity; its end is announced. One that has ended stays as it is.

@@ -37,7 +37,7 @@ STOP_SECS: Final = 3.0
 
 
 class History:
-    """Records what the bus is going to announce, and answers questions. Implements HistoryPort and Recorder.
+    """Records what the bus is going to announce, and answers questions. Implements Recorder.
 
     Where the database cannot be used at the start, `on_recovered` is given on a thread of the history's what
     else `start` returns. `newest` is how many of those that have ended are told with it.

@@ -14,7 +14,7 @@ from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.damage import DamagedRow, decoded
 from ska_oso_oet.history.large_rows import COLUMNS, bounded, readable, summary_of
 from ska_oso_oet.history.rows import storable
-from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
+from ska_oso_oet.history.tables import ACTIVITIES, OUTPUT, PROCEDURES, REQUESTS
 from ska_oso_oet.procedure.domain import ProcedureSummary
 
 if TYPE_CHECKING:
@@ -68,14 +68,6 @@ class HistoryReader:
             return None
         lines = decoded(self._sound(OUTPUT, number, f'{{"lines": {row.lines}}}') or "{}")
         return output_answer(number, since, row.last_line, lines["lines"])
-
-    def events(self, number: int) -> list[dict[str, Any]]:
-        """List the events of a procedure's life, in their order."""
-        columns = [EVENTS.c[name] for name in ("epoch", "seq", "time", "topic", "request_id", "state")]
-        query = sa.select(*columns).where(EVENTS.c.procedure_id == number)
-        # A recovery is told in a later run, which numbers from 1 again.
-        ordered = query.order_by(EVENTS.c.time, EVENTS.c.seq)
-        return self._ask(lambda connection: [dict(row) for row in connection.execute(ordered).mappings()])
 
     def list(self, query: HistoryQuery) -> str:
         """Answer a HistoryPage."""

@@ -62,11 +62,6 @@ class ItemDecoder:
         self._limit = limit
         self._buffer = bytearray()
 
-    @property
-    def pending(self) -> int:
-        """Bytes of a message that is not complete yet."""
-        return len(self._buffer)
-
     def feed(self, data: bytes) -> Iterator[Any]:
         """Take more of the stream and yield each item that is now complete.
 

@@ -194,10 +194,8 @@ class ScriptExecutionService(ProcedureQueries):
     def on_commit(self, pid: int, commit: str) -> None:
         """Note the commit that a script from git is taken from, once: before any of its code is run."""
         with self._lock:
-            record = self._records.get(pid)
-            if record.procedure.at_commit(commit):
-                self._announcer.state(record)
-            else:
+            # Published with the state that follows: each state is published once.
+            if not self._records.get(pid).procedure.at_commit(commit):
                 _log.warning("procedure %s is taken from another commit than it says now: %s", pid, commit)
 
     def on_subarray(self, pid: int, subarray_id: int) -> None:

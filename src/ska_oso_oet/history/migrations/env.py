@@ -1,4 +1,4 @@
-"""Runs the steps on the connection that `schema.upgrade` gives; alembic loads this file."""
+"""Alembic loads this file: it runs the steps on the connection that `HistoryDatabase.upgrade` has opened."""
 
 from __future__ import annotations
 
