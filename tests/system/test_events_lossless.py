@@ -14,6 +14,7 @@ import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.errors import OetError
+from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.resources import program
 
@@ -108,8 +109,8 @@ def listeners(own_stack: StackProcess, tmp_path: Path) -> Iterator[list[Listener
 
 
 def newest(client: OETClient) -> tuple[str, int]:
-    answer = json.loads(client._link.command("GetEvents", '{"since": 0, "limit": 1}'))
-    return answer["epoch"], answer["last_seq"]
+    page = client._controller.read_events(EventsQuery(since=0, limit=1))
+    return page.epoch, page.last_seq
 
 
 def flood(client: OETClient, script: Path, first: int, count: int) -> int:

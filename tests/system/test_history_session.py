@@ -11,6 +11,7 @@ import tango
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
 from ska_oso_oet.client.inbox import Deadline
+from ska_oso_oet.client.tango_controller import TangoController
 from ska_oso_oet.client.waiting import wait_for_command
 from ska_oso_oet.errors import OetError, ProcedureNotFound
 from ska_oso_oet.procedure.domain import ProcedureState
@@ -20,6 +21,7 @@ from ska_oso_oet.source.script import EmbeddedStringScript
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ska_oso_oet.client.inbox import Connection
     from tests.system.stack_process import StackProcess
 
 DEADLINE = 60.0
@@ -32,12 +34,19 @@ def client(own_stack: StackProcess) -> Iterator[OETClient]:
         yield client
 
 
+def link_of(client: OETClient) -> Connection:
+    controller = client._controller
+    assert isinstance(controller, TangoController)
+    return controller.link
+
+
 def history(client: OETClient, **query: Any) -> Any:
-    return json.loads(client._link.command("GetHistory", json.dumps(query)))
+    return json.loads(link_of(client).command("GetHistory", json.dumps(query)))
 
 
 def health(client: OETClient) -> tuple[int, str]:
-    return int(client._link.read("healthState")), str(client._link.read("healthInfo"))
+    link = link_of(client)
+    return int(link.read("healthState")), str(link.read("healthInfo"))
 
 
 def test_procedures_that_have_left_memory_are_still_answered(
@@ -51,9 +60,9 @@ def test_procedures_that_have_left_memory_are_still_answered(
     listed = history(client, script="GOOD", limit=5, page=2)
     assert [entry["id"] for entry in listed["procedures"]] == [done[n].id for n in (6, 5, 4, 3, 2)]
 
-    codes, texts = client._link.command("PruneHistory", '{"keep": 10}')
+    codes, texts = link_of(client).command("PruneHistory", '{"keep": 10}')
     assert codes[0] == ResultCode.STARTED
-    result = wait_for_command(client._link, texts[0], Deadline(DEADLINE))
+    result = wait_for_command(link_of(client), texts[0], Deadline(DEADLINE))
     assert (result.code, result.detail) == (ResultCode.OK, {"procedures": 2, "activities": 0})
     with pytest.raises(ProcedureNotFound):
         client.describe(done[0].id)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.client import DEFAULT_DEVICE, OETClient
+from ska_oso_oet.client.tango_controller import TangoController
 from ska_oso_oet.errors import OetError
-from ska_oso_oet.history.queries import HistoryPage
+from ska_oso_oet.history.queries import HistoryPage, HistoryQuery
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
 from ska_oso_oet.source.script import EmbeddedStringScript
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     import psutil
 
+    from ska_oso_oet.client.inbox import Connection
     from tests.system.stack_process import StackProcess
 
 DEADLINE = 60.0
@@ -41,18 +43,24 @@ def client(own_stack: StackProcess) -> Iterator[OETClient]:
         yield client
 
 
+def link_of(client: OETClient) -> Connection:
+    controller = client._controller
+    assert isinstance(controller, TangoController)
+    return controller.link
+
+
 def history(client: OETClient, **query: object) -> HistoryPage:
-    return HistoryPage.parse(client._link.command("GetHistory", json.dumps(query)))
+    return client.history(HistoryQuery.parse(query))
 
 
 def kill_controller(stack: StackProcess, client: OETClient) -> None:
     """Kill the controller and wait until its successor answers."""
-    epoch = json.loads(client._link.read("procedures"))["epoch"]
+    epoch = json.loads(link_of(client).read("procedures"))["epoch"]
     stack.named("OETController").kill()
 
     def restarted() -> bool:
         try:
-            return bool(json.loads(client._link.read("procedures"))["epoch"] != epoch)
+            return bool(json.loads(link_of(client).read("procedures"))["epoch"] != epoch)
         except OetError:
             return False
 
@@ -83,7 +91,7 @@ def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess
     assert lost.state is ProcedureState.FAILED
     assert lost.exit is not None
     assert lost.exit.cause == "controller lost"
-    events = json.loads(client._link.command("GetEvents", "{}"))["events"]
+    events = json.loads(link_of(client).command("GetEvents", "{}"))["events"]
     assert [(event["topic"], event["request_id"]) for event in events[:2]] == [
         ("procedure.lifecycle.statechange", created.command_id),
         ("procedure.lifecycle.failed", created.command_id),
@@ -91,7 +99,7 @@ def test_what_was_live_is_recorded_and_announced_as_lost(own_stack: StackProcess
     assert client.describe(done.id) == done
     assert [procedure.id for procedure in client.list()] == [done.id, lost.id]
     assert client.describe() == lost
-    assert list(client._link.read("lrcFinished") or ()) == []
+    assert list(link_of(client).read("lrcFinished") or ()) == []
 
     own_stack.wait_until(lambda: not temporary.exists(), "the end of its temporary files")
 

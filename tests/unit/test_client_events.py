@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from ska_oso_oet.client.events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client.inbox import Deadline, Inbox, Patience
+from ska_oso_oet.client.tango_controller import TangoController
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 from ska_oso_oet.event.journal import EventJournal, EventsQuery, Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ska_oso_oet.client.inbox import Connection
 
 
 class FakeLink:
@@ -53,6 +57,10 @@ class FakeLink:
         return unsubscribe
 
 
+def stream_of(link: FakeLink, *args: Any, **kwargs: Any) -> EventStream:
+    return EventStream(TangoController(cast("Connection", link)), *args, **kwargs)
+
+
 def _all(stream: EventStream) -> list[Any]:
     items: list[Any] = []
     while (item := stream.get(0.001)) is not None:
@@ -62,13 +70,13 @@ def _all(stream: EventStream) -> list[Any]:
 
 def test_a_number_that_cannot_travel_is_a_wrong_argument() -> None:
     with pytest.raises(InvalidArgument, match="since"):
-        EventStream(FakeLink(), since=2**63)
+        stream_of(FakeLink(), since=2**63)
 
 
 def test_a_stream_begins_now() -> None:
     link = FakeLink()
     link.publish("a", "a")
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish("a", "a")
         assert _all(stream) == [("one", 3), ("one", 4)]
 
@@ -77,7 +85,7 @@ def test_a_stream_can_be_of_one_procedure() -> None:
     link = FakeLink()
     for procedure_id in (7, 8, None):
         link.publish("a", "b", procedure_id=procedure_id)
-    with EventStream(link, ["a"], since=0, procedure_id=7) as stream:
+    with stream_of(link, ["a"], since=0, procedure_id=7) as stream:
         link.publish("a", procedure_id=8)
         link.publish("a", "b", procedure_id=7)
         assert _all(stream) == [("one", 1), ("one", 8)]
@@ -86,14 +94,14 @@ def test_a_stream_can_be_of_one_procedure() -> None:
 def test_a_stream_can_begin_in_the_past() -> None:
     link = FakeLink()
     link.publish("a", "a", "a")
-    with EventStream(link, since=1) as stream:
+    with stream_of(link, since=1) as stream:
         link.publish("a")
         assert _all(stream) == [("one", 2), ("one", 3), ("one", 4)]
 
 
 def test_what_did_not_arrive_is_fetched_when_the_next_does() -> None:
     link = FakeLink()
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish("a")
         link.publish("a", "a", arrives=False)
         link.publish("a")
@@ -102,14 +110,14 @@ def test_what_did_not_arrive_is_fetched_when_the_next_does() -> None:
 
 def test_a_lost_tail_is_found_by_asking() -> None:
     link = FakeLink()
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish("a", arrives=False)
         assert _all(stream) == [("one", 1)]
 
 
 def test_what_arrives_twice_is_given_once() -> None:
     link = FakeLink()
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish("a", arrives=False)
         text = json.dumps(json.loads(link.journal.read(EventsQuery(since=0)))["events"][0])
         assert link.deliver is not None
@@ -122,21 +130,21 @@ def test_what_arrives_twice_is_given_once() -> None:
 
 def test_more_than_a_page_is_fetched() -> None:
     link = FakeLink(length=5000)
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish(*["a"] * 2500, arrives=False)
         assert _all(stream) == [("one", n) for n in range(1, 2501)]
 
 
 def test_what_nobody_keeps_is_a_gap() -> None:
     link = FakeLink(length=3)
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish(*["a"] * 10, arrives=False)
         assert _all(stream) == [Gap("one", 1, 7), ("one", 8), ("one", 9), ("one", 10)]
 
 
 def test_a_restart_is_a_new_epoch() -> None:
     link = FakeLink()
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish("a")
         link.restart("two")
         link.publish("a", "a")
@@ -146,20 +154,20 @@ def test_a_restart_is_a_new_epoch() -> None:
 def test_resuming_in_another_epoch_says_so() -> None:
     link = FakeLink()
     link.publish("a")
-    with EventStream(link, since=7, epoch="zero") as stream:
+    with stream_of(link, since=7, epoch="zero") as stream:
         assert _all(stream) == [NewEpoch("one", "zero", 7), ("one", 1)]
 
 
 def test_beginning_at_a_number_that_is_not_reached_says_so() -> None:
     link = FakeLink()
     link.publish("a")
-    with EventStream(link, since=7) as stream:
+    with stream_of(link, since=7) as stream:
         assert _all(stream) == [NewEpoch("one", "", 7), ("one", 1)]
 
 
 def test_a_controller_that_is_away_is_said_once_and_missed_nothing() -> None:
     link = FakeLink()
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.away = True
         link.publish("a", arrives=False)
         assert _all(stream) == [Disconnected("away")]
@@ -170,21 +178,21 @@ def test_a_controller_that_is_away_is_said_once_and_missed_nothing() -> None:
 
 def test_topics_are_branches() -> None:
     link = FakeLink()
-    with EventStream(link, topics=("procedure", "scan.end")) as stream:
+    with stream_of(link, topics=("procedure", "scan.end")) as stream:
         link.publish("procedure", "procedure.lifecycle.ready", "procedures", "scan", "scan.end.ok")
         assert _all(stream) == [("one", 1), ("one", 2), ("one", 5)]
 
 
 def test_a_full_inbox_loses_nothing() -> None:
     link = FakeLink(length=100_000)
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish(*["a"] * 25_000)
         assert _all(stream) == [("one", n) for n in range(1, 25_001)]
 
 
 def test_reasons_to_ask_that_wait_are_one() -> None:
     link = FakeLink()
-    inbox = Inbox(link, "event")
+    inbox = Inbox(partial(link.subscribe, "event"), str)
     deliver = link.deliver
     assert deliver is not None
     for value in (None, None, "a", None, None):
@@ -197,7 +205,7 @@ def test_reasons_to_ask_that_wait_are_one() -> None:
 
 def test_drain_gives_everything_until_now() -> None:
     link = FakeLink()
-    with EventStream(link) as stream:
+    with stream_of(link) as stream:
         link.publish("a")
         link.publish("a", arrives=False)
         assert [item.seq for item in stream.drain() if isinstance(item, Event)] == [1, 2]
@@ -205,7 +213,7 @@ def test_drain_gives_everything_until_now() -> None:
 
 def test_closing_ends_the_iteration_and_the_subscription() -> None:
     link = FakeLink()
-    stream = EventStream(link)
+    stream = stream_of(link)
     link.publish("a")
     iterator = iter(stream)
     next(iterator)
@@ -218,7 +226,7 @@ def test_a_stream_that_cannot_begin_leaves_no_subscription() -> None:
     link = FakeLink()
     link.away = True
     with pytest.raises(ControllerUnreachable):
-        EventStream(link)
+        stream_of(link)
     assert link.deliver is None
 
 

@@ -15,8 +15,8 @@ import pytest
 from ska_oso_oet import errors
 from ska_oso_oet.client.events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
 from ska_oso_oet.client.http import HttpClient
+from ska_oso_oet.client.http_controller import HttpController
 from ska_oso_oet.client.http_server import HttpServer
-from ska_oso_oet.client.inbox import Inbox
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.event.journal import EventJournal, EventsQuery, Origin
 from ska_oso_oet.history.queries import HistoryQuery, Pruned
@@ -25,6 +25,8 @@ from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from ska_oso_oet.client.http_feed import EventFeed
 
 DEADLINE = 20.0
 
@@ -157,6 +159,12 @@ def take(stream: EventStream, count: int) -> list[Any]:
     return [(item.epoch, item.seq) if isinstance(item, Event) else item for item in items]
 
 
+def feed_of(client: HttpClient) -> EventFeed:
+    controller = client._controller
+    assert isinstance(controller, HttpController)
+    return controller._feed
+
+
 def numbers(*found: int, epoch: str = "one") -> list[tuple[str, int]]:
     return [(epoch, number) for number in found]
 
@@ -230,11 +238,6 @@ def test_a_token_is_shown(server: FakeServer) -> None:
         HttpClient(server.url, token="se\ncret")
 
 
-def test_what_http_does_not_offer_is_refused(client: HttpClient) -> None:
-    with pytest.raises(errors.Rejected, match="the HTTP API does not offer AbortCommands"):
-        client._link.command("AbortCommands", "{}")
-
-
 def procedure(server: FakeServer, state: str) -> dict[str, Any]:
     return {
         "uri": f"{server.url}/procedures/7",
@@ -273,7 +276,7 @@ def test_a_stop_has_the_result_of_the_command(
     server.answer("GET /procedures/7", {"procedure": stopped})
     end = client.stop(7)
     assert json.loads(server.bodies[-1]) == {"state": "STOPPED"}
-    assert server.headers[-2]["Prefer"] == "return=representation"
+    assert server.headers[-1]["Prefer"] == "return=representation"
     assert (end.procedure.id, end.procedure.state) == (7, ProcedureState.STOPPED)
     assert (end.result.code, end.abort) == expected
     assert end.done is done
@@ -381,7 +384,7 @@ def test_a_flood_is_asked_for_at_once(server: FakeServer, client: HttpClient) ->
         feed = server.feed()
         server.asked.clear()
         server.answering.clear()
-        unsubscribe = client._link.subscribe("event", on_message)
+        unsubscribe = feed_of(client).subscribe(None, on_message)
         feed.put(server.publish(*["user.x"] * count))
         assert take(stream, count) == numbers(*range(1, count + 1))
         assert stream._inbox._queue.qsize() <= 1
@@ -393,7 +396,7 @@ def test_a_feed_that_ends_is_a_reason_to_ask_and_so_is_its_return(
     server: FakeServer, client: HttpClient
 ) -> None:
     reasons: queue.Queue[None] = queue.Queue()
-    unsubscribe = client._link.subscribe("event", reasons.put)
+    unsubscribe = feed_of(client).subscribe(None, reasons.put)
     server.feed().put(None)
     for _ in ("ended", "opened again"):
         reasons.get(timeout=DEADLINE)
@@ -408,8 +411,12 @@ def test_a_feed_that_ends_is_a_reason_to_ask_and_so_is_its_return(
 
 def test_a_wait_is_told_of_what_it_waits_for(server: FakeServer, client: HttpClient) -> None:
     heard: queue.Queue[str] = queue.Queue()
-    for name in ("procedureChanged", "activityChanged", "event"):
-        client._link.subscribe(name, lambda _, name=name: heard.put(name))  # type: ignore[misc]
+    for name, topic in (
+        ("procedureChanged", "procedure.lifecycle.statechange"),
+        ("activityChanged", "activity.lifecycle.statechange"),
+        ("event", None),
+    ):
+        feed_of(client).subscribe(topic, lambda _, name=name: heard.put(name))  # type: ignore[misc]
     feed = server.feed()
     topics = ("user.x", "activity.lifecycle.statechange", "procedure.lifecycle.statechange")
     feed.put(server.publish(*topics) + 'event:reconnected\ndata:{"epoch": "one"}\n\n')
@@ -468,7 +475,7 @@ def test_closing_ends_an_iteration(server: FakeServer, client: HttpClient) -> No
 
 
 def test_closing_wakes_who_waits(server: FakeServer, client: HttpClient) -> None:
-    inbox = Inbox(client._link, "event")
+    inbox = client._controller.new_events()
     got: queue.Queue[Any] = queue.Queue()
     waiting = threading.Thread(target=lambda: got.put(inbox.get(10 * DEADLINE)))
     waiting.start()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline
+from ska_oso_oet.client.port import read_as
+from ska_oso_oet.client.tango_controller import TangoController
 from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, CommandResult, wait_for_command
 from ska_oso_oet.errors import (
     ActivityNotFound,
@@ -20,12 +22,14 @@ from ska_oso_oet.errors import (
     ProcedureNotFound,
     WaitTimeout,
 )
-from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureState, ProcedureSummary
 from ska_oso_oet.ska.control_model import ResultCode
 from ska_oso_oet.source.script import FileSystemScript
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ska_oso_oet.client.inbox import Connection
 
 S = ProcedureState
 
@@ -80,12 +84,16 @@ class FakeLink:
         return lambda: self.listeners.remove(deliver)
 
 
+def controller(link: FakeLink) -> TangoController:
+    return TangoController(cast("Connection", link))
+
+
 TO_READY = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY)
 
 
 def wait(link: FakeLink, *states: ProcedureState, timeout: float = 10) -> ProcedureState:
     try:
-        return PROCEDURES.wait(link, 3, states, Deadline(timeout)).state
+        return PROCEDURES.wait(controller(link), 3, states, Deadline(timeout)).state
     finally:
         assert link.listeners == []
 
@@ -142,7 +150,7 @@ def test_events_of_others_do_not_matter() -> None:
 
 def test_an_answer_that_is_not_understood_is_no_fault_of_the_user() -> None:
     with pytest.raises(OetError, match="another version") as caught:
-        PROCEDURES.read('{"id": 3, "new": "key"}')
+        read_as(ProcedureSummary, '{"id": 3, "new": "key"}')
     assert not isinstance(caught.value, InvalidArgument)
 
 
@@ -154,9 +162,9 @@ def test_time_runs_out() -> None:
 @pytest.mark.parametrize("number", [2**63, 10**30, -1])
 def test_there_is_no_procedure_or_activity_whose_number_cannot_travel(number: int) -> None:
     with pytest.raises(ProcedureNotFound, match=f"there is no procedure {number}"):
-        PROCEDURES.describe(FakeLink(), number)
+        PROCEDURES.describe(controller(FakeLink()), number)
     with pytest.raises(ActivityNotFound, match=f"there is no activity {number}"):
-        ACTIVITIES.describe(FakeLink(), number)
+        ACTIVITIES.describe(controller(FakeLink()), number)
 
 
 def test_an_unknown_procedure_is_not_waited_for() -> None:
@@ -223,9 +231,9 @@ class ActivityLink(FakeLink):
 def test_an_activity_is_waited_for_by_its_events() -> None:
     a = ActivityState
     link = ActivityLink(lambda: link.enter(a.PREPARED, a.RUNNING))
-    assert ACTIVITIES.wait(link, 3, {a.PREPARED}, Deadline(10)).state in {a.PREPARED, a.RUNNING}
+    assert ACTIVITIES.wait(controller(link), 3, {a.PREPARED}, Deadline(10)).state in {a.PREPARED, a.RUNNING}
     link.script = [lambda: link.enter(a.FAILED)]
-    assert ACTIVITIES.wait(link, 3, {a.COMPLETE}, Deadline(10)).state is a.FAILED
+    assert ACTIVITIES.wait(controller(link), 3, {a.COMPLETE}, Deadline(10)).state is a.FAILED
     assert link.listeners == []
 
 
@@ -236,7 +244,7 @@ def test_an_activity_of_another_life_of_the_controller_is_not_waited_for() -> No
 
     link = ActivityLink(restart)
     with pytest.raises(ActivityNotFound, match="activity 3 was REQUESTED and is no longer known"):
-        ACTIVITIES.wait(link, 3, (), Deadline(10))
+        ACTIVITIES.wait(controller(link), 3, (), Deadline(10))
 
 
 def _finished(uid: str, result: list[Any]) -> str:

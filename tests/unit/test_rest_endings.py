@@ -16,7 +16,7 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ska_oso_oet.rest.controller import Controller
+    from ska_oso_oet.client.tango_controller import TangoController
 
 DEADLINE = 20.0
 DONE = CommandResult(ResultCode.OK, "done")
@@ -31,8 +31,9 @@ class FakeController:
         self.away = 0
         self.silent = 0
         self.watchers: list[Callable[[Any], None]] = []
+        self.link = self
 
-    def watch(self, attribute: str, deliver: Callable[[Any], None]) -> object:
+    def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> object:
         assert attribute == "lrcFinished"
         if self.away:
             self.away -= 1
@@ -54,7 +55,7 @@ class FakeController:
 
 def run(controller: FakeController, scenario: Callable[[Endings], Awaitable[Any]]) -> Any:
     calls = Calls()
-    endings = Endings(cast("Controller", controller), calls)
+    endings = Endings(cast("TangoController", controller), calls)
 
     async def within_the_deadline() -> Any:
         return await asyncio.wait_for(scenario(endings), DEADLINE)

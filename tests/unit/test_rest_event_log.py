@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, cast
 
-from ska_oso_oet.client.events import Event, Gap, NewEpoch, Reconnected
+from ska_oso_oet.client.events import Event, EventPage, Gap, NewEpoch, Reconnected
 from ska_oso_oet.event.journal import EventJournal, Origin
 from ska_oso_oet.rest.event_log import BATCH_BYTES, EventLog, Missing, Reader
 from ska_oso_oet.rest.journal_pages import read_page
@@ -13,8 +14,8 @@ from ska_oso_oet.rest.server_sent import Position, encode, message
 
 if TYPE_CHECKING:
     from ska_oso_oet.client.events import StreamItem
+    from ska_oso_oet.client.tango_controller import TangoController
     from ska_oso_oet.event.journal import EventsQuery
-    from ska_oso_oet.rest.controller import Controller
 
 
 def event(seq: int, epoch: str = "one", procedure_id: int | None = None, text: str = "") -> Event:
@@ -178,15 +179,15 @@ class Journal:
         for _ in range(last):
             self._journal.append("test", Origin("me"), {})
 
-    def read_events(self, query: EventsQuery) -> str:
-        return self._journal.read(query)
+    def read_events(self, query: EventsQuery) -> EventPage:
+        return EventPage.of(json.loads(self._journal.read(query)))
 
 
 def paged(journal: Journal, missing: Missing | None) -> tuple[list[str], int]:
     """What is sent of what is missing, and in how many pages."""
     content, pages = b"", 0
     while missing is not None:
-        page, seq = read_page(cast("Controller", journal), missing)
+        page, seq = read_page(cast("TangoController", journal), missing)
         content, pages, missing = content + page, pages + 1, missing.after(seq)
     lines = content.decode().splitlines()
     return [line for line in lines if line.startswith(("id:", "event:"))], pages

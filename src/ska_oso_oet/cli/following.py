@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol
 
 from ska_oso_oet.activity.domain import ActivityState
 from ska_oso_oet.cli.event_lines import Subject, event_lines, notice, output_line
@@ -12,7 +12,7 @@ from ska_oso_oet.cli.output_tail import Lost, OutputTail
 from ska_oso_oet.cli.screen import Screen
 from ska_oso_oet.client.events import Event
 from ska_oso_oet.client.inbox import QUIET_TIME, Patience
-from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES
+from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -20,11 +20,9 @@ if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.cli.session import Session
     from ska_oso_oet.client.events import EventStream, StreamItem
-    from ska_oso_oet.client.waiting import Kind, State, Summary
+    from ska_oso_oet.client.waiting import Kind, State
     from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
     from ska_oso_oet.procedure.output import Line
-
-S = TypeVar("S", bound="Summary")
 
 
 @dataclass

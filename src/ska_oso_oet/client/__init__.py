@@ -8,7 +8,8 @@
 """
 
 from ska_oso_oet.client.events import Disconnected, Event, EventStream, Gap, NewEpoch, Reconnected
-from ska_oso_oet.client.oet_client import DEFAULT_DEVICE, OETClient, Stopped
+from ska_oso_oet.client.oet_client import DEFAULT_DEVICE, OETClient
+from ska_oso_oet.client.port import Stopped
 
 __all__ = [
     "DEFAULT_DEVICE",

@@ -48,6 +48,17 @@ def _raise(error: BaseException) -> Any:
     raise error
 
 
+def in_time(question: Callable[[], Answer], deadline: Deadline, uri: str) -> Answer:
+    """Ask a controller; raises ControllerUnreachable, which names its `uri`, after a deadline."""
+    remaining = deadline.remaining
+    if remaining is None:
+        return question()
+    try:
+        return within(remaining or LAST_QUESTION, question)
+    except TimeoutError:
+        raise ControllerUnreachable(f"cannot reach {uri}: no answer within {deadline.timeout:g} s") from None
+
+
 class Bounded:
     """A Connection whose every answer comes before a deadline, or is ControllerUnreachable."""
 
@@ -72,12 +83,4 @@ class Bounded:
         return self._ask(partial(self._link.subscribe, attribute, deliver))
 
     def _ask(self, question: Callable[[], Answer]) -> Answer:
-        remaining = self.deadline.remaining
-        if remaining is None:
-            return question()
-        try:
-            return within(remaining or LAST_QUESTION, question)
-        except TimeoutError:
-            raise ControllerUnreachable(
-                f"cannot reach {self._link.uri}: no answer within {self.deadline.timeout:g} s"
-            ) from None
+        return in_time(question, self.deadline, self._link.uri)

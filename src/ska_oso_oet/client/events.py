@@ -5,19 +5,18 @@ What arrives over a link is an event, or a reason to ask; whatever was missed is
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline
 from ska_oso_oet.errors import ControllerUnreachable
 from ska_oso_oet.event.journal import EventsQuery
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from ska_oso_oet.client.inbox import Link
+    from ska_oso_oet.client.port import Controller
 
 PAGE: Final = 1000
 """Events asked for at once."""
@@ -45,6 +44,21 @@ class Event:
     def of(cls, document: dict[str, Any]) -> Self:
         """Take what is known of a decoded event; a newer controller may say more, an older one less."""
         return cls(**{field.name: document[field.name] for field in fields(cls) if field.name in document})
+
+
+class EventPage(NamedTuple):
+    """Events of the journal, and what it holds: the numbers `first_seq` to `last_seq` of `epoch`."""
+
+    epoch: str
+    first_seq: int
+    last_seq: int
+    events: list[Event]
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> Self:
+        """Read the reply to GetEvents."""
+        events = [Event.of(each) for each in document["events"]]
+        return cls(document["epoch"], document["first_seq"], document["last_seq"], events)
 
 
 @dataclass(frozen=True)
@@ -97,18 +111,18 @@ class EventStream:
 
     def __init__(
         self,
-        link: Link,
+        controller: Controller,
         topics: Collection[str] = (),
         since: int | None = None,
         epoch: str | None = None,
         procedure_id: int | None = None,
     ) -> None:
-        self._link = link
+        self._controller = controller
         self._wanted = EventsQuery.parse({"topics": list(topics), "procedure_id": procedure_id})
         self._pending: deque[StreamItem] = deque()
         self._connected = True
         self._closed = False
-        self._inbox = Inbox(link, "event")
+        self._inbox = controller.new_events()
         try:
             self._begin(since, epoch)
         except BaseException:
@@ -116,12 +130,12 @@ class EventStream:
             raise
 
     def _begin(self, since: int | None, epoch: str | None) -> None:
-        answer = self._ask(0 if since is None else since, 1)
-        self.epoch: str = answer["epoch"]
-        self.seq: int = answer["last_seq"]
+        page = self._read(0 if since is None else since, 1)
+        self.epoch = page.epoch
+        self.seq = page.last_seq
         if since is None:
             return
-        if since > answer["last_seq"] and epoch in {None, self.epoch}:
+        if since > page.last_seq and epoch in {None, self.epoch}:
             # A number of another life of the controller: wait for it, and everything before it is lost.
             epoch = ""
         self.seq, self.epoch = since, self.epoch if epoch is None else epoch
@@ -159,10 +173,10 @@ class EventStream:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _hear(self, text: str | None) -> None:
+    def _hear(self, news: tuple[Event, ...] | None) -> None:
         if self._closed:
             return
-        event = _event(text)
+        event = news[0] if news else None
         if event is not None and event.epoch == self.epoch and event.seq <= self.seq + 1:
             self._accept(event)
         else:
@@ -187,18 +201,18 @@ class EventStream:
 
     def _catch_up(self) -> None:
         while True:
-            answer = self._ask(self.seq, PAGE)
+            page = self._read(self.seq, PAGE)
             if not self._connected:
                 self._connected = True
-                self._pending.append(Reconnected(answer["epoch"]))
-            if answer["epoch"] != self.epoch:
-                self._pending.append(NewEpoch(answer["epoch"], self.epoch, self.seq))
-                self.epoch, self.seq = answer["epoch"], 0
+                self._pending.append(Reconnected(page.epoch))
+            if page.epoch != self.epoch:
+                self._pending.append(NewEpoch(page.epoch, self.epoch, self.seq))
+                self.epoch, self.seq = page.epoch, 0
                 continue
-            for document in answer["events"]:
-                self._accept(Event.of(document))
-            if len(answer["events"]) < PAGE:
-                self._skip_to(answer["last_seq"])
+            for event in page.events:
+                self._accept(event)
+            if len(page.events) < PAGE:
+                self._skip_to(page.last_seq)
                 return
 
     def _skip_to(self, last_seq: int) -> None:
@@ -206,14 +220,5 @@ class EventStream:
             self._pending.append(Gap(self.epoch, self.seq + 1, last_seq))
             self.seq = last_seq
 
-    def _ask(self, since: int, limit: int) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(
-            self._link.command("GetEvents", EventsQuery.parse({"since": since, "limit": limit}).to_json())
-        )
-        return answer
-
-
-def _event(text: str | None) -> Event | None:
-    """Read an event; the attribute is empty before the first one."""
-    document = json.loads(text) if text else None
-    return Event.of(document) if document else None
+    def _read(self, since: int, limit: int) -> EventPage:
+        return self._controller.read_events(EventsQuery.parse({"since": since, "limit": limit}))

@@ -1,9 +1,10 @@
-"""The stream of events of an HTTP API as a reason to ask: it tells that something has happened."""
+"""The stream of events of an HTTP API as a reason to ask: it shows that something has happened."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.errors import OetError
@@ -13,21 +14,61 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.client.http_server import HttpServer, Stream
 
+    _Listener = tuple[str | None, Callable[[None], None]]
+
 PAUSE: Final = 1.0
 """Seconds between attempts to reach a server that is away: nobody announces its return."""
 
 
 class EventFeed:
+    """One stream of events for all who listen: opened for the first of them, and kept until `close`."""
+
+    def __init__(self, server: HttpServer) -> None:
+        self._server = server
+        self._lock = threading.Lock()
+        self._thread: FeedThread | None = None
+        self._listeners: tuple[_Listener, ...] = ()
+
+    def subscribe(self, topic: str | None, deliver: Callable[[None], None]) -> Callable[[], None]:
+        """Call `deliver(None)` for each event on a topic, None for any, on the stream's thread.
+
+        The result ends it. Raises OetError where the stream cannot be opened.
+        """
+        listener = (topic, deliver)
+        with self._lock:
+            if self._thread is None:
+                self._thread = FeedThread(self._server, self._on_news)
+            self._listeners = (*self._listeners, listener)
+        return partial(self._leave, listener)
+
+    def close(self) -> None:
+        """End the stream."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.close()
+
+    def _leave(self, listener: _Listener) -> None:
+        with self._lock:
+            self._listeners = tuple(item for item in self._listeners if item is not listener)
+
+    def _on_news(self, topic: str | None) -> None:
+        for wanted, deliver in self._listeners:
+            if topic is None or wanted in {None, topic}:
+                deliver(None)
+
+
+class FeedThread:
     """Reads the stream of events on a thread of its own, opened again whenever it ends, until `close`.
 
-    The first time it is opened by the constructor, which raises OetError. `tell` is called on the thread
+    The first time it is opened by the constructor, which raises OetError. `on_news` is called on the thread
     with the topic of each event, and with None for what concerns every topic: the stream has ended, it is
-    open again, or the server has something to say itself, such as that the controller does not answer.
+    open again, or the server has a message of its own, such as that the controller does not answer.
     """
 
-    def __init__(self, server: HttpServer, tell: Callable[[str | None], None]) -> None:
+    def __init__(self, server: HttpServer, on_news: Callable[[str | None], None]) -> None:
         self._server = server
-        self._tell = tell
+        self._on_news = on_news
         self._closing = threading.Event()
         self._lock = threading.Lock()
         self._stream: Stream = server.stream()
@@ -45,8 +86,8 @@ class EventFeed:
         while not self._closing.is_set():
             with suppress(OetError):  # whoever asks now learns what is wrong
                 for topic in self._stream:
-                    self._tell(topic)
-            self._tell(None)
+                    self._on_news(topic)
+            self._on_news(None)
             self._reopen()
 
     def _reopen(self) -> None:
@@ -58,5 +99,5 @@ class EventFeed:
                     self._stream = stream
                     if self._closing.is_set():
                         stream.close()
-                self._tell(None)
+                self._on_news(None)
                 return

@@ -14,7 +14,7 @@ from __future__ import annotations
 import queue
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
 
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, WaitTimeout
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 CALL_TIMEOUT: Final = 3.0
 """Seconds in which the controller must answer a call; Tango's own default."""
@@ -82,6 +83,11 @@ class Deadline:
         """Take seconds from now, or a deadline that several steps share."""
         return timeout if isinstance(timeout, Deadline) else cls(timeout)
 
+    def sooner(self, other: Deadline) -> Deadline:
+        """Return the one of two that comes first."""
+        remaining, others = self.remaining, other.remaining
+        return self if others is None or (remaining is not None and remaining <= others) else other
+
     @property
     def remaining(self) -> float | None:
         """Seconds left, never below zero."""
@@ -138,24 +144,34 @@ class _Letters(queue.Queue[Any]):
             super()._put(item)
 
 
-class Inbox:
-    """The change events of one attribute, handed over to the caller's thread."""
+class Inbox(Generic[T]):
+    """News of one kind, handed over to the caller's thread, on which `read` makes values of what has come.
 
-    def __init__(self, link: Link, attribute: str, size: int = INBOX_SIZE) -> None:
+    `subscribe(deliver)` begins to hand over to `deliver`; what it returns ends that.
+    """
+
+    def __init__(
+        self,
+        subscribe: Callable[[Callable[[Any], None]], Callable[[], None]],
+        read: Callable[[Any], T],
+        size: int = INBOX_SIZE,
+    ) -> None:
         self._queue = _Letters(size)
-        self._unsubscribe = link.subscribe(attribute, self._deliver)
+        self._read = read
+        self._unsubscribe = subscribe(self._deliver)
 
     def _deliver(self, value: Any) -> None:
         # Full: what is dropped here is noticed by its sequence number, or by asking.
         with suppress(queue.Full):
             self._queue.put_nowait(value)
 
-    def get(self, timeout: float) -> Any:
+    def get(self, timeout: float) -> T | None:
         """Wait for the next value; None says that the controller should be asked (an error, or quiet)."""
         try:
-            return self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
+            news = self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
         except queue.Empty:
             return None
+        return None if news is None else self._read(news)
 
     def close(self) -> None:
         """Unsubscribe, and wake up who waits."""

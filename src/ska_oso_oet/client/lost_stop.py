@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from ska_oso_oet.client.waiting import CommandResult
+from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
 from ska_oso_oet.procedure.abort_outcome import told_together
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
@@ -13,6 +13,9 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ska_oso_oet.client.port import Controller
+    from ska_oso_oet.errors import CommandForgotten
+    from ska_oso_oet.procedure.commands import StopProcessCommand
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 _NOT_RUN: Final[dict[str, Any]] = {
@@ -54,3 +57,19 @@ def ended_with_the_controller(
     if called if run_abort is None else run_abort:
         detail["abort"] = _told_of_aborts(procedure, listed)
     return CommandResult(ResultCode.OK, json.dumps(detail))
+
+
+def result_of_lost_stop(
+    controller: Controller, command: StopProcessCommand, lost: CommandForgotten
+) -> CommandResult:
+    """Find out what became of a stop that the controller did not outlive.
+
+    It takes the process with it, and runs no abort script any more. Raises `lost` where it cannot be known
+    which procedure was meant, and where that one is still live.
+    """
+    if command.procedure_id is None:
+        raise lost
+    procedure = controller.described(PROCEDURES, command.procedure_id)
+    if not procedure.state.final:
+        raise lost
+    return ended_with_the_controller(procedure, controller.listed(PROCEDURES), run_abort=command.run_abort)

@@ -7,56 +7,30 @@ it is told by the `state` and `exit` of the ProcedureSummary.
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls, StatusCalls
 from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
-from ska_oso_oet.client.lost_stop import ended_with_the_controller
 from ska_oso_oet.client.requests import as_command, start_command
-from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
-from ska_oso_oet.errors import CommandForgotten, OetError, ProcedureNotFound, Rejected
+from ska_oso_oet.client.tango_controller import TangoController
+from ska_oso_oet.client.waiting import PROCEDURES
+from ska_oso_oet.errors import Rejected
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
-from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from ska_oso_oet.client.inbox import Connection
+    from ska_oso_oet.client.port import Controller, Stopped
     from ska_oso_oet.source.script import ExecutableScript
 
-OWN: Final = -1
-"""In place of a procedure's id, for DescribeProcedure: the newest of who asks."""
 DEFAULT_DEVICE: Final = "mid-oso/oet-controller/01"
 
 
 END_TIMEOUT: Final = 10.0
 """Seconds that the end of a procedure whose start was refused is waited for."""
-
-
-class Stopped(NamedTuple):
-    """The end of a stop: the procedure as it was left, and the result of the command."""
-
-    procedure: ProcedureSummary
-    result: CommandResult
-
-    @property
-    def abort(self) -> dict[str, Any] | None:
-        """How the abort script ended, None if it was not asked for.
-
-        `state` is that of its procedure, None when it was not run; `procedure_id` and `message` may be there.
-        """
-        abort: dict[str, Any] | None = self.result.detail.get("abort")
-        return abort
-
-    @property
-    def done(self) -> bool:
-        """Whether all that was asked for was done: the process is gone, and the abort script COMPLETE."""
-        aborted = self.abort is None or self.abort.get("state") == ProcedureState.COMPLETE
-        return self.result.code == ResultCode.OK and aborted
 
 
 class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
@@ -69,7 +43,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
     def __init__(self, device: str = DEFAULT_DEVICE, call_timeout: float = CALL_TIMEOUT) -> None:
         from ska_oso_oet.client.tango_link import TangoLink  # noqa: PLC0415 - HttpClient does without Tango
 
-        self._link: Connection = TangoLink(device, call_timeout)
+        self._controller: Controller = TangoController(TangoLink(device, call_timeout))
 
     _created: int | None = None
     """The procedure that this client has created last."""
@@ -77,12 +51,12 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
     @property
     def device(self) -> str:
         """The name of the controller as it was given."""
-        return self._link.device
+        return self._controller.device
 
     @property
     def uri(self) -> str:
         """The full name of the controller."""
-        return self._link.uri
+        return self._controller.uri
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +66,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
 
     def close(self) -> None:
         """Drop the connection. Event streams are closed by who opened them."""
-        self._link.close()
+        self._controller.close()
 
     # ---------------------------------------------------------------- procedures
     def create(
@@ -102,13 +76,9 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
 
         `script` is a `file:///…` or `git://…` URI, a script, or a whole command (then without arguments).
         """
-        command = as_command(script, ProcedureInput(*args, **kwargs))
-        command_id = self._submit("CreateProcedure", command)
-        for procedure in self.list():
-            if procedure.command_id == command_id:
-                self._created = procedure.id
-                return procedure
-        raise ProcedureNotFound(f"the procedure of command {command_id} has already left the history")
+        procedure = self._controller.create(as_command(script, ProcedureInput(*args, **kwargs)))
+        self._created = procedure.id
+        return procedure
 
     def start(self, procedure_id: int | None = None, /, *args: Any, **kwargs: Any) -> ProcedureSummary:
         """Call the `main` of a READY procedure, by default of `created_last`; returns when it is accepted.
@@ -119,8 +89,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         if procedure_id is None:
             procedure_id = self.created_last().id
         main = ProcedureInput(*args, **kwargs) if args or kwargs else None
-        self._submit("StartProcedure", start_command(procedure_id, main))
-        return self.describe(procedure_id)
+        return self._controller.start(start_command(procedure_id, main))
 
     def start_or_end(self, procedure_id: int, timeout: float | Deadline | None = None) -> ProcedureSummary:
         """Start a procedure that was created for it; where that is refused it is ended, as nobody else will.
@@ -151,35 +120,12 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         and runs no abort script.
         """
         deadline = Deadline.of(timeout)
-        client = self.until(deadline)
-        command = StopProcessCommand(procedure_id=self._to_stop(procedure_id, client), run_abort=run_abort)
-        try:
-            result = self._carry_out("StopProcedure", command, deadline)
-        except CommandForgotten:
-            if command.procedure_id is None:
-                raise
-            procedure = client.describe(command.procedure_id)
-            if not procedure.state.final:
-                raise
-            ended = ended_with_the_controller(procedure, client.list(), run_abort=run_abort)
-            return Stopped(procedure, ended)
-        stopped: int | None = result.detail.get("procedure_id", command.procedure_id)
-        if stopped is None:
-            raise OetError(f"the stop ended otherwise: {result.text}")
-        return Stopped(client.describe(stopped), result)
+        command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
+        return self._controller.until(deadline).stop(command, deadline)
 
     def created_last(self) -> ProcedureSummary:
         """Describe the procedure that this client, or else its user where that is known, has created last."""
-        return self._last_of_user() if self._created is None else self.describe(self._created)
-
-    def _last_of_user(self) -> ProcedureSummary:
-        # The controller knows who asks.
-        return PROCEDURES.asked(self._link, OWN)
-
-    def _to_stop(self, procedure_id: int | None, asking: OETClient) -> int | None:
-        """Name the procedure to be stopped; None where the controller knows better which one is meant."""
-        del asking
-        return procedure_id
+        return self._controller.created_last() if self._created is None else self.describe(self._created)
 
     def run(
         self,
@@ -220,30 +166,27 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         meanwhile, and ControllerUnreachable when it stays away for 30 s.
         """
         deadline = Deadline.of(timeout)
-        return PROCEDURES.wait(self._link_until(deadline), procedure_id, states, deadline)
+        return PROCEDURES.wait(self._controller.until(deadline), procedure_id, states, deadline)
 
     def list(self) -> Sequence[ProcedureSummary]:
         """List every live procedure and the newest finished ones, oldest first."""
-        document = json.loads(self._link.read("procedures"))
-        return sorted(map(PROCEDURES.read, document["procedures"]), key=lambda item: item.id)
+        return self._controller.listed(PROCEDURES)
 
     def describe(self, procedure_id: int = 0) -> ProcedureSummary:
         """Describe a procedure; 0 is the newest one."""
-        return PROCEDURES.describe(self._link, procedure_id)
+        return PROCEDURES.describe(self._controller, procedure_id)
 
     def refresh(self, known: ProcedureSummary) -> ProcedureSummary:
         """Describe a procedure again; ProcedureNotFound also when its number means another one by now."""
-        return PROCEDURES.refresh(self._link, known)
+        return PROCEDURES.refresh(self._controller, known)
 
     def output(self, procedure_id: int, since: int = 0) -> dict[str, Any]:
-        """Read what a procedure has written after line `since`, as GetOutput answers it.
+        """Read what a procedure has written after line `since`, as GetOutput returns it.
 
         `{"procedure_id", "last_line", "dropped", "lines": [{"line", "time", "stream", "text", "level"}, …]}`:
         `dropped` counts the lines after `since` that are no longer kept; only lines of the log have a level.
         """
-        query = OutputQuery.parse({"procedure_id": procedure_id, "since": since})
-        answer: dict[str, Any] = json.loads(self._link.command("GetOutput", query.to_json()))
-        return answer
+        return self._controller.output(OutputQuery.parse({"procedure_id": procedure_id, "since": since}))
 
     def events(
         self,
@@ -253,4 +196,4 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         procedure_id: int | None = None,
     ) -> EventStream:
         """Listen to the bus: every event exactly once and in order; see EventStream."""
-        return EventStream(self._link, topics, since, epoch, procedure_id)
+        return EventStream(self._controller, topics, since, epoch, procedure_id)

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.client.inbox import QUIET_TIME, UNHEARD_TIME, Deadline, Inbox, Patience
 from ska_oso_oet.errors import (
     ActivityNotFound,
     CommandForgotten,
-    InvalidArgument,
     NotFound,
-    OetError,
     ProcedureNotFound,
 )
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection
 
     from ska_oso_oet.client.inbox import Link
+    from ska_oso_oet.client.port import Controller
 
 State = ProcedureState | ActivityState
 
@@ -31,64 +32,34 @@ _IDS: Final = range(2**63)
 """Numbers that a procedure or an activity can have, which travel as 64 bits; 0 is the newest."""
 
 
-class Summary(Protocol):
-    """What is known of a procedure or an activity at one moment."""
-
-    @property
-    def id(self) -> int:
-        """Its number."""
-
-    @property
-    def state(self) -> State:
-        """Where it stands."""
-
-    @property
-    def created_at(self) -> float:
-        """When it was requested: tells it from one with its number in another life of the controller."""
-
-
-S = TypeVar("S", bound=Summary)
+S = TypeVar("S", ProcedureSummary, ActivitySummary)
+"""What is known of a procedure or an activity at one moment."""
 
 
 @dataclass(frozen=True)
 class Kind(Generic[S]):
-    """Procedures, or activities: how the controller tells of them. `word` is a key of its JSON too."""
+    """Procedures, or activities: `word` and `plural` are parts of the names that interfaces have for them."""
 
     word: str
-    command: str
-    attribute: str
-    parse: Callable[[str | dict[str, Any]], S]
+    plural: str
+    model: type[S]
     missing: type[NotFound]
     history: Callable[[S], Iterable[tuple[State, float]]]
 
-    def read(self, document: str | dict[str, Any]) -> S:
-        """Read what the controller says; not to be confused with an argument of the user."""
-        try:
-            return self.parse(document)
-        except InvalidArgument as error:
-            raise OetError(f"the controller speaks another version of this interface: {error}") from None
-
-    def describe(self, link: Link, number: int) -> S:
+    def describe(self, controller: Controller, number: int) -> S:
         """Ask the controller; 0 is the newest one."""
         if number not in _IDS:
             raise self.missing(f"there is no {self.word} {number}")
-        return self.asked(link, number)
+        return controller.described(self, number)
 
-    def asked(self, link: Link, number: int) -> S:
-        """Ask the controller for a number that may have a meaning of its own to it."""
-        try:
-            return self.read(link.command(self.command, number))
-        except NotFound as error:
-            raise self.missing(str(error)) from None
-
-    def refresh(self, link: Link, known: S) -> S:
+    def refresh(self, controller: Controller, known: S) -> S:
         """Ask again; raise NotFound of this kind if it is gone and its number means another."""
         gone = (
             f"{self.word} {known.id} was {known.state} and is no longer known: "
             f"the controller was restarted, or the {self.word} has left its history"
         )
         try:
-            fresh = self.describe(link, known.id)
+            fresh = self.describe(controller, known.id)
         except NotFound:
             raise self.missing(gone) from None
         if fresh.created_at != known.created_at:
@@ -99,48 +70,42 @@ class Kind(Generic[S]):
         """Say whether it is, or was, in one of `states`, or can no longer get there."""
         return known.state.final or any(state in states for state, _ in self.history(known))
 
-    def wait(self, link: Link, number: int, states: Collection[State], deadline: Deadline) -> S:
+    def wait(self, controller: Controller, number: int, states: Collection[State], deadline: Deadline) -> S:
         """Wait until it has entered one of `states`, or has ended.
 
         Subscribes first and reads then, so that nothing can happen in between.
         """
-        with Inbox(link, self.attribute) as inbox:
-            known = self.describe(link, number)
+        with controller.changes(self) as inbox:
+            known = self.describe(controller, number)
             patience = Patience()
             connected = False
             while not self.has_entered(known, states):
                 deadline.check(f"{self.word} {known.id} is still {known.state}")
-                text = inbox.get(deadline.at_most(QUIET_TIME))
-                news = self._news(text, known) if connected else None
-                if news is None and (text is None or not connected):
-                    # The first value after a (re)connection says nothing of what happened before it.
-                    news = patience.ask(lambda: self.refresh(link, known))  # noqa: B023 - called at once
-                connected = text is not None
+                changed = inbox.get(deadline.at_most(QUIET_TIME))
+                news = next(filter(partial(_is_same, known), changed or ()), None) if connected else None
+                if news is None and (changed is None or not connected):
+                    # The first value after a (re)connection shows nothing of what happened before it.
+                    news = patience.ask(lambda: self.refresh(controller, known))  # noqa: B023 - called at once
+                connected = changed is not None
                 known = news or known
             return known
 
-    def _news(self, text: str | None, known: S) -> S | None:
-        document = (json.loads(text) if text else None) or {}
-        content = document.get(self.word) or {}
-        if content.get("id") != known.id:
-            return None
-        news = self.read(content)
-        return news if news.created_at == known.created_at else None
+
+def _is_same(known: S, other: S) -> bool:
+    return (other.id, other.created_at) == (known.id, known.created_at)
 
 
 PROCEDURES: Final = Kind[ProcedureSummary](
     "procedure",
-    "DescribeProcedure",
-    "procedureChanged",
-    ProcedureSummary.parse,
+    "procedures",
+    ProcedureSummary,
     ProcedureNotFound,
     lambda known: known.history.process_states,
 )
 ACTIVITIES: Final = Kind[ActivitySummary](
     "activity",
-    "DescribeActivity",
-    "activityChanged",
-    ActivitySummary.parse,
+    "activities",
+    ActivitySummary,
     ActivityNotFound,
     lambda known: known.activity_states,
 )
@@ -164,7 +129,7 @@ class CommandResult(NamedTuple):
 
 def wait_for_command(link: Link, command_id: str, deadline: Deadline) -> CommandResult:
     """Wait until a long running command is listed as finished."""
-    with Inbox(link, "lrcFinished") as inbox:
+    with Inbox[Iterable[str]](partial(link.subscribe, "lrcFinished"), tuple) as inbox:
         patience = Patience()
         result = patience.ask(lambda: _ask_result(link, command_id))
         heard = False

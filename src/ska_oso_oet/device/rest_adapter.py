@@ -10,8 +10,9 @@ import tango
 from tango import AttrWriteType, DevState
 from tango.server import attribute, device_property
 
+from ska_oso_oet.client.tango_controller import TangoController
+from ska_oso_oet.client.tango_link import TangoLink
 from ska_oso_oet.errors import OetError
-from ska_oso_oet.rest.controller import ControllerClient
 from ska_oso_oet.rest.guards import Counter
 from ska_oso_oet.rest.service import RestService, Surroundings
 from ska_oso_oet.rest.settings import RestSettings
@@ -120,7 +121,7 @@ class OETRestAdapter(SKABaseDevice):
         with self._serving:
             if self._service is not None:
                 return True
-            client = ControllerClient(self._settings.controller_name)
+            client = TangoController(TangoLink(self._settings.controller_name))
             around = Surroundings(
                 counter=self._counter,
                 on_reachable=lambda trouble: self._on_reachable(client, trouble),
@@ -160,7 +161,7 @@ class OETRestAdapter(SKABaseDevice):
 
     # ------------------------------------------------------------ what the service reports, on its threads
 
-    def _on_reachable(self, client: ControllerClient, trouble: str | None) -> None:
+    def _on_reachable(self, client: TangoController, trouble: str | None) -> None:
         if trouble is None:
             self.set_health(HealthState.OK)
         else:
@@ -170,10 +171,10 @@ class OETRestAdapter(SKABaseDevice):
         self._watch(client, "State", self._on_controller_state)
         self._watch(client, "whyNotReady", self._on_readiness)
 
-    def _watch(self, client: ControllerClient, attribute: str, deliver: Callable[[Any], None]) -> None:
+    def _watch(self, client: TangoController, attribute: str, deliver: Callable[[Any], None]) -> None:
         if attribute not in self._watched:
             with suppress(OetError):  # it is away: asked again when that has changed
-                client.watch(attribute, deliver)
+                client.link.subscribe(attribute, deliver)
                 self._watched.add(attribute)
 
     def _on_readiness(self, reason: str | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import Response
 
+from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES
 from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.rest.answers import (
@@ -69,7 +70,7 @@ def procedure_routes(backend: Backend) -> APIRouter:
     @router.get("", response_model=AllProcedures)
     async def list_procedures(request: Request) -> Response:
         """List every live procedure and the newest finished ones, oldest first."""
-        summaries = await calls.ask(controller.list)
+        summaries = await calls.ask(controller.listed, PROCEDURES)
         return answer(AllProcedures(procedures=list(map(_procedures(request), summaries))))
 
     @router.post("", status_code=201, response_model=OneProcedure, responses=described(400, 409, 413, 502))
@@ -151,13 +152,13 @@ def activity_routes(backend: Backend) -> APIRouter:
     @router.get("", response_model=AllActivities)
     async def list_activities(request: Request) -> Response:
         """List the activities, oldest first."""
-        summaries = await calls.ask(controller.list_activities)
+        summaries = await calls.ask(controller.listed, ACTIVITIES)
         return answer(AllActivities(activities=list(map(_activities(request), summaries))))
 
     @router.post("", status_code=201, response_model=OneActivity, responses=described(400, 409, 413))
     async def run_activity(request: Request, new: NewActivity) -> Response:
         """Run an activity of a Scheduling Block; the answer is given as soon as it is accepted."""
-        summary = await calls.ask(controller.perform, new)
+        summary = await calls.ask(controller.run_activity, new)
         activity = _activities(request)(summary)
         return answer(OneActivity(activity=activity), 201, {"Location": activity.uri})
 
@@ -165,7 +166,7 @@ def activity_routes(backend: Backend) -> APIRouter:
     async def get_activity(request: Request, number: Id) -> Response:
         """Describe an activity."""
         try:
-            summary = await calls.ask(controller.describe_activity, number)
+            summary = await calls.ask(controller.described, ACTIVITIES, number)
         except NotFound:
             raise ActivityNotFound(f"No information available for activity ID={number}") from None
         return answer(OneActivity(activity=_activities(request)(summary)))

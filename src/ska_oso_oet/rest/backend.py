@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sse_starlette import EventSourceResponse
 from sse_starlette.sse import SendTimeoutError
 
-from ska_oso_oet.client.calls import pruned
-from ska_oso_oet.client.lost_stop import ended_with_the_controller
+from ska_oso_oet.client.lost_stop import result_of_lost_stop
+from ska_oso_oet.client.tango_controller import pruned
+from ska_oso_oet.client.waiting import PROCEDURES
 from ska_oso_oet.errors import (
     CommandForgotten,
     ControllerUnreachable,
@@ -22,6 +23,7 @@ from ska_oso_oet.errors import (
     WaitTimeout,
 )
 from ska_oso_oet.procedure.commands import StopProcessCommand
+from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.rest.journal_pages import read_page
 
 if TYPE_CHECKING:
@@ -29,11 +31,11 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from ska_oso_oet.client.tango_controller import TangoController
     from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.history.queries import Pruned, PruneQuery
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.calls import Calls
-    from ska_oso_oet.rest.controller import Controller
     from ska_oso_oet.rest.endings import Endings
     from ska_oso_oet.rest.event_log import Missing, Reader
     from ska_oso_oet.rest.requests import ProcedureUpdate
@@ -54,7 +56,7 @@ COMMAND_TIMEOUT: Final = 120.0
 class Backend:
     """The controller as routes use it: nothing here blocks the event loop."""
 
-    controller: Controller
+    controller: TangoController
     calls: Calls
     hub: EventHub
     endings: Endings
@@ -71,21 +73,21 @@ class Backend:
     async def describe(self, procedure_id: int) -> ProcedureSummary:
         """Describe a procedure; ProcedureNotFound in the words of the reference."""
         with _words_of_the_reference(procedure_id):
-            return await self.calls.ask(self.controller.describe, procedure_id)
+            return await self.calls.ask(self.controller.described, PROCEDURES, procedure_id)
 
     async def output(self, procedure_id: int, since: int) -> dict[str, Any]:
         """Read what a procedure has written after line `since`; raises as `describe` does."""
         with _words_of_the_reference(procedure_id):
-            return await self.calls.ask(self.controller.output, procedure_id, since)
+            query = OutputQuery(procedure_id=procedure_id, since=since)
+            return await self.calls.ask(self.controller.output, query)
 
     async def start(self, procedure_id: int, update: ProcedureUpdate) -> ProcedureSummary:
         """Start a procedure, and describe it."""
         try:
-            await self.calls.ask(self.controller.begin_start, update.start(procedure_id))
+            return await self.calls.ask(self.controller.start, update.start(procedure_id))
         except Rejected:
             await self.describe(procedure_id)  # it may not even exist
             raise
-        return await self.describe(procedure_id)
 
     async def stop(self, procedure_id: int, *, run_abort: bool | None) -> CommandResult:
         """Stop a procedure and wait until it is gone, and its subarray aborted if that was asked for."""
@@ -97,12 +99,8 @@ class Backend:
             raise
         try:
             return await self._end_of("stop", command_id)
-        except CommandForgotten:
-            procedure = await self.describe(procedure_id)
-            if not procedure.state.final:
-                raise
-            listed = await self.calls.ask(self.controller.list)
-            return ended_with_the_controller(procedure, listed, run_abort=run_abort)
+        except CommandForgotten as lost:
+            return await self.calls.ask(result_of_lost_stop, self.controller, command, lost)
 
     async def prune(self, query: PruneQuery) -> Pruned:
         """Delete what has ended from the history, and wait until it is gone."""

@@ -11,9 +11,9 @@ from ska_oso_oet.client.inbox import QUIET_TIME, Patience
 from ska_oso_oet.errors import WaitTimeout
 
 if TYPE_CHECKING:
+    from ska_oso_oet.client.tango_controller import TangoController
     from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.rest.calls import Calls
-    from ska_oso_oet.rest.controller import Controller
 
 
 class Endings:
@@ -22,7 +22,7 @@ class Endings:
     Which one that is, it is asked; and every QUIET_TIME as well, in case that it could not tell.
     """
 
-    def __init__(self, controller: Controller, calls: Calls) -> None:
+    def __init__(self, controller: TangoController, calls: Calls) -> None:
         self._controller = controller
         self._calls = calls
         self._listening = False
@@ -60,7 +60,7 @@ class Endings:
         self._listening = True
         tell = partial(self._tell, asyncio.get_running_loop())
         try:
-            await self._calls.ask(self._controller.watch, "lrcFinished", tell)
+            await self._calls.ask(self._controller.link.subscribe, "lrcFinished", tell)
         except BaseException:
             self._listening = False
             raise

@@ -28,7 +28,7 @@ def event_routes(backend: Backend) -> APIRouter:
         Without an `epoch` the running one is meant. `topic` selects topics with what is below them,
         `procedure_id` the events of one procedure.
         """
-        return answer(await backend.calls.ask(backend.controller.read_events, asked.query()))
+        return answer(await backend.calls.ask(backend.controller.written_events, asked.query()))
 
     @router.get(
         "/stream",

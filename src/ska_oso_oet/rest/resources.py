@@ -85,7 +85,8 @@ class Procedure(Model):
         same = {
             name: getattr(summary, name) for name in cls.model_fields if name not in {"script_args", "uri"}
         }
-        return cls(script_args=ScriptArgs.of(summary.script_args), uri=uri, **same)
+        # Validated where it came from the controller.
+        return cls.model_construct(script_args=ScriptArgs.of(summary.script_args), uri=uri, **same)
 
 
 class HistoryEntry(Procedure):
@@ -147,7 +148,8 @@ class Activity(Model):
         same = {
             name: getattr(summary, name) for name in cls.model_fields if name not in {"script_args", "uri"}
         }
-        return cls(script_args=ScriptArgs.of(summary.script_args), uri=uri, **same)
+        # Validated where it came from the controller.
+        return cls.model_construct(script_args=ScriptArgs.of(summary.script_args), uri=uri, **same)
 
 
 class OneActivity(Model):

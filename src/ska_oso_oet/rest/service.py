@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import uvicorn
 
+from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.rest.app import create_app
 from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from ska_oso_oet.rest.controller import Controller, Events
+    from ska_oso_oet.client.tango_controller import TangoController
     from ska_oso_oet.rest.guards import Counter
     from ska_oso_oet.rest.server_sent import Position
     from ska_oso_oet.rest.settings import RestSettings
@@ -63,7 +64,7 @@ class RestService:
     Raises InvalidArgument for a token file that cannot be used.
     """
 
-    def __init__(self, controller: Controller, settings: RestSettings, around: Surroundings) -> None:
+    def __init__(self, controller: TangoController, settings: RestSettings, around: Surroundings) -> None:
         self._settings = settings
         self._around = around
         self._calls = Calls(around.thread_context)
@@ -175,7 +176,7 @@ def _connection(limit: int) -> type[asyncio.Protocol]:
     return cast("type[asyncio.Protocol]", partial(Connection, places=places))
 
 
-def _open(controller: Controller, since: Position | None) -> Events:
+def _open(controller: TangoController, since: Position | None) -> EventStream:
     if since is None:
-        return controller.events(since=0)
-    return controller.events(since=since.seq, epoch=since.epoch)
+        return EventStream(controller, since=0)
+    return EventStream(controller, since=since.seq, epoch=since.epoch)

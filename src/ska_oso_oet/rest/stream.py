@@ -6,7 +6,7 @@ import asyncio
 import logging
 import threading
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ska_oso_oet.client.events import Disconnected, Gap, Reconnected
 from ska_oso_oet.errors import ControllerUnreachable, OetError
@@ -19,13 +19,28 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ska_oso_oet.client.events import StreamItem
-    from ska_oso_oet.rest.controller import Events
     from ska_oso_oet.rest.server_sent import Chunk, Position
 
 _log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
 """Seconds between attempts to reach a controller that nobody hears of: it cannot announce its return."""
+
+
+class Events(Protocol):
+    """Events of the bus, each once and in order: what the hub needs of client.events.EventStream."""
+
+    epoch: str
+    seq: int
+
+    def get(self, timeout: float | None = None) -> StreamItem | None:
+        """Wait for the next item; None when the stream has been closed."""
+
+    def drain(self) -> Iterator[StreamItem]:
+        """Everything that has been published and was not yet read."""
+
+    def close(self) -> None:
+        """End the stream; who waits in `get` is woken."""
 
 
 class ControllerNotReady(ControllerUnreachable):
