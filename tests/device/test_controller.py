@@ -153,7 +153,7 @@ def test_events_are_numbered_without_a_gap_and_can_be_read_again(controller: Con
     with suppress(queue.Empty):
         while not pushed or pushed[-1]["seq"] < replayed["last_seq"]:
             event = controller.events.get(timeout=DEADLINE)
-            if event:
+            if event and event not in pushed[-1:]:  # the newest comes once more after a silence
                 pushed.append(event)
     assert pushed == replayed["events"]
     assert controller.proxy.lastEventSeq == replayed["last_seq"]

@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from ska_oso_oet.device.engine import Engine
+from ska_oso_oet.engine import Engine
 from ska_oso_oet.errors import NotReady
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand

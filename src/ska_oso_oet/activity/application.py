@@ -138,6 +138,13 @@ class ActivityService:
             raise ActivityNotFound(f"there is no activity {activity_id}, or it has left the list")
         self._post(self._runner.stop, activity_id, message, self._clock())
 
+    def abandon(self, command_id: str) -> None:
+        """Stop the live activity that a command has requested, if there is one."""
+        with self._lock:
+            requested = [each.id for each in self._summaries.values() if each.command_id == command_id]
+        for activity_id in requested:
+            self.stop_activity(activity_id, "aborted")
+
     def listen(self, bus: EventBus) -> None:
         """Follow procedures and what their scripts publish; before the first event."""
         bus.follow(ProcedureChange, lambda change, _: self.on_procedure_changed(change.summary))

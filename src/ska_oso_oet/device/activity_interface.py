@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 from tango.server import command
 
 from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
+from ska_oso_oet.device.command_book import ActivityEntry
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface, json_attribute
 from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.errors import ActivityNotFound
 from ska_oso_oet.ska.base_device import LongStringArray, allowed_when
 
-if TYPE_CHECKING:
-    from ska_oso_oet.device.activity_tasks import ActivityTasks
-
 
 class ActivityInterface(ControllerInterface):
     """Commands and attributes of activities."""
-
-    activity_tasks: ActivityTasks
 
     activities = json_attribute("read_activities", "Live activities and the newest finished ones, as JSON")
     activityChanged = json_attribute("read_activity_changed", "The activity that changed last, as JSON")
@@ -34,7 +30,7 @@ class ActivityInterface(ControllerInterface):
         self._newest_activity = f'{{{head}, "activity": {summary.to_json()}}}'
         self.pump.push("activityChanged", self._newest_activity)
         self.pump.coalesce("activities", self.read_activities)
-        self.activity_tasks.on_activity(summary)
+        self.book.on_activity(summary)
 
     def read_activities(self) -> str:
         """Answer what there is, with the number of an event that it contains."""
@@ -55,7 +51,10 @@ class ActivityInterface(ControllerInterface):
         return self.acting("RunActivity", ActivityCommand, argin, self._run)
 
     def _run(self, request: ActivityCommand) -> LongStringArray:
-        return self.activity_tasks.run(self, request, requester_of(self))
+        service = self.running_engine.activities
+        run = partial(service.prepare_run_activity, request, requester=requester_of(self))
+        entry = partial(ActivityEntry, prepare_only=request.prepare_only)
+        return self.book.run(self, "RunActivity", run, entry=entry, on_abort=service.abandon)
 
     @command(dtype_in="DevLong64", doc_in="activity id, 0 for the newest", dtype_out=str, doc_out="JSON")
     def DescribeActivity(self, activity_id: int) -> str:

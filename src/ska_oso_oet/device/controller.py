@@ -9,16 +9,14 @@ from tango.server import command, device_property
 
 from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
 from ska_oso_oet.device.activity_interface import ActivityInterface
-from ska_oso_oet.device.activity_tasks import ActivityTasks
+from ska_oso_oet.device.command_book import CommandBook
 from ska_oso_oet.device.dev_failed import as_dev_failed
-from ska_oso_oet.device.engine import Engine
 from ska_oso_oet.device.event_interface import EventInterface
 from ska_oso_oet.device.history_interface import HistoryInterface
-from ska_oso_oet.device.pending import PendingCommands
 from ska_oso_oet.device.procedure_interface import ProcedureInterface
 from ska_oso_oet.device.status_interface import StatusInterface
-from ska_oso_oet.device.stop_tasks import StopTasks
 from ska_oso_oet.device.work_log import WorkLog
+from ska_oso_oet.engine import Engine
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
@@ -105,26 +103,19 @@ class OETController(ProcedureInterface, ActivityInterface, EventInterface, Histo
         # Each change is told, even if its text were that of the change before.
         self.declare_events("procedures", "activities", *_NEWEST, repeats=True)
         self.declare_events("lastEventSeq", "runningProcedures")
-        self.pending = PendingCommands()
+        self.book = CommandBook()
         properties = self._properties()
         settings = ControllerSettings.load(properties)
         self.use_settings(settings, properties)
         self.max_request_bytes = settings.max_request_bytes
         url = settings.history_url or default_history_url(self.get_name())
         engine = Engine(settings, self.pump.call, self.pump, self._announce, url)
-        self.activity_tasks = ActivityTasks(engine.activities)
-        self.stop_tasks = StopTasks(engine.procedures)
         self._work_log = WorkLog()
         engine.bus.follow(ProcedureChange, self._work_log.on_procedure)
         engine.bus.follow(ActivitySummary, self._work_log.on_activity)
         engine.bus.subscribe(self.on_event)
-        for on_change in (
-            self.on_procedure_change,
-            self.pending.on_change,
-            self.activity_tasks.on_change,
-            self.stop_tasks.on_change,
-        ):
-            engine.bus.follow(ProcedureChange, on_change)
+        engine.bus.follow(ProcedureChange, self.on_procedure_change)
+        engine.bus.follow(ProcedureChange, self.book.on_change)
         engine.start()
         self.engine = engine
         engine.tell_recovery()

@@ -28,7 +28,7 @@ from ska_oso_oet.worker.trial import Trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ska_oso_oet.device.engine import Engine
+    from ska_oso_oet.engine import Engine
     from ska_oso_oet.mptools import MainContext
     from ska_oso_oet.ska.event_pump import EventPump
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tango.server import command
@@ -9,11 +10,10 @@ from tango.server import command
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.interface import ID_DOC, LONG_STRING, ControllerInterface
 from ska_oso_oet.history.queries import HistoryQuery, Pruned, PruneQuery
-from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
+from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
     from ska_oso_oet.ska.device_hooks import LongStringArray
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 
 class HistoryInterface(ControllerInterface):
@@ -31,13 +31,15 @@ class HistoryInterface(ControllerInterface):
         return self.acting("PruneHistory", PruneQuery, argin, self._prune)
 
     def _prune(self, query: PruneQuery) -> LongStringArray:
-        def work(running: LongRunningCommand) -> None:
-            def done(outcome: Pruned | Exception) -> None:
-                code = ResultCode.FAILED if isinstance(outcome, Exception) else ResultCode.OK
-                text = str(outcome) if isinstance(outcome, Exception) else outcome.to_json()
-                running.finish(TaskStatus.COMPLETED, (code, text))
+        history = self.running_engine.history
 
-            running.in_progress()
-            self.running_engine.history.prune(query, done)
+        def prune(command_id: str) -> None:
+            history.prune(query, partial(self._on_pruned, command_id))
 
-        return self.long_running("PruneHistory", work)
+        return self.book.run(self, "PruneHistory", prune)
+
+    def _on_pruned(self, command_id: str, outcome: Pruned | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.book.end(command_id, ResultCode.FAILED, str(outcome))
+        else:
+            self.book.end(command_id, ResultCode.OK, outcome.to_json())

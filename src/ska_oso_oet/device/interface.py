@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tango import AttrWriteType, DevState
@@ -20,8 +19,8 @@ from ska_oso_oet.ska.control_model import ResultCode
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ska_oso_oet.device.engine import Engine
-    from ska_oso_oet.device.pending import PendingCommands
+    from ska_oso_oet.device.command_book import CommandBook
+    from ska_oso_oet.engine import Engine
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 M = TypeVar("M", bound=Model)
@@ -40,7 +39,7 @@ class ControllerInterface(SKABaseDevice):
     """Base of the parts of the controller's Tango interface: its engine, and how commands are answered."""
 
     engine: Engine | None = None
-    pending: PendingCommands
+    book: CommandBook
     max_request_bytes = DEFAULT_MAX_REQUEST_BYTES
 
     @property
@@ -72,25 +71,6 @@ class ControllerInterface(SKABaseDevice):
         if self.engine is not None and codes[0] == ResultCode.STARTED:
             self.engine.history.note_request(texts[0], name, requester)
         return codes, texts
-
-    def act(
-        self,
-        name: str,
-        model: type[M],
-        argin: str,
-        request: Callable[[M, str], object],
-        on_abort: Callable[[str], None] | None = None,
-    ) -> LongStringArray:
-        """Answer a command that acts: parse its argument, and make its request as a long running command.
-
-        One without `on_abort` is a stop itself, which is taken even when the device is full.
-        """
-        return self.acting(
-            name,
-            model,
-            argin,
-            lambda parsed: self.pending.carry_out(self, name, partial(request, parsed), on_abort),
-        )
 
     def acting(
         self, name: str, model: type[M], argin: str, begin: Callable[[M], LongStringArray]

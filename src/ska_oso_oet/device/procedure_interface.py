@@ -18,7 +18,6 @@ from ska_oso_oet.ska.base_device import LongStringArray, allowed_when
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from ska_oso_oet.device.stop_tasks import StopTasks
     from ska_oso_oet.event.journal import Event
     from ska_oso_oet.procedure.changes import ProcedureChange
 
@@ -29,8 +28,6 @@ PROCEDURE_DOC: Final = "procedure id, 0 for the newest, -1 for the newest of who
 
 class ProcedureInterface(ControllerInterface):
     """Commands and attributes of procedures."""
-
-    stop_tasks: StopTasks
 
     procedures = json_attribute("read_procedures", "Live procedures and the newest finished ones, as JSON")
     procedureChanged = json_attribute("read_procedure_changed", "The procedure that changed last, as JSON")
@@ -71,16 +68,22 @@ class ProcedureInterface(ControllerInterface):
     @command(dtype_in=str, doc_in="JSON: script, script_args", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def CreateProcedure(self, argin: str) -> LongStringArray:
         """Load a script in a process of its own and call its init; ends when it is READY, or failed."""
+        return self.acting("CreateProcedure", PrepareProcessCommand, argin, self._create)
+
+    def _create(self, request: PrepareProcessCommand) -> LongStringArray:
         service = self.running_engine.procedures
-        prepare = partial(service.prepare, requester=requester_of(self))
-        return self.act("CreateProcedure", PrepareProcessCommand, argin, prepare, service.abandon)
+        prepare = partial(service.prepare, request, requester=requester_of(self))
+        return self.book.run(self, "CreateProcedure", prepare, on_abort=service.abandon)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, script_args", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def StartProcedure(self, argin: str) -> LongStringArray:
         """Call the main of a READY procedure; ends when it has ended."""
+        return self.acting("StartProcedure", StartProcessCommand, argin, self._start)
+
+    def _start(self, request: StartProcessCommand) -> LongStringArray:
         service = self.running_engine.procedures
-        start = partial(service.start, requester=requester_of(self))
-        return self.act("StartProcedure", StartProcessCommand, argin, start, service.abandon)
+        start = partial(service.start, request, requester=requester_of(self))
+        return self.book.run(self, "StartProcedure", start, on_abort=service.abandon)
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, run_abort", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def StopProcedure(self, argin: str) -> LongStringArray:
@@ -93,10 +96,8 @@ class ProcedureInterface(ControllerInterface):
         joined = service.join_stop(request, requester)
         if joined is not None:
             return [ResultCode.STARTED], [joined]
-        if request.run_abort is not False:
-            return self.stop_tasks.run(self, request, requester)
         stop = partial(service.stop, request, requester=requester)
-        return self.pending.carry_out(self, "StopProcedure", stop)
+        return self.book.run(self, "StopProcedure", stop, urgent=True)
 
     @command(dtype_in="DevLong64", doc_in=PROCEDURE_DOC, dtype_out=str, doc_out="JSON")
     def DescribeProcedure(self, procedure_id: int) -> str:

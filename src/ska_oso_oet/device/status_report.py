@@ -13,7 +13,7 @@ from ska_oso_oet import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ska_oso_oet.device.engine import Engine
+    from ska_oso_oet.engine import Engine
 
 
 def versions() -> dict[str, str]:

@@ -120,4 +120,4 @@ class Announcer:
 
 
 def _change(record: Record, outcomes: tuple[CommandOutcome, ...] = ()) -> ProcedureChange:
-    return ProcedureChange(record.procedure.summary(), outcomes, progress_of=record.start_command)
+    return ProcedureChange(record.procedure.summary(), outcomes, record.progress())

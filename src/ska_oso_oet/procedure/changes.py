@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 Result = Literal["ok", "failed", "aborted"]
@@ -32,11 +34,11 @@ class ScriptEvent:
 class ProcedureChange:
     """The subject of an event that speaks of a change of a procedure.
 
-    `outcomes` are the commands that end with it; `progress_of` is the command whose progress the procedure's
-    is, if any. `event` is what the script published, where that made the change.
+    `outcomes` are the commands that end with it; `progress` is how far others are, in percent by command id.
+    `event` is what the script published, where that made the change.
     """
 
     summary: ProcedureSummary
     outcomes: tuple[CommandOutcome, ...] = ()
-    progress_of: str | None = None
+    progress: Mapping[str, int] = field(default_factory=dict)
     event: ScriptEvent | None = None

@@ -23,6 +23,8 @@ _RESULT_OF_STATE: Final[dict[ProcedureState, Result]] = {
     ProcedureState.FAILED: "failed",
     ProcedureState.STOPPED: "aborted",
 }
+_GONE: Final = 50
+"""Percent of a stop with an abort that are done with the end of the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,17 @@ class Record:
         if self.overdue:
             content["message"] = "not ended in time"
         return content
+
+    def progress(self) -> dict[str, int]:
+        """Say how far the commands are that go on, in percent.
+
+        A start is as far as its script; a stop is half done when the process is gone and its abort goes on.
+        """
+        if self.procedure.state.final:
+            return {stop.command_id: _GONE for stop in self.stops if stop.run_abort and stop.command_id}
+        if self.start_command is None or self.procedure.progress is None:
+            return {}
+        return {self.start_command: int(self.procedure.progress.percent)}
 
     def outcomes(self) -> tuple[CommandOutcome, ...]:
         """List the commands that end with the state that the procedure has entered.

@@ -49,6 +49,11 @@ class LongRunningCommand:
         return self._record.status
 
     @property
+    def ended(self) -> bool:
+        """Whether nothing more can happen to it."""
+        return self._record.final
+
+    @property
     def abort_requested(self) -> bool:
         """Whether Abort has asked it to end: for work that was not yet set up when `on_abort` was called."""
         return self._record.abort_requested
