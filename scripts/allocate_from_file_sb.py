@@ -26,11 +26,12 @@ def main(sb_json: str, sbi_id: str | None = None) -> None:
     """Allocate what the SB in file `sb_json` asks for; `sbi_id` is the SBInstance, if there is one."""
     announcer = Announcer("allocate_from_file_sb")
     block = SchedulingBlock.from_file(sb_json)
+    resources = block.resources(chosen["subarray_id"])
     subarray = Subarray(chosen["subarray_id"], TangoExecutor(), announcer)
     try:
-        subarray.assign(block.resources(subarray.subarray_id))
+        subarray.assign(resources)
     except BaseException:
         subarray.stand_down()
         raise
-    announcer.send("sb.lifecycle.allocated", sb_id=sbi_id or block.sbd_id)
+    announcer.send("sb.lifecycle.allocated", sb_id=sbi_id or block.name)
     announcer.progress(100, f"subarray {subarray.subarray_id} has its resources")

@@ -19,10 +19,11 @@ def init(subarray_id: int) -> None:
 def main(sb_json: str, sbi_id: str | None = None) -> None:
     """Print the scans of the SB in file `sb_json`."""
     block = SchedulingBlock.from_file(sb_json)
+    scans, sb_id = block.scans(), sbi_id or block.name
     announcer = Announcer("hello_world_with_sb")
-    announcer.say(f"Hello, {sbi_id or block.sbd_id}!")
-    announcer.send("sb.lifecycle.observation.started", sb_id=sbi_id or block.sbd_id)
-    for scan in block.scans():
+    announcer.say(f"Hello, {sb_id}!")
+    announcer.send("sb.lifecycle.observation.started", sb_id=sb_id)
+    for scan in scans:
         print(f"{scan.scan_definition_id}: {scan.duration:g} s on {scan.target_ref}")
-    announcer.send("sb.lifecycle.observation.finished.succeeded", sb_id=sbi_id or block.sbd_id)
+    announcer.send("sb.lifecycle.observation.finished.succeeded", sb_id=sb_id)
     announcer.progress(100)

@@ -34,7 +34,7 @@ def main(sb_json: str, sbi_id: str | None = None, scan_duration: float | None = 
     """Take the scans of the SB in file `sb_json`, each `scan_duration` seconds long where that is given."""
     block = SchedulingBlock.from_file(sb_json)
     scans = block.scans(scan_duration)
-    sb_id = sbi_id or block.sbd_id
+    sb_id = sbi_id or block.name
     scan_ids = scan_id_generator()
     subarray = Subarray(chosen["subarray_id"], TangoExecutor(), announcer)
     with observation(sb_id, subarray):
@@ -48,7 +48,7 @@ def main(sb_json: str, sbi_id: str | None = None, scan_duration: float | None = 
             with told("scan.lifecycle.configure", "complete", sb_id, scan_id):
                 announcer.send("scan.lifecycle.configure.started", sb_id=sb_id, scan_id=scan_id)
                 report(0)
-                subarray.configure(block.configuration(scan))
+                subarray.configure(scan.configuration)
             with told("scan.lifecycle.end", "succeeded", sb_id, scan_id):
                 announcer.send("scan.lifecycle.start", sb_id=sb_id, scan_id=scan_id)
                 subarray.scan(scan_id, scan.duration, report)

@@ -133,5 +133,9 @@ class Recorder:
                 raise AssertionError(f"{value} did not come; only {seen}") from None
         return seen
 
+    def rest(self) -> list[Any]:
+        """Return what has come since the last call."""
+        return [self._arrived.get_nowait() for _ in range(self._arrived.qsize())]
+
     def close(self) -> None:
         self._proxy.unsubscribe_event(self._id)

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,11 +17,11 @@ from tests.device.simulated_telescope import Recorder, simulated_telescope
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.device.simulated_telescope import SimulatedTelescope
 
 DATA = scripts_dir() / "data"
+ORIGINAL = Path(__file__).parents[1] / "data" / "original" / "sbd"
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,29 @@ def test_a_whole_observation(either: SimulatedTelescope, recorders: ExitStack) -
     assert names(seen.until(ObsState.EMPTY)) == ["RESOURCING", "EMPTY"]
     succeeds(either, "standby")
     assert central.telescopeState == tango.DevState.STANDBY
+
+
+def test_scheduling_blocks_of_every_shape_are_observed(
+    either: SimulatedTelescope, recorders: ExitStack
+) -> None:
+    succeeds(either, "startup")
+    seen = states(recorders, either)
+    files = sorted(ORIGINAL.glob(f"{either.telescope}-*.json"))
+    for file in files:
+        succeeds(either, "allocate_from_file_sb", subarray_id=1, sb_json=str(file))
+        seen.until(ObsState.IDLE)
+        observe = script(either, "observe_sb", subarray_id=1, sb_json=str(file))
+        status, errors = observe.ended()
+        if file.stem == "mid-no-scans":
+            assert "has no scans that I can read" in errors
+            assert (status, observe.events, names(seen.rest())) == (1, [], [])
+        else:
+            assert status == 0, errors
+            taken = observe.topics().count("subarray.scan.finished")
+            assert names(seen.until(ObsState.IDLE)) == [*SCAN * taken, "IDLE"]
+        either.proxy(either.central_node).ReleaseResources(json.dumps({"subarray_id": 1}))
+        seen.until(ObsState.EMPTY)
+    assert len(files) == {"mid": 4, "low": 2}[either.telescope]
 
 
 def test_two_subarrays_observe_at_the_same_time(

@@ -127,3 +127,14 @@ def test_the_name_of_a_store_has_no_password() -> None:
     assert store_name(OdaSettings.parse(given)) == "database blocks at oda.example:5433"
     given = {"backend": "postgres", "host": "oda.example", "password": "secret"}
     assert store_name(OdaSettings.parse(given)) == "database postgres at oda.example:5432"
+
+
+def test_a_draft_is_printed_with_the_id_that_it_was_given(
+    store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draft = EXAMPLES.parent / "original" / "sbd" / "mid-scan-definitions.json"
+    code, document = oet(capsys, "add", str(draft), store)
+    (entry,) = document["sbds"]
+    assert (code, entry["version"], entry["activities"]) == (0, 1, ["observe"])
+    code, document = oet(capsys, "show", entry["sbd_id"], store)
+    assert (code, document["sbd"]["sbd_id"]) == (0, entry["sbd_id"])

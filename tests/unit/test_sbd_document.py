@@ -16,6 +16,7 @@ from ska_oso_oet.oda.document import telescope_name
 from ska_oso_oet.oda.sbdefinition import FileSystemActivity, GitActivity, InlineActivity
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "sbd"
+ORIGINAL = EXAMPLES.parent / "original" / "sbd"
 SMALL: dict[str, Any] = {"interface": "x", "sbd_id": "sbd-1", "telescope": "ska_mid"}
 
 json_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -91,7 +92,7 @@ def test_run_is_another_name_of_main() -> None:
         ({"activities": {"a.b": {"kind": "ftp"}}}, "activities.a.b: "),
         ({"activities": {"a": {"path": "file:///x.py"}}}, "activities.a: "),
         ({"activities": {"a": {"kind": "filesystem"}}}, "activities.a.path: Field required"),
-        ({"activities": {"a": {"kind": "filesystem", "path": "/x.py"}}}, "activities.a.path: "),
+        ({"activities": {"a": {"kind": "filesystem", "path": "x.py"}}}, "activities.a.path: "),
         ({"activities": {"a": {"kind": "git", "path": "file:///x.py"}}}, "activities.a.path: "),
         (
             {"activities": {"a": {"kind": "inline", "content": "", "function_args": {"mian": {}}}}},
@@ -181,3 +182,31 @@ def test_an_unreadable_document_can_be_listed(document: object) -> None:
     assert SBDefinitionEntry.of("sbd-1", 2, document) == SBDefinitionEntry(
         sbd_id="sbd-1", version=2, telescope=None, activities=()
     )
+
+
+@pytest.mark.parametrize("path", sorted(ORIGINAL.glob("*.json")), ids=lambda path: path.stem)
+def test_documents_of_all_releases_can_be_stored(path: Path) -> None:
+    content = json.loads(path.read_text("utf-8"))
+    sbd = SBDefinition.submitted(path.read_bytes())
+    assert sbd.to_dict() == {**content, "sbd_id": sbd.sbd_id}
+    for activity in sbd.activities.values():
+        assert isinstance(activity, FileSystemActivity | GitActivity)
+        prefix = "file://" if isinstance(activity, FileSystemActivity) else "git://"
+        assert activity.path.startswith(prefix)
+
+
+@pytest.mark.parametrize("draft", [{"interface": "x", "telescope": "ska_mid"}, SMALL | {"sbd_id": None}])
+def test_a_draft_is_given_an_id_when_it_is_to_be_stored(draft: dict[str, Any]) -> None:
+    ids = {SBDefinition.submitted(given).sbd_id for given in (draft, json.dumps(draft))}
+    assert len(ids) == 2
+    assert all(sbd_id.startswith("sbd-") for sbd_id in ids)
+    assert SBDefinition.submitted(SMALL).sbd_id == "sbd-1"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [("{", "Invalid JSON"), ("[]", "object"), ('{"telescope": "ska_mid"}', "interface: ")],
+)
+def test_what_cannot_be_stored_is_named(source: str, words: str) -> None:
+    with pytest.raises(InvalidArgument, match=words):
+        SBDefinition.submitted(source)

@@ -56,7 +56,7 @@ def add(
 ) -> ExitCode:
     """Store Scheduling Blocks; one that does not say its version becomes the next version.
 
-    Nothing is stored when one of the documents is bad.
+    A draft, which has no id, is given one and printed with it. Nothing is stored when a document is bad.
     """
     sbds = _read_all(files)
     settings = oda_settings(data_dir)
@@ -129,7 +129,7 @@ def _read_all(files: Sequence[str]) -> list[SBDefinition]:
     for file in files:
         try:
             source = sys.stdin.buffer.read() if file == _STDIN else Path(file).read_bytes()
-            sbds.append(SBDefinition.parse(source))
+            sbds.append(SBDefinition.submitted(source))
         except OSError as error:
             faults.append(f"{file}: {error.strerror}")
         except InvalidArgument as error:

@@ -6,8 +6,10 @@ what the OET needs of it is described here.
 
 from __future__ import annotations
 
+import json
+import uuid
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StrictStr, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -17,14 +19,25 @@ from ska_oso_oet.models import Model
 from ska_oso_oet.oda.document import Document, Identifier, Part, Telescope, Version
 from ska_oso_oet.procedure.domain import CallArgs
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-def _starts_with(prefix: str) -> AfterValidator:
+
+def _uri(prefix: str) -> AfterValidator:
+    """Read a URI; a path that begins with a slash, as some documents have it, is one too."""
+
     def check(uri: str) -> str:
-        if not uri.startswith(prefix) or len(uri) == len(prefix):
+        full = prefix + uri if uri.startswith("/") else uri
+        if not full.startswith(prefix) or len(full) == len(prefix):
             raise ValueError(f"a {prefix}… URI is expected")
-        return uri
+        return full
 
     return AfterValidator(check)
+
+
+def new_sbd_id() -> str:
+    """Make an id that no other store makes."""
+    return f"sbd-{uuid.uuid4()}"
 
 
 class PythonActivity(Part):
@@ -37,7 +50,7 @@ class FileSystemActivity(PythonActivity):
     """An activity whose script is a file, `path` being `file:///absolute/path.py`."""
 
     kind: Literal["filesystem"]
-    path: Annotated[StrictStr, _starts_with("file://")]
+    path: Annotated[StrictStr, _uri("file://")]
 
 
 class GitActivity(PythonActivity):
@@ -47,7 +60,7 @@ class GitActivity(PythonActivity):
     """
 
     kind: Literal["git"]
-    path: Annotated[StrictStr, _starts_with("git://")]
+    path: Annotated[StrictStr, _uri("git://")]
     repo: StrictStr | None = None
     branch: StrictStr | None = None
     commit: StrictStr | None = None
@@ -113,6 +126,20 @@ class SBDefinition(Document):
         }
         document["metadata"] = {**made, **given, "version": version}
         return SBDefinition.parse(document)
+
+    @classmethod
+    def submitted(cls, source: str | bytes | Mapping[str, Any]) -> SBDefinition:
+        """Read a document that is to be stored; a draft, which has no `sbd_id`, is given one.
+
+        Raises InvalidArgument.
+        """
+        try:
+            document: Any = json.loads(source) if isinstance(source, str | bytes) else source
+        except ValueError:
+            return cls.parse(source)  # which says what is wrong with it
+        if isinstance(document, dict) and document.get("sbd_id") is None:
+            return cls.parse({**document, "sbd_id": new_sbd_id()})
+        return cls.parse(source)
 
     @classmethod
     def stored_as(cls, sbd_id: str, version: int, source: str | bytes | dict[str, Any]) -> SBDefinition:
