@@ -17,6 +17,7 @@ from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.history.history import History
 from ska_oso_oet.mptools import MainContext
+from ska_oso_oet.oda.desk import OdaDesk
 from ska_oso_oet.oda.store import oda_or_reason
 from ska_oso_oet.procedure.application import KILL_SECS, ScriptExecutionService
 from ska_oso_oet.procedure.ports import ServiceRules
@@ -78,6 +79,7 @@ class Engine:
             data_dir=settings.oda_data_dir,
             url=settings.oda_url,
         )
+        self.oda_desk = OdaDesk(self.oda)
         policy = ScriptPolicy(
             settings.script_roots,
             AllowedRepositories(settings.git_repositories),
@@ -201,6 +203,7 @@ class Engine:
         self.procedures.end_all(grace, run_abort=run_abort)
         self.context.stop()
         self.activities.close()
+        self.oda_desk.close()
         self.oda.close()
         self._run_directory.close()
         self._trimming.cancel()

@@ -270,3 +270,30 @@ def test_a_busy_subarray_fails_the_activity_and_names_the_holder(controller: Con
     assert (code, content["message"]) == (FAILED, failed["message"])
     elsewhere, _ = controller.run(script_args={"init": {"kwargs": {"subarray_id": 5}}})
     assert controller.until(elsewhere, "COMPLETE")["script_args"]["init"]["kwargs"] == {"subarray_id": 5}
+
+
+def test_scheduling_blocks_and_what_was_executed_of_them(controller: Controller) -> None:
+    draft = {**SBD, "sbd_id": "sbd-draft"}
+    added = json.loads(controller.proxy.AddSBDefinition(json.dumps(draft)))
+    assert added["oda"].startswith("directory ")
+    assert (added["sbd"]["sbd_id"], added["sbd"]["metadata"]["version"]) == ("sbd-draft", 1)
+    assert "pid" not in added["sbd"]["metadata"]["created_by"]
+    listed = json.loads(controller.proxy.GetSBDefinitions())["sbds"]
+    assert [(entry["sbd_id"], entry["version"]) for entry in listed] == [("sbd-123", 1), ("sbd-draft", 1)]
+    read = json.loads(controller.proxy.GetSBDefinition('{"sbd_id": "sbd-draft"}'))
+    assert read == added
+    activity_id, _ = controller.run("observe", "sbd-draft")
+    ended = controller.until(activity_id, "COMPLETE", "FAILED", "STOPPED")
+    [entry] = json.loads(controller.proxy.GetSBInstances('{"sbd_id": "sbd-draft"}'))["sbis"]
+    assert (entry["sbi_id"], entry["activities"]) == (ended["sbi_id"], ["observe"])
+    sbi = json.loads(controller.proxy.GetSBInstance(json.dumps({"sbi_id": ended["sbi_id"]})))["sbi"]
+    assert sbi["sbd_ref"] == "sbd-draft"
+    for command, argument, reason in (
+        ("AddSBDefinition", "{}", "OET_InvalidArgument"),
+        ("AddSBDefinition", json.dumps({**added["sbd"], "telescope": "ska_low"}), "OET_Rejected"),
+        ("GetSBDefinition", '{"sbd_id": "sbd-none"}', "OET_NotFound"),
+        ("GetSBInstance", '{"sbi_id": "sbi-none"}', "OET_NotFound"),
+    ):
+        with pytest.raises(tango.DevFailed) as refusal:
+            controller.proxy.command_inout(command, argument)
+        assert refusal.value.args[0].reason == reason

@@ -89,14 +89,14 @@ def sbd(sbd_id: str = "sbd-1", version: int | None = None, **other: Any) -> SBDe
     )
 
 
-def sbi(sbi_id: str = "sbi-1") -> SBInstance:
+def sbi(sbi_id: str = "sbi-1", sbd_ref: str = "sbd-1") -> SBInstance:
     call = {"activity_ref": "observe", "executed_at": "2024-03-28T15:43:53+00:00", "runtime_args": []}
     return SBInstance.parse(
         {
             "interface": "x",
             "sbi_id": sbi_id,
             "telescope": "ska_mid",
-            "sbd_ref": "sbd-1",
+            "sbd_ref": sbd_ref,
             "sbd_version": 1,
             "activities": [call],
         }
@@ -175,6 +175,17 @@ def test_instances_are_stored_once(oda: Oda) -> None:
     assert oda.get_sbi("sbi-1").to_dict() == sbi().to_dict()
     with pytest.raises(SBAlreadyExists, match="sbi-1"):
         oda.add_sbi(sbi(), "operator")
+
+
+def test_instances_are_listed_newest_first_a_page_at_a_time(oda: Oda) -> None:
+    assert oda.list_sbis(None, 10) == []
+    for number, sbd_ref in enumerate(["sbd-1", "sbd-2", "sbd-1"]):
+        oda.add_sbi(sbi(f"sbi-{number}", sbd_ref), "operator")
+    assert [entry.sbi_id for entry in oda.list_sbis(None, 10)] == ["sbi-2", "sbi-1", "sbi-0"]
+    assert [entry.sbi_id for entry in oda.list_sbis(None, 1, 1)] == ["sbi-1"]
+    newest, oldest = oda.list_sbis("sbd-1", 10)
+    assert (newest.sbi_id, oldest.sbi_id) == ("sbi-2", "sbi-0")
+    assert (newest.sbd_id, newest.sbd_version, newest.activities) == ("sbd-1", 1, ("observe",))
 
 
 def test_adders_at_the_same_time_get_a_version_each(oda: Oda) -> None:

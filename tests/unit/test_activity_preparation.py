@@ -17,6 +17,7 @@ from ska_oso_oet.oda import (
     SBDefinitionEntry,
     SBDefinitionNotFound,
     SBInstance,
+    SBInstanceEntry,
 )
 from ska_oso_oet.procedure.domain import ProcedureInput
 from ska_oso_oet.procedure.subarrays import Subarrays
@@ -46,6 +47,10 @@ class MemoryOda:
             raise OdaUnavailable("the disk is full")
         self.sbis.append(sbi)
 
+    @property
+    def name(self) -> str:
+        return "memory"
+
     def list_sbds(self) -> list[SBDefinitionEntry]:
         raise NotImplementedError
 
@@ -53,6 +58,9 @@ class MemoryOda:
         raise NotImplementedError
 
     def get_sbi(self, sbi_id: str) -> SBInstance:
+        raise NotImplementedError
+
+    def list_sbis(self, sbd_id: str | None, limit: int, skipped: int = 0) -> list[SBInstanceEntry]:
         raise NotImplementedError
 
     def check(self) -> None:

@@ -13,6 +13,7 @@ from ska_oso_oet.device.command_book import CommandBook
 from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.event_interface import EventInterface
 from ska_oso_oet.device.history_interface import HistoryInterface
+from ska_oso_oet.device.oda_interface import OdaInterface
 from ska_oso_oet.device.procedure_interface import ProcedureInterface
 from ska_oso_oet.device.status_interface import StatusInterface
 from ska_oso_oet.device.work_log import WorkLog
@@ -20,6 +21,8 @@ from ska_oso_oet.engine import Engine
 from ska_oso_oet.errors import NotFound
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
+from ska_oso_oet.oda.desk import SBDefinitionQuery, SBInstanceQuery, SBInstancesQuery
+from ska_oso_oet.oda.sbdefinition import SBDefinition
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.output import OutputQuery
@@ -27,9 +30,9 @@ from ska_oso_oet.settings import ControllerSettings, default_history_url, proper
 from ska_oso_oet.ska.lrc_record import Limits
 
 if TYPE_CHECKING:
-    from ska_oso_oet.models import Model
+    from pydantic import BaseModel
 
-_SCHEMAS: Final[dict[str, type[Model]]] = {
+_SCHEMAS: Final[dict[str, type[BaseModel]]] = {
     "CreateProcedure": PrepareProcessCommand,
     "StartProcedure": StartProcessCommand,
     "StopProcedure": StopProcessCommand,
@@ -38,11 +41,17 @@ _SCHEMAS: Final[dict[str, type[Model]]] = {
     "GetOutput": OutputQuery,
     "GetHistory": HistoryQuery,
     "PruneHistory": PruneQuery,
+    "AddSBDefinition": SBDefinition,
+    "GetSBDefinition": SBDefinitionQuery,
+    "GetSBInstances": SBInstancesQuery,
+    "GetSBInstance": SBInstanceQuery,
 }
 _NEWEST: Final = ("event", "procedureChanged", "activityChanged")
 
 
-class OETController(ProcedureInterface, ActivityInterface, EventInterface, HistoryInterface, StatusInterface):
+class OETController(
+    ProcedureInterface, ActivityInterface, EventInterface, HistoryInterface, OdaInterface, StatusInterface
+):
     """Runs observing scripts on demand and tells what happens to them."""
 
     LIMITS: ClassVar[Limits] = Limits(max_queued=32, max_executing=32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 from tango import AttrWriteType, DevState
 from tango.server import attribute
@@ -11,7 +11,6 @@ from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.device.work_log import log_request
 from ska_oso_oet.errors import NotReady, RequestTooLarge
-from ska_oso_oet.models import Model
 from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES
 from ska_oso_oet.ska.base_device import LongStringArray, SKABaseDevice
 from ska_oso_oet.ska.control_model import ResultCode
@@ -23,7 +22,16 @@ if TYPE_CHECKING:
     from ska_oso_oet.engine import Engine
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
-M = TypeVar("M", bound=Model)
+
+class Parsed(Protocol):
+    """A JSON shape that reads itself."""
+
+    @classmethod
+    def parse(cls, source: str, /) -> Self:
+        """Read JSON text; raises InvalidArgument that names what is wrong."""
+
+
+M = TypeVar("M", bound=Parsed)
 LONG_STRING: Final[Any] = "DevVarLongStringArray"
 ID_DOC: Final = "STARTED and the command id, or REJECTED and the reason"
 ACTING: Final = frozenset({"CreateProcedure", "StartProcedure", "RunActivity"})

@@ -2,7 +2,7 @@
 
 from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
 from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
-from ska_oso_oet.oda.sbinstance import SBInstance
+from ska_oso_oet.oda.sbinstance import SBInstance, SBInstanceEntry
 from ska_oso_oet.oda.settings import OdaSettings
 from ska_oso_oet.oda.store import Oda, open_oda
 
@@ -15,6 +15,7 @@ __all__ = [
     "SBDefinitionEntry",
     "SBDefinitionNotFound",
     "SBInstance",
+    "SBInstanceEntry",
     "SBInstanceNotFound",
     "open_oda",
 ]

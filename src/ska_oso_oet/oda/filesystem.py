@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from ska_oso_oet.oda.document import is_id, require_id
 from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
 from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
-from ska_oso_oet.oda.sbinstance import SBInstance
+from ska_oso_oet.oda.sbinstance import SBInstance, SBInstanceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,6 +31,11 @@ class FilesystemOda:
         self._sbis = data_dir / "sbi"
         self._data_dir = data_dir
         self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """Which directory this is."""
+        return f"directory {self._data_dir}"
 
     def get_sbd(self, sbd_id: str, version: int | None = None) -> SBDefinition:
         """Read a version of an SBDefinition, without `version` its newest one."""
@@ -90,6 +96,20 @@ class FilesystemOda:
             except FileNotFoundError:
                 raise SBInstanceNotFound(f"the ODA has no SBInstance {sbi_id}") from None
         return SBInstance.parse(content)
+
+    def list_sbis(self, sbd_id: str | None, limit: int, skipped: int = 0) -> list[SBInstanceEntry]:
+        """List SBInstances, newest first; as many files are read as that takes."""
+        with self._available():
+            entries = (SBInstanceEntry.of(path.stem, _decode(path.read_bytes())) for path in self._newest())
+            wanted = (entry for entry in entries if sbd_id in {None, entry.sbd_id})
+            return list(itertools.islice(wanted, skipped, skipped + limit))
+
+    def _newest(self) -> list[Path]:
+        """Find the files of SBInstances, which never change, newest first."""
+        if not self._sbis.exists():
+            return []
+        files = [path for path in self._sbis.iterdir() if path.suffix == ".json" and is_id(path.stem)]
+        return sorted(files, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
 
     def add_sbi(self, sbi: SBInstance, user: str) -> None:  # noqa: ARG002 - files have owners
         """Store a new SBInstance."""

@@ -16,7 +16,7 @@ from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.oda.document import require_id
 from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
 from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
-from ska_oso_oet.oda.sbinstance import SBInstance
+from ska_oso_oet.oda.sbinstance import SBInstance, SBInstanceEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -92,11 +92,17 @@ class PostgresOda:
         )
         self._name = name_of(url)
         self._secrets = secrets_of(url)
+        self._place = f"database {url.database} at {url.host or url.query.get('host')}:{url.port or 5432}"
         self._clock = clock
         self._tables_seen = False
 
     def __repr__(self) -> str:
         return f"PostgresOda({self._name})"
+
+    @property
+    def name(self) -> str:
+        """Which database this is, without user and password."""
+        return self._place
 
     def get_sbd(self, sbd_id: str, version: int | None = None) -> SBDefinition:
         """Read a version of an SBDefinition, without `version` its newest one."""
@@ -154,6 +160,14 @@ class PostgresOda:
         if document is None:
             raise SBInstanceNotFound(f"the ODA has no SBInstance {sbi_id}")
         return SBInstance.parse(document)
+
+    def list_sbis(self, sbd_id: str | None, limit: int, skipped: int = 0) -> list[SBInstanceEntry]:
+        """List SBInstances, newest first."""
+        query = sa.select(_SBI.c.sbi_id, _SBI.c.info).order_by(_SBI.c.id.desc()).limit(limit).offset(skipped)
+        if sbd_id is not None:
+            query = query.where(_SBI.c.sbd_id == sbd_id)
+        with self._transaction() as connection:
+            return [SBInstanceEntry.of(*row) for row in connection.execute(query)]
 
     def add_sbi(self, sbi: SBInstance, user: str) -> None:
         """Store a new SBInstance."""

@@ -9,6 +9,8 @@ from typing import Annotated, Final
 
 from pydantic import Field, StrictStr
 
+from ska_oso_oet.errors import InvalidArgument
+from ska_oso_oet.models import Model
 from ska_oso_oet.oda.document import Document, Identifier, Part, Telescope, Version
 from ska_oso_oet.procedure.domain import ProcedureInput
 
@@ -39,3 +41,33 @@ class SBInstance(Document):
     sbd_ref: Identifier
     sbd_version: Version
     activities: Annotated[list[ActivityCall], Field(min_length=1)]
+
+
+class SBInstanceEntry(Model):
+    """One line of a list of SBInstances: what was executed of which SBDefinition, and when (ISO 8601).
+
+    A document that cannot be read is listed with its id alone.
+    """
+
+    sbi_id: str
+    sbd_id: str | None = None
+    sbd_version: int | None = None
+    telescope: str | None = None
+    activities: tuple[str, ...] = ()
+    executed_at: str | None = None
+
+    @classmethod
+    def of(cls, sbi_id: str, document: object) -> SBInstanceEntry:
+        """Make an entry of a document that may be anything."""
+        try:
+            sbi = SBInstance.parse(document if isinstance(document, dict) else {})
+        except InvalidArgument:
+            return cls(sbi_id=sbi_id)
+        return cls(
+            sbi_id=sbi_id,
+            sbd_id=sbi.sbd_ref,
+            sbd_version=sbi.sbd_version,
+            telescope=sbi.telescope,
+            activities=tuple(call.activity_ref for call in sbi.activities),
+            executed_at=sbi.activities[0].executed_at,
+        )

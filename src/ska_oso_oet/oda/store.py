@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry
-    from ska_oso_oet.oda.sbinstance import SBInstance
+    from ska_oso_oet.oda.sbinstance import SBInstance, SBInstanceEntry
 
 
 class Oda(Protocol):
@@ -22,6 +22,10 @@ class Oda(Protocol):
     Any method raises OdaUnavailable while the store cannot be used, and works again by itself when it
     can. Calls may take as long as the disk or the network does, within the store's timeouts.
     """
+
+    @property
+    def name(self) -> str:
+        """Which store this is, for people; without a password."""
 
     def get_sbd(self, sbd_id: str, version: int | None = None) -> SBDefinition:
         """Read a version of an SBDefinition, without `version` its newest one.
@@ -42,6 +46,12 @@ class Oda(Protocol):
 
     def get_sbi(self, sbi_id: str) -> SBInstance:
         """Read an SBInstance; raises SBInstanceNotFound."""
+
+    def list_sbis(self, sbd_id: str | None, limit: int, skipped: int = 0) -> list[SBInstanceEntry]:
+        """List SBInstances, newest first: `limit` after those that are `skipped`.
+
+        With `sbd_id` only those of that SBDefinition.
+        """
 
     def add_sbi(self, sbi: SBInstance, user: str) -> None:
         """Store a new SBInstance; raises SBAlreadyExists."""

@@ -17,6 +17,11 @@ class UnavailableOda:
     def __init__(self, reason: str) -> None:
         self._reason = reason
 
+    @property
+    def name(self) -> str:
+        """There is none."""
+        return "none"
+
     def get_sbd(self, sbd_id: str, version: int | None = None) -> NoReturn:
         """Say why there is no store."""
         del sbd_id, version
@@ -34,6 +39,11 @@ class UnavailableOda:
     def get_sbi(self, sbi_id: str) -> NoReturn:
         """Say why there is no store."""
         del sbi_id
+        self.check()
+
+    def list_sbis(self, sbd_id: str | None, limit: int, skipped: int = 0) -> NoReturn:
+        """Say why there is no store."""
+        del sbd_id, limit, skipped
         self.check()
 
     def add_sbi(self, sbi: SBInstance, user: str) -> NoReturn:
