@@ -43,6 +43,8 @@ UNPUBLISHED: Final = {
 """Topics of the original on which nothing is published here, and what to use instead."""
 PLACES: Final = ("SCRIPTS_LOCATION", "XDG_CACHE_HOME")
 """Variables of the reader's own machine that defaults depend on."""
+ADDED: Final = {"GetCommandResult"}
+"""Commands of our base class that are not of the SKA contract."""
 
 _PROCEDURE_STATES: Final = {
     "CREATING": "accepted; it is being given a process",
@@ -238,13 +240,13 @@ def contract_properties() -> str:
 def commands() -> str:
     """List the OET's own commands."""
     device, contract = _classes()
-    return _commands(device, set(_listed(device)) - set(_listed(contract)))
+    return _commands(device, set(_listed(device)) - set(_listed(contract)) | ADDED)
 
 
 def contract_commands() -> str:
     """List the commands of the SKA contract."""
     _, contract = _classes()
-    return _commands(contract, set(_listed(contract)))
+    return _commands(contract, set(_listed(contract)) - ADDED)
 
 
 def attributes() -> str:

@@ -136,6 +136,8 @@ def test_a_thousand_commands_from_four_clients_all_end(
         assert len(device.read_attribute(name).value) <= size
     assert (device.lrcExecuting, device.lrcQueue, len(device.lrcFinished)) == ((), (), 100)
     assert {json.loads(text)["status"] for text in device.lrcFinished} == {"COMPLETED"}
+    outcomes = [json.loads(device.GetCommandResult(uid)) for uid in ids]
+    assert outcomes == [{"status": "COMPLETED", "result": [0, "quick"], "progress": 50}] * len(ids)
 
 
 def test_a_full_device_rejects_and_stays_readable(device: tango.DeviceProxy, wait_for: Wait) -> None:

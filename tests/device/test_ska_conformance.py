@@ -17,6 +17,7 @@ from tango import DevState, EventType
 
 from ska_oso_oet.ska import _control_model as own_control_model
 from ska_oso_oet.ska import control_model
+from ska_oso_oet.ska.base_device import SKABaseDevice
 from ska_oso_oet.ska.lrc_record import Limits
 
 if TYPE_CHECKING:
@@ -40,6 +41,10 @@ EXEMPT_ATTRIBUTE_FIELDS = {
 EXEMPT_COMMANDS = {
     "ExecutePendingOperations": "internal to ska-tango-base: there a poll of 100 ms sends what is pending, "
     "here the event pump sends it at once",
+}
+ADDED_COMMANDS = {
+    "GetCommandResult": "how a command has ended, also when it has left lrcFinished: a client that is slow, "
+    "or was away, cannot find out otherwise",
 }
 EXEMPT_COMMAND_FIELDS = {
     "in_type_desc, out_type_desc": "made of docstrings there; our own words here",
@@ -217,6 +222,11 @@ def test_every_command_is_that_of_the_contract(device: tango.DeviceProxy) -> Non
     assert differences == {}
 
 
+def test_what_is_added_to_the_commands_of_the_contract_has_a_reason() -> None:
+    ours = {name for name, member in vars(SKABaseDevice).items() if hasattr(member, "__tango_command__")}
+    assert ours - set(BASE["commands"]) == set(ADDED_COMMANDS)
+
+
 def test_every_property_is_that_of_the_contract(device: tango.DeviceProxy) -> None:
     name = "/".join(device.adm_name().split("#")[0].split("/")[-3:])
     admin = tango.DeviceProxy(f"tango://127.0.0.1:{device.get_dev_port()}/{name}#dbase=no")
@@ -363,6 +373,11 @@ def test_commands_are_allowed_where_the_contract_allows_them(
     for name in ("Abort", "AbortCommands", "GetVersionInfo"):
         device.command_inout(name)
     assert device.CheckLongRunningCommandStatus("") == "NOT_FOUND"
+    assert json.loads(device.GetCommandResult("")) == {
+        "status": "NOT_FOUND",
+        "result": None,
+        "progress": None,
+    }
     device.adminMode = 0
     device.Off()
     # A device may need a moment to bring its component there.
@@ -412,6 +427,11 @@ def test_a_command_is_told_in_the_order_of_the_contract(
     }
     assert (finished["uid"], finished["name"], finished["status"]) == (uid, "Standby", "COMPLETED")
     assert device.CheckLongRunningCommandStatus(uid) == "COMPLETED"
+    assert json.loads(device.GetCommandResult(uid)) == {
+        "status": "COMPLETED",
+        "result": result,
+        "progress": None,
+    }
 
 
 def test_an_idle_abort_completes_at_once(device: tango.DeviceProxy, subscribe: Callable[..., Events]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState
-from ska_oso_oet.client.inbox import QUIET_TIME, Deadline
+from ska_oso_oet.client.inbox import Deadline
 from ska_oso_oet.client.port import read_as
 from ska_oso_oet.client.tango_controller import TangoController
 from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, CommandResult, wait_for_command
@@ -40,7 +39,8 @@ class FakeLink:
     def __init__(self, *script: Callable[[], None]) -> None:
         self.procedure: Procedure | None = self.new(created_at=1.0)
         self.script = list(script)
-        self.finished: list[str] = []
+        self.commands: dict[str, list[Any] | None] = {"known": None}
+        self.questions = 0
         self.listeners: list[Callable[[Any], None]] = []
         self.away = False
 
@@ -61,8 +61,8 @@ class FakeLink:
     def command(self, name: str, argument: Any = None) -> Any:
         if self.away:
             raise ControllerUnreachable("away")
-        if name == "CheckLongRunningCommandStatus":
-            return "IN_PROGRESS" if argument == "known" else "NOT_FOUND"
+        if name == "GetCommandResult":
+            return self.outcome(argument)
         assert (name, argument) == ("DescribeProcedure", 3)
         if self.procedure is None:
             raise NotFound("no procedure 3")
@@ -71,15 +71,27 @@ class FakeLink:
             self.script.pop(0)()
         return answer
 
-    def read(self, attribute: str) -> Any:
-        assert attribute == "lrcFinished"
-        answer = tuple(self.finished)
+    def outcome(self, command_id: str) -> str:
+        self.questions += 1
+        if command_id not in self.commands:
+            return json.dumps({"status": "NOT_FOUND", "result": None, "progress": None})
+        result = self.commands[command_id]
         if self.script:
             self.script.pop(0)()
-        return answer
+        status = "IN_PROGRESS" if result is None else "COMPLETED"
+        return json.dumps({"status": status, "result": result, "progress": None})
+
+    def end(self, command_id: str, *, told: bool = True) -> None:
+        self.commands[command_id] = [0, '{"state": "STOPPED"}']
+        update = json.dumps({"status": 5, "result": self.commands[command_id]})
+        for deliver in self.listeners if told else ():
+            deliver((command_id, update))
+
+    def read(self, attribute: str) -> Any:
+        raise AssertionError(f"{attribute} is not read")
 
     def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> Callable[[], None]:
-        assert attribute in {"procedureChanged", "lrcFinished"}
+        assert attribute in {"procedureChanged", "_lrcEvent"}
         self.listeners.append(deliver)
         return lambda: self.listeners.remove(deliver)
 
@@ -247,43 +259,49 @@ def test_an_activity_of_another_life_of_the_controller_is_not_waited_for() -> No
         ACTIVITIES.wait(controller(link), 3, (), Deadline(10))
 
 
-def _finished(uid: str, result: list[Any]) -> str:
-    return json.dumps({"uid": uid, "name": "X", "status": "COMPLETED", "result": result})
-
-
 def test_the_result_of_a_command() -> None:
     link = FakeLink()
-    lines = [_finished("other", [3, "no"]), _finished("known", [0, '{"state": "STOPPED"}'])]
-    link.script = [lambda: link.listeners[0](tuple(lines))]
+    link.script = [lambda: link.end("known")]
     result = wait_for_command(link, "known", Deadline(10))
     assert result == CommandResult(ResultCode.OK, '{"state": "STOPPED"}')
     assert result.detail == {"state": "STOPPED"}
     assert CommandResult(ResultCode.OK, "plain").detail == {}
+    assert link.questions == 2
     assert link.listeners == []
 
 
-class MovingLink(FakeLink):
-    """Its list of the newest commands moves on before a client has been quiet for long."""
+def test_what_happens_to_other_commands_is_no_reason_to_ask() -> None:
+    def much() -> None:
+        for number in range(200):
+            link.end(f"other{number}")
+        for update in ({"status": 2}, {"progress": 50}):
+            link.listeners[0](("known", json.dumps(update)))
 
-    def __init__(self, *script: Callable[[], None]) -> None:
-        super().__init__(*script)
-        self.until = time.monotonic() + QUIET_TIME - 0.5
-
-    def read(self, attribute: str) -> Any:
-        if time.monotonic() > self.until:
-            self.finished.clear()
-        return super().read(attribute)
+    link = FakeLink(much)
+    with pytest.raises(WaitTimeout):
+        wait_for_command(link, "known", Deadline(0.05))
+    assert link.questions == 2
 
 
-def test_a_command_is_asked_for_again_before_a_list_of_the_newest_has_moved_on() -> None:
-    link = MovingLink()
-    link.script = [lambda: link.finished.append(_finished("known", [0, "{}"]))]
-    assert wait_for_command(link, "known", Deadline(QUIET_TIME + 1.0)).code is ResultCode.OK
+@pytest.mark.parametrize("event", [None, ()], ids=["error", "connected"])
+def test_a_command_is_asked_for_where_its_end_may_have_been_missed(event: Any) -> None:
+    def miss() -> None:
+        link.end("known", told=False)
+        link.listeners[0](event)
+
+    link = FakeLink(miss)
+    assert wait_for_command(link, "known", Deadline(10)).code is ResultCode.OK
+
+
+def test_an_end_of_which_no_event_tells_is_found_by_asking() -> None:
+    link = FakeLink(lambda: link.end("known", told=False))
+    # Nothing arrives: the end of the time is a reason to ask, as a quiet time is.
+    assert wait_for_command(link, "known", Deadline(0.05)).code is ResultCode.OK
 
 
 def test_a_command_that_ended_before_is_found() -> None:
     link = FakeLink()
-    link.finished = [_finished("gone", [7, "aborted"])]
+    link.commands["gone"] = [7, "aborted"]
     assert wait_for_command(link, "gone", Deadline(10)).code is ResultCode.ABORTED
 
 

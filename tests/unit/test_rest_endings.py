@@ -34,23 +34,21 @@ class FakeController:
         self.link = self
 
     def subscribe(self, attribute: str, deliver: Callable[[Any], None]) -> object:
-        assert attribute == "lrcFinished"
+        assert attribute == "_lrcEvent"
         if self.away:
             self.away -= 1
             raise ControllerUnreachable("away")
         self.watchers.append(deliver)
         return None
 
-    def result(self, command_id: str) -> CommandResult:
+    def result(self, command_id: str) -> CommandResult | None:
         if self.silent:
             self.silent -= 1
             raise ControllerUnreachable("restarting")
         self.left[command_id] -= 1
         for deliver in self.watchers if self.tells else ():
-            deliver(())
-        if self.left[command_id] >= 0:
-            raise WaitTimeout("not yet")
-        return DONE
+            deliver((command_id, '{"status": 5, "result": [0, "done"]}'))
+        return DONE if self.left[command_id] < 0 else None
 
 
 def run(controller: FakeController, scenario: Callable[[Endings], Awaitable[Any]]) -> Any:
@@ -81,6 +79,20 @@ def test_commands_share_a_subscription() -> None:
 
     assert run(controller, both) == [DONE, DONE]
     assert len(controller.watchers) == 1
+
+
+def test_an_end_wakes_who_waits_for_it_alone() -> None:
+    controller = FakeController(questions=3)
+    controller.left["b"] = 9
+
+    async def both(endings: Endings) -> Any:
+        waits = asyncio.ensure_future(endings.of("b", DEADLINE))
+        for _ in range(3):
+            await endings.of("a", DEADLINE)
+        waits.cancel()
+
+    run(controller, both)
+    assert controller.left["b"] >= 0
 
 
 def test_an_end_that_is_not_told_is_found() -> None:

@@ -49,6 +49,9 @@ class Bench:
     def read(self, name: str) -> list[str]:
         return self.commands.read(name)
 
+    def check_status(self, command_id: str) -> str:
+        return self.commands.outcome(command_id).status.name
+
 
 def a_bug() -> None:
     raise ZeroDivisionError("a bug")
@@ -161,7 +164,7 @@ def test_a_finished_command_leaves_protocol_1_after_ten_seconds(bench: Bench) ->
     refresh()
     assert [bench.read(name) for name in LISTS[:3]] == [[], [], []]
     assert not bench.later
-    assert bench.commands.check_status(first.command_id) == "COMPLETED"
+    assert bench.check_status(first.command_id) == "COMPLETED"
     assert len(bench.read("lrcFinished")) == 2
 
 
@@ -182,10 +185,33 @@ def test_the_newest_hundred_finished_commands_are_known(bench: Bench) -> None:
     first_live = commands[0].command_id
     finished = [json.loads(text)["uid"] for text in bench.read("lrcFinished")]
     assert len(finished) == 100
-    assert all(bench.commands.check_status(uid) == "COMPLETED" for uid in finished)
-    assert bench.commands.check_status(first_live) == "STAGING"
+    assert all(bench.check_status(uid) == "COMPLETED" for uid in finished)
+    assert bench.check_status(first_live) == "STAGING"
     for garbage in ("", "garbage", "1_2_Slow"):
-        assert bench.commands.check_status(garbage) == "NOT_FOUND"
+        assert bench.check_status(garbage) == "NOT_FOUND"
+
+
+def test_the_outcome_of_a_command_is_known_for_longer_than_it_is_listed() -> None:
+    bench = Bench(remembered=300)
+    first = bench.commands.begin("First")
+    first.in_progress()
+    first.progress(50)
+    assert json.loads(bench.commands.outcome(first.command_id).to_json()) == {
+        "status": "IN_PROGRESS",
+        "result": None,
+        "progress": 50,
+    }
+    first.finish(TaskStatus.COMPLETED, (ResultCode.FAILED, "why"))
+    for _ in range(299):
+        bench.commands.begin("Slow").finish(TaskStatus.COMPLETED, OK)
+    assert len(bench.read("lrcFinished")) == 100
+    assert json.loads(bench.commands.outcome(first.command_id).to_json()) == {
+        "status": "COMPLETED",
+        "result": [3, "why"],
+        "progress": 50,
+    }
+    bench.commands.begin("Slow").finish(TaskStatus.COMPLETED, OK)
+    assert bench.commands.outcome(first.command_id).status is TaskStatus.NOT_FOUND
 
 
 def test_one_command_too_many_is_rejected_before_it_has_an_id() -> None:
@@ -212,7 +238,7 @@ def test_a_command_that_stops_something_needs_no_place() -> None:
         command.finish(TaskStatus.ABORTED, STOPPED)
     # The abort is over; it did not wait for what came after it.
     bench.commands.begin("Next")
-    assert bench.commands.check_status(late.command_id) == "STAGING"
+    assert bench.check_status(late.command_id) == "STAGING"
     for name, size in bench.commands.limits.sizes.items():
         assert len(bench.read(name)) <= size
 
@@ -227,7 +253,7 @@ def test_the_first_end_wins_and_nothing_follows_it(bench: Bench) -> None:
     command.queued()
     command.progress(99)
     assert bench.names() == []
-    assert bench.commands.check_status(command.command_id) == "COMPLETED"
+    assert bench.check_status(command.command_id) == "COMPLETED"
 
 
 @pytest.mark.parametrize(
@@ -277,7 +303,7 @@ def test_abort_asks_everything_to_stop_and_ends_when_all_has_ended(bench: Bench)
     with pytest.raises(Rejected, match=r"^Queue is being aborted$"):
         bench.commands.begin("Late")
     running.finish(TaskStatus.ABORTED, STOPPED)
-    assert bench.commands.check_status(abort) == "IN_PROGRESS"
+    assert bench.check_status(abort) == "IN_PROGRESS"
     staged.finish(TaskStatus.ABORTED, STOPPED)
     assert bench.events(abort) == [
         {"status": 0},
@@ -298,11 +324,11 @@ def test_a_second_abort_asks_again_and_completes_too(bench: Bench) -> None:
     for name, size in Limits().sizes.items():
         assert len(bench.read(name)) <= size
     running.finish(TaskStatus.ABORTED, STOPPED)
-    assert {bench.commands.check_status(abort) for abort in aborts} == {"COMPLETED"}
+    assert {bench.check_status(abort) for abort in aborts} == {"COMPLETED"}
 
 
 def test_an_idle_abort_completes_at_once(bench: Bench) -> None:
-    assert bench.commands.check_status(bench.commands.abort()) == "COMPLETED"
+    assert bench.check_status(bench.commands.abort()) == "COMPLETED"
 
 
 def test_abort_commands_leaves_no_trace_of_itself(bench: Bench) -> None:
@@ -337,7 +363,7 @@ def test_abort_callbacks_may_end_their_command(bench: Bench) -> None:
     commands.append(bench.commands.begin("Run", on_abort=end))
     commands[0].in_progress()
 
-    assert bench.commands.check_status(bench.commands.abort()) == "COMPLETED"
+    assert bench.check_status(bench.commands.abort()) == "COMPLETED"
 
 
 def test_closing_ends_what_is_live(bench: Bench) -> None:
@@ -348,7 +374,7 @@ def test_closing_ends_what_is_live(bench: Bench) -> None:
         bench.commands.begin("Late")
     with pytest.raises(Rejected, match=r"^going$"):
         bench.commands.abort()
-    assert bench.commands.check_status(command.command_id) == "IN_PROGRESS"
+    assert bench.check_status(command.command_id) == "IN_PROGRESS"
     bench.commands.close("gone")
     assert bench.events(command.command_id)[-1] == {"status": 3, "result": [7, "gone"]}
 

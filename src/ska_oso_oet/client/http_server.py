@@ -87,7 +87,7 @@ class HttpServer:
         except TimeoutError:
             if timeout is None:
                 raise self._unreachable(f"no answer within {self._call_timeout:g} s") from None
-            raise WaitTimeout("the request goes on and was not answered in time") from None
+            raise WaitTimeout(f"the request goes on, and was not answered within {timeout:.3g} s") from None
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from None
         finally:

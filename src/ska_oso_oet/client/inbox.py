@@ -30,9 +30,6 @@ CALL_TIMEOUT: Final = 3.0
 QUIET_TIME: Final = 3.0
 """Seconds without news after which the controller is asked."""
 
-UNHEARD_TIME: Final = 1.0
-"""The same until the first news: a list of the newest may have moved on by then, as connecting takes time."""
-
 PATIENCE: Final = 30.0
 """Seconds for which a wait outlives a controller that does not answer: enough for its restart."""
 

@@ -15,7 +15,7 @@ from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client.requests import as_command, start_command
 from ska_oso_oet.client.tango_controller import TangoController
 from ska_oso_oet.client.waiting import PROCEDURES
-from ska_oso_oet.errors import Rejected
+from ska_oso_oet.errors import Rejected, WaitTimeout
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.output import OutputQuery
@@ -101,10 +101,12 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         except Rejected as error:
             if self.describe(procedure_id).state is not ProcedureState.READY:
                 raise
-            self.stop(procedure_id, run_abort=False, timeout=Deadline.of(timeout).at_most(END_TIMEOUT))
-            raise type(error)(
-                f"{error}; procedure {procedure_id}, which was made for this, is ended"
-            ) from None
+            end = "is ended"
+            try:
+                self.stop(procedure_id, run_abort=False, timeout=Deadline.of(timeout).at_most(END_TIMEOUT))
+            except WaitTimeout:
+                end = "is being ended"
+            raise type(error)(f"{error}; procedure {procedure_id}, which was made for this, {end}") from None
 
     def stop(
         self,

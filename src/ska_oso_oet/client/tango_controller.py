@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ska_oso_oet.client.bounded import Bounded
 from ska_oso_oet.client.events import Event, EventPage
-from ska_oso_oet.client.inbox import Deadline, Inbox
+from ska_oso_oet.client.inbox import Inbox
 from ska_oso_oet.client.lost_stop import result_of_lost_stop
 from ska_oso_oet.client.port import Stopped, read_as
-from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, wait_for_command
+from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, command_result, wait_for_command
 from ska_oso_oet.errors import (
     CommandForgotten,
     NotFound,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
-    from ska_oso_oet.client.inbox import Connection
+    from ska_oso_oet.client.inbox import Connection, Deadline
     from ska_oso_oet.client.waiting import CommandResult, Kind, S
     from ska_oso_oet.event.journal import EventsQuery
     from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
@@ -108,9 +108,9 @@ class TangoController:
         """Request a pruning; returns the id of the command."""
         return self._submit("PruneHistory", query)
 
-    def result(self, command_id: str) -> CommandResult:
-        """Read how a command has ended; raises WaitTimeout if it has not."""
-        return wait_for_command(self.link, command_id, Deadline(0))
+    def result(self, command_id: str) -> CommandResult | None:
+        """Ask how a command has ended; None if it has not."""
+        return command_result(self.link, command_id)
 
     # ---------------------------------------------------------------- questions
     def listed(self, kind: Kind[S]) -> Sequence[S]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import tango
 
 from ska_oso_oet.client.inbox import CALL_TIMEOUT
+from ska_oso_oet.client.waiting import LRC_EVENT
 from ska_oso_oet.errors import (
     ControllerUnreachable,
     HistoryUnavailable,
@@ -32,7 +33,7 @@ _REASONS: Final[dict[str, type[OetError]]] = {
     "API_CommandNotAllowed": Rejected,
     "API_WrongDeviceNameSyntax": InvalidArgument,
 }
-_KEPT: Final = frozenset({"procedureChanged", "activityChanged", "lrcFinished"})
+_KEPT: Final = frozenset({"procedureChanged", "activityChanged", LRC_EVENT})
 """Attributes that stay subscribed from the first wait on, so that the next one hears at once."""
 
 _UNREACHABLE: Final = (tango.ConnectionFailed, tango.CommunicationFailed)

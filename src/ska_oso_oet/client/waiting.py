@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
-from ska_oso_oet.client.inbox import QUIET_TIME, UNHEARD_TIME, Deadline, Inbox, Patience
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox, Patience
 from ska_oso_oet.errors import (
     ActivityNotFound,
     CommandForgotten,
@@ -17,16 +17,19 @@ from ska_oso_oet.errors import (
     ProcedureNotFound,
 )
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
-from ska_oso_oet.ska.control_model import ResultCode
+from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
+from ska_oso_oet.ska.lrc_record import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from ska_oso_oet.client.inbox import Link
     from ska_oso_oet.client.port import Controller
 
 State = ProcedureState | ActivityState
 
+LRC_EVENT: Final = "_lrcEvent"
+"""The attribute whose events tell of one command each: `[id, JSON]`, with its result when it has ended."""
 
 _IDS: Final = range(2**63)
 """Numbers that a procedure or an activity can have, which travel as 64 bits; 0 is the newest."""
@@ -128,35 +131,47 @@ class CommandResult(NamedTuple):
 
 
 def wait_for_command(link: Link, command_id: str, deadline: Deadline) -> CommandResult:
-    """Wait until a long running command is listed as finished."""
-    with Inbox[Iterable[str]](partial(link.subscribe, "lrcFinished"), tuple) as inbox:
+    """Wait until a long running command has ended.
+
+    Subscribes first and asks then, so that nothing can happen in between. Events of other commands, of which
+    there may be hundreds in a second, wake nobody.
+    """
+    news = threading.Event()
+
+    def on_event(event: Sequence[str] | None) -> None:
+        if may_have_ended(event, command_id):
+            news.set()
+
+    unsubscribe = link.subscribe(LRC_EVENT, on_event)
+    try:
         patience = Patience()
-        result = patience.ask(lambda: _ask_result(link, command_id))
-        heard = False
-        while result is None:
+        while True:
+            news.clear()
+            result = patience.ask(lambda: command_result(link, command_id))
+            if result is not None:
+                return result
             deadline.check(f"command {command_id} has not ended")
-            finished = inbox.get(deadline.at_most(QUIET_TIME if heard else UNHEARD_TIME))
-            heard = heard or finished is not None
-            if finished is None:
-                result = patience.ask(lambda: _ask_result(link, command_id))
-            else:
-                # Each value is the whole list, also the first one after a reconnection.
-                result = _find_result(finished, command_id)
-        return result
+            news.wait(deadline.at_most(QUIET_TIME))
+    finally:
+        unsubscribe()
 
 
-def _ask_result(link: Link, command_id: str) -> CommandResult | None:
-    known = link.command("CheckLongRunningCommandStatus", command_id) != "NOT_FOUND"
-    result = _find_result(link.read("lrcFinished"), command_id)
-    if result is None and not known:
+def may_have_ended(event: Sequence[str] | None, command_id: str) -> bool:
+    """Say whether an event of LRC_EVENT is a reason to ask for the result of a command.
+
+    It is where the command ends, and where nothing is said: after an error, and at the beginning of a
+    connection, before which events may have been missed.
+    """
+    return not event or (event[0] == command_id and "result" in json.loads(event[1]))
+
+
+def command_result(link: Link, command_id: str) -> CommandResult | None:
+    """Ask for the result of a long running command, None if it has not ended; raises CommandForgotten."""
+    outcome = json.loads(link.command("GetCommandResult", command_id))
+    status = TaskStatus[outcome["status"]]
+    if status is TaskStatus.NOT_FOUND:
         raise CommandForgotten(f"command {command_id} is no longer known: the controller was restarted")
-    return result
-
-
-def _find_result(finished: Iterable[str], command_id: str) -> CommandResult | None:
-    # Read only where it may be: with many clients the list is long, and comes many times a second.
-    for record in (json.loads(text) for text in finished if command_id in text):
-        if record["uid"] == command_id:
-            code, text = record.get("result") or (ResultCode.UNKNOWN, f"the command is {record['status']}")
-            return CommandResult(ResultCode(code), str(text))
-    return None
+    if status not in FINAL:
+        return None
+    code, text = outcome["result"]
+    return CommandResult(ResultCode(code), text)

@@ -5,53 +5,52 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ska_oso_oet.client.inbox import QUIET_TIME, Patience
-from ska_oso_oet.errors import WaitTimeout
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Patience
+from ska_oso_oet.client.waiting import LRC_EVENT, may_have_ended
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ska_oso_oet.client.tango_controller import TangoController
     from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.rest.calls import Calls
 
 
 class Endings:
-    """Waits for commands without a thread for each: the controller tells when one has ended.
+    """Waits for commands without a thread for each: the controller tells which one has ended.
 
-    Which one that is, it is asked; and every QUIET_TIME as well, in case that it could not tell.
+    How, it is asked then; and every QUIET_TIME as well, in case that it could not tell.
     """
 
     def __init__(self, controller: TangoController, calls: Calls) -> None:
         self._controller = controller
         self._calls = calls
         self._listening = False
-        self._waiting: set[asyncio.Event] = set()
+        self._waiting: dict[str, asyncio.Event] = {}
 
     async def of(self, command_id: str, within: float) -> CommandResult:
-        """Wait for the end of a command; raises WaitTimeout after `within` seconds.
+        """Wait, alone, for the end of a command; raises WaitTimeout after `within` seconds.
 
         A controller that does not answer is waited for as by every client: it may be started again.
         """
         await self._listen()
-        clock = asyncio.get_running_loop().time
-        end = clock() + within
-        news = asyncio.Event()
-        patience = Patience(clock=clock)
-        self._waiting.add(news)
+        deadline = Deadline(within)
+        news = self._waiting[command_id] = asyncio.Event()
+        patience = Patience()
         try:
             while True:
                 news.clear()
-                try:
-                    with patience.forgiving():
-                        return await self._calls.ask(self._controller.result, command_id)
-                except WaitTimeout:
-                    if clock() >= end:
-                        raise
+                with patience.forgiving():
+                    result = await self._calls.ask(self._controller.result, command_id)
+                    if result is not None:
+                        return result
+                deadline.check(f"command {command_id} has not ended")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), QUIET_TIME)
+                    await asyncio.wait_for(news.wait(), deadline.at_most(QUIET_TIME))
         finally:
-            self._waiting.discard(news)
+            del self._waiting[command_id]
 
     async def _listen(self) -> None:
         """Subscribe, once and for the life of the connection."""
@@ -60,16 +59,18 @@ class Endings:
         self._listening = True
         tell = partial(self._tell, asyncio.get_running_loop())
         try:
-            await self._calls.ask(self._controller.link.subscribe, "lrcFinished", tell)
+            await self._calls.ask(self._controller.link.subscribe, LRC_EVENT, tell)
         except BaseException:
             self._listening = False
             raise
 
-    def _tell(self, loop: asyncio.AbstractEventLoop, _: Any) -> None:
+    def _tell(self, loop: asyncio.AbstractEventLoop, event: Sequence[str] | None) -> None:
         """Wake who waits; on a thread of the connection."""
-        with suppress(RuntimeError):  # the loop has been closed
-            loop.call_soon_threadsafe(self._wake)
+        if not event or event[0] in self._waiting:
+            with suppress(RuntimeError):  # the loop has been closed
+                loop.call_soon_threadsafe(self._wake, event)
 
-    def _wake(self) -> None:
-        for news in self._waiting:
-            news.set()
+    def _wake(self, event: Sequence[str] | None) -> None:
+        for command_id, news in self._waiting.items():
+            if may_have_ended(event, command_id):
+                news.set()

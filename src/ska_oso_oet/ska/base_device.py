@@ -288,7 +288,12 @@ class SKABaseDevice(DeviceAttributes, Device):
     @command(dtype_in=str, doc_in="command id", dtype_out=str, doc_out="name of its TaskStatus")
     def CheckLongRunningCommandStatus(self, command_id: str) -> str:
         """Tell where a command stands; NOT_FOUND if it is not known (any more)."""
-        return self.lrc.check_status(command_id)
+        return self.lrc.outcome(command_id).status.name
+
+    @command(dtype_in=str, doc_in="command id", dtype_out=str, doc_out="JSON: status, result, progress")
+    def GetCommandResult(self, command_id: str) -> str:
+        """Return how a command has ended, also when it has left lrcFinished; its status is as above."""
+        return self.lrc.outcome(command_id).to_json()
 
     @command(dtype_out=(str,), doc_out="class and buildState")
     def GetVersionInfo(self) -> list[str]:

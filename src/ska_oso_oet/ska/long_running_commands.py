@@ -8,7 +8,6 @@ callbacks) is called under none.
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import time
@@ -19,7 +18,7 @@ from ska_oso_oet.errors import Rejected
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 from ska_oso_oet.ska.lrc_announcer import Announcer
 from ska_oso_oet.ska.lrc_ledger import REMOVAL_TIME, Ledger
-from ska_oso_oet.ska.lrc_record import FINAL, CommandRecord, Limits, Result, new_command_id
+from ska_oso_oet.ska.lrc_record import FINAL, CommandRecord, Limits, Outcome, Result, new_command_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,11 +145,10 @@ class LongRunningCommands:
         """Ask everything to stop: the command AbortCommands, which is not tracked."""
         self._abort_all(None)
 
-    def check_status(self, command_id: str) -> str:
-        """Name the TaskStatus of a live or one of the newest finished commands, or NOT_FOUND."""
+    def outcome(self, command_id: str) -> Outcome:
+        """Return what has become of a command; its status is NOT_FOUND if it is not known (any more)."""
         with self._lock:
-            record = self._ledger.find(command_id)
-            return TaskStatus.NOT_FOUND.name if record is None else record.status.name
+            return self._ledger.outcome(command_id)
 
     def read(self, attribute: str) -> list[str]:
         """Answer the value of one of the list attributes, now."""
@@ -236,9 +234,7 @@ class LongRunningCommands:
         if record.started is None and not self._may_end_unstarted(record, status):
             self._step(record, TaskStatus.IN_PROGRESS)
         record.status, record.result, record.ended = status, result, self._clock()
-        del self._ledger.live[record.command_id]
-        self._ledger.finished.append(record)
-        self._ledger.last_result = [record.command_id, json.dumps(record.result_value)]
+        self._ledger.finish(record)
         self._announcer.updated(record, {"status": int(status), "result": record.result_value})
         self._schedule_refresh(REMOVAL_TIME)
         self._settle_aborts(record)

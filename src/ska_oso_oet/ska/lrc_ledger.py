@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.ska.control_model import TaskStatus
-from ska_oso_oet.ska.lrc_record import FINISHED_KEPT, CommandRecord
+from ska_oso_oet.ska.lrc_record import FINISHED_KEPT, CommandRecord, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,10 +28,11 @@ class Ledger:
     """
 
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
-        self._sizes = limits.sizes
+        self._sizes, self._remembered = limits.sizes, limits.remembered
         self.now = clock
         self.live: dict[str, CommandRecord] = {}
         self.finished: deque[CommandRecord] = deque(maxlen=FINISHED_KEPT)
+        self._outcomes: dict[str, Outcome] = {}
         self.last_result = ["", ""]
         self.commanded_state = "None"
         self._values: dict[str, Callable[[], Iterable[str]]] = {
@@ -55,14 +57,23 @@ class Ledger:
 
     def value(self, attribute: str) -> list[str]:
         """Make the value of one of the list attributes."""
-        return list(self._values[attribute]())[: self._sizes[attribute]]
+        return list(islice(self._values[attribute](), self._sizes[attribute]))
 
-    def find(self, command_id: str) -> CommandRecord | None:
-        """Find a live or one of the newest finished commands."""
-        for record in (*self.live.values(), *self.finished):
-            if record.command_id == command_id:
-                return record
-        return None
+    def finish(self, record: CommandRecord) -> None:
+        """Move a command that has ended from the live ones to the finished ones."""
+        del self.live[record.command_id]
+        self.finished.append(record)
+        self._outcomes[record.command_id] = record.outcome
+        if len(self._outcomes) > self._remembered:
+            del self._outcomes[next(iter(self._outcomes))]
+        self.last_result = [record.command_id, json.dumps(record.result_value)]
+
+    def outcome(self, command_id: str) -> Outcome:
+        """Find what has become of a command; the lists have only the newest finished ones, this has more."""
+        live = self.live.get(command_id)
+        if live is not None:
+            return live.outcome
+        return self._outcomes.get(command_id, Outcome(TaskStatus.NOT_FOUND))
 
     def recent_ends(self) -> list[float]:
         """When the finished commands that protocol 1 still lists have ended, oldest first."""

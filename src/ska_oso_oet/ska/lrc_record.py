@@ -6,14 +6,14 @@ import json
 import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FINAL", "CommandRecord", "Limits", "Result", "new_command_id"]
+__all__ = ["FINAL", "CommandRecord", "Limits", "Outcome", "Result", "new_command_id"]
 
 Result = tuple[ResultCode, str]
 """How a command ended: what SKA clients test, and a text for the operator."""
@@ -21,7 +21,7 @@ Result = tuple[ResultCode, str]
 FINAL: Final = frozenset({TaskStatus.ABORTED, TaskStatus.COMPLETED, TaskStatus.REJECTED, TaskStatus.FAILED})
 
 FINISHED_KEPT: Final = 100
-"""Finished commands that stay in lrcFinished and are known to CheckLongRunningCommandStatus."""
+"""Finished commands that stay in lrcFinished: the whole list is pushed at each end."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Limits:
 
     max_queued: int = 32
     max_executing: int = 32
+    remembered: int = 10_000
+    """Finished commands whose outcome can be asked for by id: more than end before a slow client asks."""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -60,6 +62,18 @@ def _stamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")
 
 
+class Outcome(NamedTuple):
+    """What has become of a command, or where it stands."""
+
+    status: TaskStatus
+    result: Result | None = None
+    progress: int | None = None
+
+    def to_json(self) -> str:
+        """Make the JSON object that GetCommandResult returns."""
+        return json.dumps({**self._asdict(), "status": self.status.name})
+
+
 @dataclass
 class CommandRecord:
     """One command; written only under the lock of the collection that it belongs to."""
@@ -83,6 +97,11 @@ class CommandRecord:
     def final(self) -> bool:
         """Whether it has ended."""
         return self.status in FINAL
+
+    @property
+    def outcome(self) -> Outcome:
+        """Where it stands."""
+        return Outcome(self.status, self.result, self.progress)
 
     @property
     def result_value(self) -> list[Any] | None:
