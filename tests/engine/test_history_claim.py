@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ska_oso_oet.errors import HistoryUnavailable
+from ska_oso_oet.history.database import HistoryDatabase, parse_url
 from ska_oso_oet.history.queries import HistoryQuery
 from tests.engine.history_rig import DEADLINE, Rig
 from tests.engine.postgres_server import PostgresServer
@@ -100,3 +102,17 @@ def test_the_claim_ends_with_the_process_whatever_ends_it(start: Callable[[str],
     wait_for_health(rig)
     rig.run()
     rig.flush()
+
+
+@pytest.mark.parametrize("url", ["postgres"], indirect=True)
+def test_a_claim_that_the_server_has_not_yet_ended_is_waited_for(
+    start: Callable[[str], Rig], url: str
+) -> None:
+    database = HistoryDatabase(parse_url(url))
+    database.upgrade()
+    end = threading.Timer(0.3, database.close)
+    end.start()
+    rig = start("run-2")
+    assert rig.history.health() is None
+    assert rig.run().procedure.id == 1
+    end.join()

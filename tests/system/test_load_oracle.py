@@ -1,6 +1,7 @@
 """Clients on four subarrays while parts are killed, and an oracle that knows what must not happen.
 
-`OET_LOAD=long` (make soak) has 30 clients, four kills of each part and 5 minutes.
+`OET_LOAD=long` (make soak) has 30 clients, four kills of each part and 5 minutes; `OET_LOAD_SEED` is what
+the clients throw their dice by.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 LONG: Final = os.environ.get("OET_LOAD") == "long"
 CLIENTS, SECONDS, KILLS = (30, 300.0, 4) if LONG else (8, 25.0, 1)
+SEED: Final = int(os.environ.get("OET_LOAD_SEED", "0"))
 SUBARRAYS: Final = (1, 2, 3, 4)
 DEADLINE: Final = 60.0
 
@@ -87,7 +89,7 @@ class User(threading.Thread):
 
     def __init__(self, number: int, connect: Callable[[], OETClient], oracle: Oracle, script: str) -> None:
         super().__init__(name=f"user-{number}")
-        self.dice = random.Random(number)
+        self.dice = random.Random(SEED * CLIENTS + number)
         self.connect, self.oracle, self.script = connect, oracle, script
         self.over = threading.Event()
 

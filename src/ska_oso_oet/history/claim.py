@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _KEY: Final = 0x6F6574_68697374
 """The advisory lock, in the database of its own that every controller has: `oethist` in ASCII."""
 _APPLICATION: Final = "ska-oso-oet history, "
-_TRY: Final = "SELECT pg_try_advisory_lock(%s)"
+_TAKE: Final = "SELECT pg_advisory_lock(%s)"
 _HOLDER: Final = """
     SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
     WHERE l.locktype = 'advisory' AND l.granted AND (l.classid::bigint << 32 | l.objid::bigint) = %s
@@ -63,9 +63,19 @@ class FileClaim:
 
 
 def claim_session(connection: Any) -> None:
-    """Make a new psycopg connection the one that may write; close it and raise HistoryInUse if it may not."""
+    """Make a new psycopg connection the one that may write; close it and raise HistoryInUse if it may not.
+
+    It waits for as long as the session's lock_timeout allows: the server takes a moment to notice that the
+    controller before this one has gone.
+    """
+    from psycopg.errors import LockNotAvailable  # noqa: PLC0415 - only an extra brings it
+
     with connection.cursor() as cursor:
-        if cursor.execute(_TRY, (_KEY,)).fetchone()[0]:
+        try:
+            cursor.execute(_TAKE, (_KEY,))
+        except LockNotAvailable:
+            connection.rollback()
+        else:
             connection.commit()
             return
         holder = cursor.execute(_HOLDER, (_KEY,)).fetchone()
