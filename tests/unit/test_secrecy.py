@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.mptools import ExitStatus
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.output import MAX_LINE, OutputBuffer
 from ska_oso_oet.procedure.reports import Raised
 from ska_oso_oet.procedure.secrecy import KNOWN, Secrets
 from ska_oso_oet.procedure.verdict import judge
+from tests.unit.test_procedure_stop import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,3 +110,34 @@ def test_what_a_script_raises_is_masked() -> None:
     verdict = judge(ExitStatus(code=1), ending, ProcedureState.RUNNING)
     verdict = verdict.masked(Secrets({"PGPASSWORD": "swordfish"}).masked)
     assert (verdict.exit.message, verdict.stacktrace) == ("ValueError: ***", "...\nValueError: ***\n")
+
+
+def test_what_a_script_publishes_is_masked_however_deep() -> None:
+    content: dict[str, Any] = {"message": "a swordfish", "swordfish": [1, {"deep": ["swordfish", None]}]}
+    deepest: list[Any] = ["swordfish"]
+    for _ in range(5_000):
+        deepest = [deepest]
+    content["deepest"] = deepest
+    Secrets({"PGPASSWORD": "swordfish"}).mask(content)
+    nested = content.pop("deepest")
+    while isinstance(nested[0], list):
+        nested = nested[0]
+    assert nested == ["***"]
+    assert content == {"message": "a ***", "***": [1, {"deep": ["***", None]}]}
+    untouched = {"message": "swordfish"}
+    Secrets({}).mask(untouched)
+    assert untouched == {"message": "swordfish"}
+
+
+def test_what_a_script_publishes_leaves_the_service_without_secrets() -> None:
+    service = Service(secrets=Secrets({"PGPASSWORD": "swordfish"}))
+    number = service.running()
+    for topic in ("user.script.announce", "procedure.progress.percent"):
+        data = {"msg": "swordfish", "message": "swordfish", "progress": 5}
+        service.procedures.on_event(number, topic, data)
+    [summary] = service.procedures.summarise([number])
+    assert summary.progress is not None
+    assert summary.progress.message == "***"
+    told = service.journal.read(EventsQuery(since=0))
+    assert told.count("***") == 4
+    assert "swordfish" not in told

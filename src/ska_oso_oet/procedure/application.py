@@ -206,7 +206,8 @@ class ScriptExecutionService(ProcedureQueries):
                 procedure.for_subarray(subarray_id)
 
     def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
-        """Publish what a script published, and note its progress."""
+        """Publish what a script published, and note its progress; `data` is changed where it has secrets."""
+        self._rules.secrets.mask(data)
         with self._lock:
             record = self._records.get(pid)
             if covers("procedure.progress", topic) and record.note_progress(data):

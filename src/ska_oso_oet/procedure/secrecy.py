@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 if TYPE_CHECKING:
@@ -57,6 +57,23 @@ class Secrets:
     def masked(self, text: str) -> str:
         """Write `***` where a secret stands."""
         return text if self._pattern is None else self._pattern.sub(_MASK, text)
+
+    def mask(self, content: dict[str, Any]) -> None:
+        """Write `***` where a secret stands in JSON values, however deep; they are changed in place."""
+        todo: list[dict[str, Any] | list[Any]] = [content] if self._pattern is not None else []
+        while todo:
+            node = todo.pop()
+            if isinstance(node, dict):
+                pairs = [(self.masked(name), self._masked_text(value)) for name, value in node.items()]
+                node.clear()
+                node.update(pairs)
+                todo += [value for value in node.values() if isinstance(value, dict | list)]
+            else:
+                node[:] = map(self._masked_text, node)
+                todo += [value for value in node if isinstance(value, dict | list)]
+
+    def _masked_text(self, value: Any) -> Any:
+        return self.masked(value) if isinstance(value, str) else value
 
     def begun(self, text: str) -> int:
         """Count the characters at the end of a text that may be the beginning of a secret."""
