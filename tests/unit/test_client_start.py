@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.client import OETClient
-from ska_oso_oet.client.oet_client import Stopped
+from ska_oso_oet.client.port import Stopped
 from ska_oso_oet.client.waiting import CommandResult
 from ska_oso_oet.errors import OetError, Rejected, WaitTimeout
 from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureState

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
-from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Inbox, Patience
+from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Patience
 from ska_oso_oet.errors import (
     ActivityNotFound,
     CommandForgotten,
@@ -21,7 +21,7 @@ from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 from ska_oso_oet.ska.lrc_record import FINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from ska_oso_oet.client.inbox import Link
     from ska_oso_oet.client.port import Controller
