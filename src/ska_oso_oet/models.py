@@ -27,6 +27,8 @@ class Model(BaseModel):
 
         Raises InvalidArgument with a sentence that names each wrong key and what was expected.
         """
+        if isinstance(source, str | bytes) and not source.strip():
+            raise InvalidArgument("nothing was sent, where JSON is expected: {} where nothing is to be said")
         try:
             if isinstance(source, str | bytes):
                 return cls.model_validate_json(source)

@@ -413,9 +413,15 @@ def test_a_busy_subarray_is_refused_and_its_holder_named(controller: Controller)
     assert f"procedures {one} and {other} are RUNNING" in text
 
 
+def test_a_script_that_is_not_there_makes_no_procedure(controller: Controller) -> None:
+    missing = {"script_type": "filesystem", "script_uri": (controller.folder / "missing.py").as_uri()}
+    code, text = controller.command("CreateProcedure", script=missing)
+    assert (code, text) == (5, f"there is no script {controller.folder / 'missing.py'}")
+    assert json.loads(controller.proxy.procedures)["procedures"] == []
+
+
 def test_scripts_that_cannot_be_loaded_fail_and_say_why(controller: Controller) -> None:
     broken = {
-        "missing.py": (None, "there is no script"),
         "syntax.py": ("def main(:\n", "SyntaxError"),
         "imports.py": ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
         "no_main.py": ("x = 1\n", "has no function main"),

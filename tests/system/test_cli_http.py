@@ -83,7 +83,7 @@ SESSIONS: dict[str, tuple[list[str], int]] = {
     "stop-none": (["procedure", "stop"], 3),
     "start-none": (["procedure", "start"], 3),
     "no-script": (["procedure", "run", "good.py"], 2),
-    "missing-script": (["procedure", "run", "file:///nowhere/x.py"], 1),
+    "missing-script": (["procedure", "run", "file:///nowhere/x.py"], 3),
     "activity": (["activity", "run", "greet", "no-such-sbd"], 1),
     "activity-unknown": (["activity", "describe", "--aid=471100"], 3),
     "history": (["procedure", "list", "--all", "--state=failed", "--state=STOPPED", "--limit=3"], 0),

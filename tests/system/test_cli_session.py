@@ -319,10 +319,11 @@ def test_a_refusal_is_one_document_and_a_code(oet: Oet, arguments: list[str], co
     assert done.stderr
 
 
-def test_a_missing_script_is_a_failed_procedure(oet: Oet) -> None:
-    code, document = oet.json("procedure", "run", "file:///nowhere/x.py")
-    assert code in {1, 3}
-    assert "nowhere" in json.dumps(document)
+@pytest.mark.parametrize("verb", ["create", "run"])
+def test_a_missing_script_is_refused(oet: Oet, verb: str) -> None:
+    code, document = oet.json("procedure", verb, "file:///nowhere/x.py")
+    assert code == 3
+    assert document["error"] == {"code": "OET_Rejected", "message": "there is no script /nowhere/x.py"}
 
 
 def test_time_runs_out_and_the_script_goes_on(oet: Oet, client: OETClient) -> None:

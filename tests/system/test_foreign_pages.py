@@ -103,11 +103,13 @@ def test_a_page_of_another_origin_has_nothing_done(
     assert procedures(served) == before
 
 
-def test_its_own_page_has_it_done(browser: Browser, served: str) -> None:
+def test_its_own_page_has_it_done(browser: Browser, served: str, tmp_path: Path) -> None:
+    quiet = tmp_path / "quiet.py"
+    quiet.write_text("def main(): pass\n")
     origin = str(httpx.URL(served).join("/")).rstrip("/")
     page = browser.new_page()
     page.goto(f"{origin}/healthz")
-    script = {"script_type": "filesystem", "script_uri": "file:///no/such/script.py"}
+    script = {"script_type": "filesystem", "script_uri": quiet.as_uri()}
     status = page.evaluate(
         """async ({url, script}) => (await fetch(url, {method: "POST", body: JSON.stringify({script}),
             headers: {"Content-Type": "application/json"}})).status""",

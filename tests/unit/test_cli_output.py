@@ -9,9 +9,10 @@ import pytest
 from ska_oso_oet import errors
 from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
-from ska_oso_oet.cli.event_lines import Subject, about_topic, event_lines, output_line
+from ska_oso_oet.cli.event_lines import Subject, about_topic, event_lines, notice, output_line
 from ska_oso_oet.cli.output import answer, diagnostic, visible, visible_lines
-from ska_oso_oet.client.events import Event
+from ska_oso_oet.cli.status import settings_named
+from ska_oso_oet.client.events import Event, NewEpoch
 from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.event.tree import topic_names
 from ska_oso_oet.oda import OdaUnavailable
@@ -234,14 +235,30 @@ def test_following_has_a_line_for_each_thing() -> None:
         _activity_event(1, 2),
         _event("request.procedure.stop", "OETController", {"cmd": {}}, 2),
         _event("procedure.progress", "2", {"progress": 40, "message": "scan 2"}),
+        _event("procedure.progress", "2", {"progress": 50}),
         _event("scan.lifecycle.start", "2", {"scan_id": 1}),
     ]
     assert [line for event in events for line in event_lines(event)] == [
         "10:29:38.250 state READY",
         "10:29:38.250 activity RUNNING",
         "10:29:38.250 progress 40 % scan 2",
+        "10:29:38.250 progress 50 %",
         '10:29:38.250 scan.lifecycle.start 2: {"scan_id": 1}',
     ]
+
+
+def test_a_number_that_was_not_reached_is_no_certain_restart() -> None:
+    assert notice(NewEpoch("one", "", 7)) == (
+        "the controller has no event 7 yet, or was restarted since: all that it has follow"
+    )
+    assert notice(NewEpoch("two", "one", 7)).startswith("the controller has been restarted; events of its")
+
+
+def test_settings_are_chosen_by_their_names() -> None:
+    settings = [{"name": "ScriptRoots", "value": []}, {"name": "HistoryLength", "value": 10}]
+    assert settings_named(["historylength"], settings) == [settings[1]]
+    with pytest.raises(errors.InvalidArgument, match=r"no setting ScriptRoot; is ScriptRoots meant"):
+        settings_named(["ScriptRoot"], settings)
 
 
 def test_a_line_of_output_says_when_and_where_from() -> None:

@@ -175,6 +175,8 @@ def test_time_runs_out() -> None:
 def test_there_is_no_procedure_or_activity_whose_number_cannot_travel(number: int) -> None:
     with pytest.raises(ProcedureNotFound, match=f"there is no procedure {number}"):
         PROCEDURES.describe(controller(FakeLink()), number)
+    with pytest.raises(ProcedureNotFound, match=f"there is no procedure {number}"):
+        PROCEDURES.check(number)
     with pytest.raises(ActivityNotFound, match=f"there is no activity {number}"):
         ACTIVITIES.describe(controller(FakeLink()), number)
 

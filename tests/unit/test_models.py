@@ -37,6 +37,12 @@ def test_every_fault_is_named_by_its_path() -> None:
     assert "colour: Extra inputs are not permitted" in said
 
 
+def test_no_text_at_all_is_no_json() -> None:
+    for nothing in ("", "  ", b""):
+        with pytest.raises(InvalidArgument, match="nothing was sent, where JSON is expected"):
+            Sample.parse(nothing)
+
+
 def test_a_long_value_is_not_repeated_whole() -> None:
     with pytest.raises(InvalidArgument) as caught:
         Sample.parse(json.dumps({"name": ["x" * 100_000]}))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ska_oso_oet.errors import ScriptNotAllowed
+from ska_oso_oet.errors import Rejected, ScriptNotAllowed
 from ska_oso_oet.source.git_url import AllowedRepositories
 from ska_oso_oet.source.script import FileSystemScript
 from ska_oso_oet.source.script_file import ScriptUnreadable, read_script
@@ -49,6 +49,15 @@ def test_a_link_that_has_changed_since_it_was_checked_does_not_count(root: Path)
     link.symlink_to(root.parent / "outside.py")
     with pytest.raises(ScriptNotAllowed, match=r"flip.py is outside"):
         read_script(link, [root])
+
+
+@pytest.mark.parametrize("name", ["nothing.py", "good.py/x.py", "dangling.py"])
+def test_a_script_that_is_not_there_is_refused_before_anything_is_created(root: Path, name: str) -> None:
+    (root / "dangling.py").symlink_to("nothing.py")
+    policy = ScriptPolicy([root], AllowedRepositories([]), embedded_allowed=False)
+    with pytest.raises(Rejected, match=f"there is no script {root / name}$"):
+        policy.check(FileSystemScript(script_uri=(root / name).as_uri()))
+    policy.check(FileSystemScript(script_uri=root.as_uri()))
 
 
 def test_what_is_no_file_is_named(root: Path) -> None:

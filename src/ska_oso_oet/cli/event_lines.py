@@ -74,7 +74,7 @@ def event_lines(event: Event) -> list[str]:
         case "activity.lifecycle.statechange":
             text = f"activity {data.get('new_state')}"
         case "procedure.progress":
-            text = f"progress {data.get('progress')} % {data.get('message', '')}"
+            text = f"progress {data.get('progress')} % {data.get('message', '')}".rstrip()
         case topic if any(covers(branch, topic) for branch in _TOLD_BY_STATES):
             return []
         case _:
@@ -97,11 +97,13 @@ def notice(item: Gap | NewEpoch | Disconnected | Reconnected) -> str:
     match item:
         case Gap(first_seq=first, last_seq=last):
             return f"events {first} to {last} are lost: the controller no longer keeps them"
-        case NewEpoch(previous=previous, last_seq=last):
-            lost = (
-                f"; events of its earlier run after {last}, if there were any, are lost" if previous else ""
+        case NewEpoch(previous="", last_seq=last):
+            return f"the controller has no event {last} yet, or was restarted since: all that it has follow"
+        case NewEpoch(last_seq=last):
+            return (
+                "the controller has been restarted; "
+                f"events of its earlier run after {last}, if there were any, are lost"
             )
-            return f"the controller has been restarted{lost}"
         case Disconnected(message=message):
             return f"{message}; waiting for it"
         case Reconnected():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,10 @@ from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.output import answer, diagnostic
 from ska_oso_oet.cli.session import Session, with_session
 from ska_oso_oet.cli.tables import print_table
+from ska_oso_oet.errors import InvalidArgument
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 config = typer.Typer(no_args_is_help=True, help="Look at the settings of the controller.")
 
@@ -79,17 +81,35 @@ def _lines(told: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 @config.command("show")
 @with_session
-def show(session: Session) -> ExitCode:
+def show(
+    session: Session,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Only these settings.", show_default=False)
+    ] = None,
+) -> ExitCode:
     """Print the settings that are in effect, and where each comes from; passwords are left out."""
-    told = session.client.settings()
+    settings = session.client.settings()
+    if names:
+        settings = {**settings, "settings": settings_named(names, settings["settings"])}
     if session.json:
-        session.document(dict(told))
+        session.document(settings)
         return ExitCode.DONE
-    rows = [(line["name"], _text(line["value"]), line["source"]) for line in told["settings"]]
+    rows = [(line["name"], _text(line["value"]), line["source"]) for line in settings["settings"]]
     print_table(("Setting", "Value", "From"), rows)
-    for warning in told["warnings"]:
+    for warning in settings["warnings"]:
         diagnostic(warning)
     return ExitCode.DONE
+
+
+def settings_named(names: Sequence[str], settings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Choose settings by their names, in upper or lower case; raises InvalidArgument for one that is none."""
+    known = {line["name"].lower(): line for line in settings}
+    for name in names:
+        if name.lower() not in known:
+            close = difflib.get_close_matches(name.lower(), known, n=1)
+            meant = f"; is {known[close[0]]['name']} meant?" if close else ""
+            raise InvalidArgument(f"there is no setting {name}{meant}")
+    return [known[name.lower()] for name in names]
 
 
 def _text(value: Any) -> str:

@@ -130,7 +130,7 @@ def print_procedure(procedure: ProcedureSummary, controller: str, now: float) ->
             ("Repository", "Branch", "Commit"), [(git.git_repo, git.git_branch or "", git.git_commit or "")]
         )
     if procedure.progress is not None:
-        paragraph(f"Progress: {procedure.progress.percent:g} % {procedure.progress.message}")
+        paragraph(f"Progress: {procedure.progress.percent:g} % {procedure.progress.message}".rstrip())
     print_failure(procedure)
 
 

@@ -122,7 +122,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         and runs no abort script.
         """
         deadline = Deadline.of(timeout)
-        command = StopProcessCommand(procedure_id=procedure_id, run_abort=run_abort)
+        command = StopProcessCommand.parse({"procedure_id": procedure_id, "run_abort": run_abort})
         return self._controller.until(deadline).stop(command, deadline)
 
     def created_last(self) -> ProcedureSummary:
@@ -188,6 +188,7 @@ class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
         `{"procedure_id", "last_line", "dropped", "lines": [{"line", "time", "stream", "text", "level"}, …]}`:
         `dropped` counts the lines after `since` that are no longer kept; only lines of the log have a level.
         """
+        PROCEDURES.check(procedure_id)
         return self._controller.output(OutputQuery.parse({"procedure_id": procedure_id, "since": since}))
 
     def events(

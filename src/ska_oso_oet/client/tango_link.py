@@ -31,7 +31,6 @@ _REASONS: Final[dict[str, type[OetError]]] = {
     "OET_NotFound": NotFound,
     "OET_Rejected": Rejected,
     "API_CommandNotAllowed": Rejected,
-    "API_WrongDeviceNameSyntax": InvalidArgument,
 }
 _KEPT: Final = frozenset({"procedureChanged", "activityChanged", LRC_EVENT})
 """Attributes that stay subscribed from the first wait on, so that the next one hears at once."""
@@ -62,7 +61,10 @@ class TangoLink:
     @property
     def uri(self) -> str:
         """The full Tango name: `tango://host:port/domain/family/member`."""
-        return self.device if "://" in self.device else f"tango://{_tango_host()}/{self.device}"
+        if "://" in self.device:
+            return self.device
+        host = "" if ":" in self.device.partition("/")[0] else f"{_tango_host()}/"
+        return f"tango://{host}{self.device}"
 
     def command(self, name: str, argument: object = None) -> Any:
         """Call a command."""
@@ -135,6 +137,11 @@ class TangoLink:
             if kind := _REASONS.get(cause.reason):
                 return kind(cause.desc)
         reasons = {cause.reason for cause in error.args}
+        if "API_WrongDeviceNameSyntax" in reasons:
+            return InvalidArgument(
+                f"{self.device!r} names no device: a name is domain/family/member or "
+                "tango://host:port/domain/family/member, and only the second can have #dbase=no"
+            )
         if "API_CantConnectToDatabase" in reasons:
             return ControllerUnreachable(
                 f"nothing answers at {_database(self.uri)}: is `oet up` running there?"

@@ -51,9 +51,13 @@ class Kind(Generic[S]):
 
     def describe(self, controller: Controller, number: int) -> S:
         """Ask the controller; 0 is the newest one."""
+        self.check(number)
+        return controller.described(self, number)
+
+    def check(self, number: int) -> None:
+        """Raise NotFound of this kind for a number that cannot travel: it is nobody's."""
         if number not in _IDS:
             raise self.missing(f"there is no {self.word} {number}")
-        return controller.described(self, number)
 
     def refresh(self, controller: Controller, known: S) -> S:
         """Ask again; raise NotFound of this kind if it is gone and its number means another."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ska_oso_oet.errors import ScriptNotAllowed
+from ska_oso_oet.errors import Rejected, ScriptNotAllowed
 from ska_oso_oet.source.loader import path_of
 from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitScript
 from ska_oso_oet.source.script_file import require_within
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class ScriptPolicy:
     """Allows scripts by where they come from.
 
-    Files must lie below one of `roots`, once symbolic links and `..` are resolved. Git repositories are
-    allowed by their URL, and are not contacted here.
+    Files must be there, and lie below one of `roots`, once symbolic links and `..` are resolved. Git
+    repositories are allowed by their URL, and are not contacted here.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class ScriptPolicy:
         self._embedded_allowed = embedded_allowed
 
     def check(self, script: AnyScript) -> None:
-        """Raise ScriptNotAllowed, saying why, unless the script may be run."""
+        """Raise ScriptNotAllowed unless the script may be run, and Rejected unless it is there."""
         match script:
             case FileSystemScript():
                 self._check_path(path_of(script.script_uri))
@@ -45,4 +45,11 @@ class ScriptPolicy:
 
     def _check_path(self, path: Path) -> None:
         # The worker, which opens it, asks again: what a path leads to can change.
-        require_within(path, path.resolve(), self._roots)
+        place = path.resolve()
+        require_within(path, place, self._roots)
+        try:
+            place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Rejected(f"there is no script {path}") from None
+        except OSError:
+            return  # the worker finds out what is wrong with it
