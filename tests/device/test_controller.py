@@ -421,7 +421,7 @@ def test_a_script_that_is_not_there_makes_no_procedure(controller: Controller) -
 
 
 def test_scripts_that_cannot_be_loaded_fail_and_say_why(controller: Controller) -> None:
-    broken = {
+    broken: dict[str, tuple[str | None, str]] = {
         "syntax.py": ("def main(:\n", "SyntaxError"),
         "imports.py": ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
         "no_main.py": ("x = 1\n", "has no function main"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -255,7 +256,7 @@ def test_a_number_that_was_not_reached_is_no_certain_restart() -> None:
 
 
 def test_settings_are_chosen_by_their_names() -> None:
-    settings = [{"name": "ScriptRoots", "value": []}, {"name": "HistoryLength", "value": 10}]
+    settings: list[dict[str, Any]] = [{"name": "ScriptRoots"}, {"name": "HistoryLength", "value": 10}]
     assert settings_named(["historylength"], settings) == [settings[1]]
     with pytest.raises(errors.InvalidArgument, match=r"no setting ScriptRoot; is ScriptRoots meant"):
         settings_named(["ScriptRoot"], settings)
