@@ -156,7 +156,7 @@ def test_a_script_that_raises_fails_the_start_but_completes_the_command(bench: B
     code, content = bench.result(command_id) or (None, {})
     assert (code, content["state"]) == (FAILED, "FAILED")
     assert "ValueError: no dish" in content["message"]
-    assert bench.device.lrc.check_status(command_id) == "COMPLETED"
+    assert bench.device.lrc.outcome(command_id).status.name == "COMPLETED"
 
 
 def test_a_stop_ends_when_the_process_is_gone_and_aborts_the_start(bench: Bench) -> None:
@@ -168,7 +168,7 @@ def test_a_stop_ends_when_the_process_is_gone_and_aborts_the_start(bench: Bench)
     bench.stopped(pid)
     stopped = {"procedure_id": pid, "state": "STOPPED"}
     assert bench.result(start_id) == (ABORTED, stopped)
-    assert bench.device.lrc.check_status(start_id) == "ABORTED"
+    assert bench.device.lrc.outcome(start_id).status.name == "ABORTED"
     assert bench.result(stop_id) == (OK, stopped)
     assert bench.device.progress(stop_id) == []
 
@@ -204,9 +204,9 @@ def test_an_abort_script_that_fails_does_not_make_the_stop_a_failure(bench: Benc
 def test_a_refused_request_leaves_nothing_in_the_book(bench: Bench) -> None:
     assert bench.book.run(bench.device, "StartProcedure", refuse) == ([ResultCode.REJECTED], ["not now"])
     [command_id] = bench.device.updates
-    assert bench.device.lrc.check_status(command_id) == "REJECTED"
+    assert bench.device.lrc.outcome(command_id).status.name == "REJECTED"
     bench.book.end(command_id, ResultCode.OK, "{}")
-    assert bench.device.lrc.check_status(command_id) == "REJECTED"
+    assert bench.device.lrc.outcome(command_id).status.name == "REJECTED"
 
 
 def test_an_outcome_that_comes_before_the_request_returns_is_not_lost(bench: Bench) -> None:
@@ -279,7 +279,7 @@ def test_an_activity_that_did_not_complete_says_why(bench: Bench, state: Activit
     bench.book.on_activity(running.summary())
     content = {"activity_id": 1, "procedure_id": 1, "state": state.value, "message": "the receiver is warm"}
     assert bench.result(command_id) == (code, content)
-    assert bench.device.lrc.check_status(command_id) == ("COMPLETED" if code == FAILED else "ABORTED")
+    assert bench.device.lrc.outcome(command_id).status.name == ("COMPLETED" if code == FAILED else "ABORTED")
 
 
 def test_a_prepared_activity_ends_its_command_even_if_another_has_started_it(bench: Bench) -> None:
