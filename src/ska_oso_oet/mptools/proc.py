@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import signal
 from concurrent.futures import Future
-from math import inf
-from time import time
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.mptools.exits import ExitStatus, Remains, Rung
+from ska_oso_oet.mptools.exits import ExitStatus, Remains
 from ska_oso_oet.mptools.handle import Handle
 from ska_oso_oet.mptools.message import MAX_WORD, MessageDecoder, ProtocolError
 from ska_oso_oet.mptools.orphans import Orphans
-from ska_oso_oet.mptools.pipes import WorkerPipes
-from ska_oso_oet.mptools.signals import WAKE_SIGNAL
+from ska_oso_oet.mptools.pipes import WorkerChannel, WorkerPipes
+from ska_oso_oet.mptools.stop_ladder import StopLadder
 from ska_oso_oet.mptools.worker import STARTED
 
 if TYPE_CHECKING:
@@ -36,7 +33,6 @@ class Proc:
     """
 
     SHUTDOWN_WAIT_SECS = 3.0
-    WAKE_SECS = 0.1
 
     def __init__(
         self,
@@ -55,18 +51,11 @@ class Proc:
         self._keepers = keepers
         self._decoder = MessageDecoder(MAX_WORD)
         self._handle: Handle | None = None
-        self._rung: Rung | None = None
+        self._ladder = StopLadder(loop, name)
         self._fault: str | None = None
-        self._stopping = False
-        self._overdue = False
-        self._escalation: asyncio.TimerHandle | None = None
-        self._wake_up: asyncio.TimerHandle | None = None
         self._exit: tuple[int | None, int | None] | None = None
-        self._left: Collection[int] = ()
-        self._killed_at = inf
         self._orphaned = False
-        self._early = bytearray()
-        self._pipes: WorkerPipes | None = None
+        self._channel = WorkerChannel(self._make_pipes)
 
     @property
     def pid(self) -> int | None:
@@ -81,31 +70,25 @@ class Proc:
     @property
     def backlog(self) -> int:
         """Bytes that were sent to the worker and that it has not taken yet."""
-        return 0 if self._pipes is None else self._pipes.pending
+        return self._channel.backlog
 
     @property
     def remains(self) -> Remains | None:
         """What is still there of a process that was killed."""
-        if not self.alive or self._handle is None or self._killed_at == inf:
-            return None
-        left = self._left if self._handle.ended else [self._handle.pid]
-        return Remains(frozenset(left), self._killed_at) if left else None
+        return self._ladder.remains
 
     # ------------------------------------------------------------ from any thread
 
     def send(self, message: EventMessage) -> None:
         """Put a message into the worker's inbox; raises TypeError or ValueError if it is not JSON."""
-        self._submit(self._send, message.encode())
+        self._submit(self._channel.send, message.encode())
 
     def full_stop(self, wait_time: float = SHUTDOWN_WAIT_SECS) -> None:
         """Climb the stop ladder: SIGTERM, and SIGKILL of the process group after `wait_time` seconds."""
         self._submit(self._stop, wait_time)
 
     def terminate(self, max_retries: int = 3, timeout: float = 0.1) -> bool:
-        """Stop the process and wait for it: SIGTERM, then SIGKILL after `max_retries * timeout` seconds.
-
-        Returns True once the process is gone.
-        """
+        """Stop it and return True once it is gone; `max_retries * timeout` seconds are until SIGKILL."""
         self.full_stop(max_retries * timeout)
         self.exited.result()
         return True
@@ -116,11 +99,11 @@ class Proc:
 
     def pause_reading(self) -> None:
         """Let a worker that sends too much wait; has no effect on one that is being stopped."""
-        self._submit(self._pause)
+        self._submit(self._channel.pause)
 
     def resume_reading(self) -> None:
         """Take messages again."""
-        self._submit(self._resume)
+        self._submit(self._channel.resume)
 
     def _submit(self, function: Any, *args: Any) -> None:
         # A loop that has closed has no process left to act on.
@@ -134,29 +117,22 @@ class Proc:
 
         They are kept for another try. Raises OSError when this process has no descriptors left.
         """
-        if self._pipes is not None:
-            return self._pipes.child_fds
-        self._pipes = WorkerPipes(
+        return self._channel.open()
+
+    def _make_pipes(self) -> WorkerPipes:
+        return WorkerPipes(
             self._loop,
             self._on_data,
-            lambda stream, data: self._tell(self._listener.on_output, stream, data),
+            lambda stream, data: self._report(self._listener.on_output, stream, data),
             lambda error: self._fail(f"it cannot be written to: {error}"),
         )
-        self._pipes.write(bytes(self._early))
-        return self._pipes.child_fds
 
     def on_forked(self, pid: int, pidfd: int | None) -> None:
         """Know the process that the fork server made; without a pidfd when there was no descriptor left."""
         Orphans.spare(pid)
         self._handle = Handle(self._loop, pid, pidfd, self._on_ended)
-        if self._pipes is not None:
-            self._pipes.release_child_fds()
-        if self._fault is not None:
-            self._kill()
-        elif self._overdue:
-            self._escalate()
-        elif self._stopping:
-            self._climb(self._handle)
+        self._channel.release_child_fds()
+        self._ladder.on_forked(self._handle, condemned=self._fault is not None)
 
     def on_failed(self, why: str) -> None:
         """Know that the process is not made."""
@@ -168,8 +144,7 @@ class Proc:
 
     def on_left(self, pids: Collection[int]) -> None:
         """Know which processes are still there that it may have left; when there are none, all is over."""
-        self._left = pids
-        self._killed_at = min(self._killed_at, time())
+        self._ladder.on_left(pids)
         if not pids:
             self.on_gone()
 
@@ -178,18 +153,13 @@ class Proc:
         if not self.alive:
             return
         self._keepers.orphans.forget(self.number)
-        for timer in (self._escalation, self._wake_up):
-            if timer is not None:
-                timer.cancel()
-        if self._pipes is not None:
-            self._pipes.finish()
+        self._ladder.end()
+        self._channel.finish()
         if self._handle is not None:
             Orphans.spare_no_longer(self._handle.pid)
             self._handle.close()
-        if self._stopping and self._rung is None:
-            self._rung = Rung.SIGTERM  # there was nothing yet that could have been asked
-        status = ExitStatus(*(self._exit or (None, None)), self._rung, error or self._fault)
-        self._tell(self._listener.on_exit, status)
+        status = ExitStatus(*(self._exit or (None, None)), self._ladder.rung, error or self._fault)
+        self._report(self._listener.on_exit, status)
         self.exited.set_result(status)
         if not self.started.done():
             self.started.set_result(False)
@@ -199,7 +169,7 @@ class Proc:
         self._orphaned = True
         if self._handle is None or not self._handle.watched:
             self._fault = self._fault or "the fork server died while it made the process"
-            self._kill()
+            self._ladder.kill()
             self._clear_up()
         elif self._handle.ended:
             self._clear_up()
@@ -222,76 +192,35 @@ class Proc:
             for message in self._decoder.feed(data):
                 if message.msg_type == STARTED and not self.started.done():
                     self.started.set_result(True)
-                self._tell(self._listener.on_message, message)
+                self._report(self._listener.on_message, message)
         except ProtocolError as error:
             _log.error("worker %s wrote into its channel what is no message, and is killed", self.name)
-            if self._pipes is not None:
-                self._pipes.inbox.close()
+            self._channel.hang_up()
             self._fault = f"it wrote into the channel of the engine: {error}"
-            self._kill()
+            self._ladder.kill()
 
-    def _send(self, frame: bytes) -> None:
-        if self._pipes is not None:
-            self._pipes.write(frame)
-        else:
-            self._early += frame  # for when there is a fork server
-
-    def _tell(self, method: Callable[..., None], *args: Any) -> None:
+    def _report(self, method: Callable[..., None], *args: Any) -> None:
         try:
             method(self, *args)
         except Exception:  # noqa: BLE001 - a bug in a listener must not cost the next message
             _log.exception("a listener of worker %s failed", self.name)
 
-    def _pause(self) -> None:
-        if not self._stopping and self._pipes is not None:
-            self._pipes.inbox.pause()
-
-    def _resume(self) -> None:
-        if self._pipes is not None:
-            self._pipes.inbox.resume()
-
     def _fail(self, why: str) -> None:
-        if self.alive and not self._stopping:
+        if self.alive and not self._ladder.begun:
             self._fault = why
-            self._kill()
+            self._ladder.kill()
 
     def stop_within(self, wait_time: float) -> float:
-        """Stop it unless it is being stopped; tells when it is due to be killed, by the clock of the loop."""
-        if self._escalation is None:
+        """Stop it unless it is being stopped; returns when it is due to be killed, by the loop's clock."""
+        if not self._ladder.begun:
             self._stop(wait_time)
-        return self._loop.time() if self._escalation is None else self._escalation.when()
+        return self._ladder.due
 
     def _stop(self, wait_time: float) -> None:
-        """Begin to climb, or bring an escalation that is due later forward."""
-        if not self.alive:
+        if not self.alive or not self._ladder.begin(wait_time):
             return
-        due = self._loop.time() + wait_time
-        if self._escalation is None or due < self._escalation.when():
-            if self._escalation is not None:
-                self._escalation.cancel()
-            self._escalation = self._loop.call_at(due, self._escalate)
-        if not self._stopping:
-            self._stopping = True
-            self._resume()  # what it had sent before is not lost, and it is not stuck in a write
-            if self._handle is not None:
-                self._climb(self._handle)
-            elif self._keepers.withdraw(self.number):
-                self.on_gone()
-
-    def _climb(self, process: Handle) -> None:
-        self._rung = Rung.SIGTERM
-        process.signal(signal.SIGCONT)  # a process that is halted (SIGSTOP) would not see what follows
-        process.signal(signal.SIGTERM)
-        self._wake_up = self._loop.call_later(self.WAKE_SECS, process.signal, WAKE_SIGNAL)
-
-    def _escalate(self) -> None:
-        self._overdue = True  # if it is not forked yet, it is killed once it is
+        self._channel.drain()  # what it had sent before is not lost, and it is not stuck in a write
         if self._handle is not None:
-            self._rung = Rung.SIGKILL
-            _log.info("process %d (%s) is sent SIGKILL: SIGTERM has not ended it", self.pid, self.name)
-            self._kill()
-
-    def _kill(self) -> None:
-        self._killed_at = min(self._killed_at, time())
-        if self._handle is not None and self.alive:
-            self._handle.kill()
+            self._ladder.climb(self._handle)
+        elif self._keepers.withdraw(self.number):
+            self.on_gone()

@@ -14,7 +14,7 @@ _CHUNK = 16384
 _MOST_LEFT = 4 * 1024 * 1024  # more than a pipe or a socket holds
 
 
-class Reader:
+class FdReader:
     """Reads a descriptor as data comes, and owns it.
 
     A chunk is small, so that one busy writer cannot keep the loop from the others.
@@ -75,7 +75,7 @@ class Reader:
         return True
 
 
-class Writer:
+class FdWriter:
     """Writes to a descriptor as fast as its reader takes it, keeping the rest; does not own it.
 
     `on_broken` is told why nothing can be written any more, unless it is that the reader is gone.

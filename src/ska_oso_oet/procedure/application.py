@@ -7,25 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ska_oso_oet.errors import NotFound, NotReady, Rejected, SubarrayBusy
+from ska_oso_oet.errors import NotFound, NotReady, Rejected
 from ska_oso_oet.event.journal import covers
-from ska_oso_oet.procedure.aborts import AbortRun
-from ska_oso_oet.procedure.announcer import Announcer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
-from ska_oso_oet.procedure.domain import (
-    CallArgs,
-    Procedure,
-    ProcedureHistory,
-    ProcedureInput,
-    ProcedureState,
-    ProcedureSummary,
-)
-from ska_oso_oet.procedure.exclusivity import held_by, holder_for
-from ska_oso_oet.procedure.output import OutputRecorder
-from ska_oso_oet.procedure.ports import Allowed, ServiceRules, WorkerPool
-from ska_oso_oet.procedure.queries import ProcedureQueries
-from ska_oso_oet.procedure.record import Record, StopRequest
-from ska_oso_oet.procedure.records import Records
+from ska_oso_oet.procedure.domain import ProcedureHistory, ProcedureState, ProcedureSummary
+from ska_oso_oet.procedure.ports import ServiceRules
+from ska_oso_oet.procedure.record import StopRequest
+from ska_oso_oet.procedure.steps import ProcedureSteps
 from ska_oso_oet.procedure.verdict import judge
 
 if TYPE_CHECKING:
@@ -50,7 +38,7 @@ KILL_SECS: Final = 2.0
 """From SIGKILL until the end of a process is known: the operating system needs that long only in trouble."""
 
 
-class ScriptExecutionService(ProcedureQueries):
+class ScriptExecutionService(ProcedureSteps):
     """Facade of the procedure domain, and sole writer of procedure state.
 
     Commands come from any thread and return at once; what becomes of them is told by events of the bus. The
@@ -59,17 +47,8 @@ class ScriptExecutionService(ProcedureQueries):
     """
 
     def __init__(self, bus: EventBus, clock: Callable[[], float], rules: ServiceRules | None = None) -> None:
-        self._announcer = Announcer(bus)
-        self._clock = clock
-        self._rules = rules or ServiceRules()
-        self._pool: WorkerPool | None = None
+        super().__init__(bus, clock, rules or ServiceRules())
         self._ending = False
-        output = OutputRecorder(clock, self._call_later, self._announcer.output, self._rules.secrets)
-        super().__init__(bus, Records(self._rules.history_length), output)
-
-    def use(self, pool: WorkerPool) -> None:
-        """Take the pool, which in turn was given this service to listen."""
-        self._pool = pool
 
     def announce_lost(self, lost: Sequence[ProcedureSummary]) -> None:
         """Announce procedures that have FAILED as the controller that ran them was lost."""
@@ -236,105 +215,3 @@ class ScriptExecutionService(ProcedureQueries):
             for forgotten in self._records.forget_oldest():
                 self._output.forget(forgotten)
             self._changed.notify_all()
-
-    # ------------------------------------------------------------ under the lock
-
-    @property
-    def _workers(self) -> WorkerPool:
-        if self._pool is None:
-            raise RuntimeError("the service has no pool of workers")
-        return self._pool
-
-    def _call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
-        self._workers.call_later(delay, function, *args)
-
-    def _create(
-        self,
-        cmd: PrepareProcessCommand,
-        command_id: str | None = None,
-        requester: str | None = None,
-        abort_of: AbortRun | None = None,
-    ) -> Record:
-        procedure = Procedure(
-            self._records.next_id(),
-            cmd.script,
-            cmd.script_args,
-            created_at=self._clock(),
-            command_id=command_id,
-            requester=requester,
-            abort_of=None if abort_of is None else abort_of.content["procedure_id"],
-        )
-        record = Record(procedure, abort_of=abort_of)
-        self._records.add(record)
-        self._output.open(procedure.id)
-        self._announcer.request("create", cmd, command_id, procedure.id)
-        self._announcer.state(record)
-        # Whoever configures the abort script may have it anywhere.
-        roots = self._rules.script_roots if abort_of is None else None
-        allowed = Allowed(subarrays=self._rules.subarrays, script_roots=roots)
-        self._workers.create_worker(procedure.id, cmd, allowed)
-        return record
-
-    def _run_main(self, record: Record) -> None:
-        # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
-        self._enter(record, _S.RUNNING)
-        procedure = record.procedure
-        self._workers.send_run(procedure.id, "main", procedure.script_args.main, record.offered)
-
-    def _on_ready(self, record: Record) -> None:
-        if record.abort_of is not None:
-            self._run_main(record)
-        # Each is a process; whoever creates one and forgets it does so again and again.
-        limit = self._rules.max_ready
-        for unstarted in self._records.unstarted_beyond(limit):
-            why = f"nobody had started it, and more than {limit} procedures were READY (MaxReadyProcedures)"
-            _log.warning("Procedure %d is ended: %s", unstarted.procedure.id, why)
-            self._stop(unstarted, StopRequest(why=why))
-
-    def _stop(self, record: Record, request: StopRequest) -> None:
-        if not record.procedure.state.final:
-            record.stops.append(request)
-            self._workers.stop_worker(record.procedure.id)
-
-    def _abort_subarrays(self, stopped: Record) -> None:
-        """Run the abort script for each subarray of a procedure that was stopped, or say why it cannot be."""
-        procedure, script = stopped.procedure, self._rules.abort_script
-        if script is None:
-            self._announcer.abort_not_run(stopped, "no abort script is configured")
-            return
-        run = AbortRun(tuple(stop for stop in stopped.stops if stop.run_abort), stopped.content())
-        calls = {number: CallArgs(init=ProcedureInput(subarray_id=number)) for number in procedure.subarrays}
-        # Found before the first abort is made, which holds its own.
-        holders = {
-            number: self._holder_for(replace(procedure, script_args=call, states=[]))
-            for number, call in calls.items()
-        }
-        for number, holder in holders.items():
-            if holder is not None:
-                run.not_run[number] = held_by(holder)
-                continue
-            command = PrepareProcessCommand(script=script, script_args=calls[number])
-            abort = self._create(command, abort_of=run)
-            run.aborts.append(abort)
-            self._workers.call_later(self._rules.abort_timeout, self._on_abort_overdue, abort)
-        if not run.aborts:
-            why = "; ".join(dict.fromkeys(run.not_run.values()))
-            self._announcer.abort_not_run(stopped, why or f"procedure {procedure.id} has no subarray_id")
-
-    def _on_abort_overdue(self, abort: Record) -> None:
-        with self._lock:
-            if not abort.procedure.state.final:
-                abort.overdue = True
-                self._stop(abort, StopRequest())
-
-    def _holder_for(self, procedure: Procedure) -> Procedure | None:
-        return holder_for(procedure, self._records.holders(), self._rules.exclusivity)
-
-    def _require_subarray(self, procedure: Procedure) -> None:
-        if (holder := self._holder_for(procedure)) is not None:
-            raise SubarrayBusy(f"procedure {procedure.id} cannot start: {held_by(holder)}")
-
-    def _enter(self, record: Record, state: ProcedureState) -> None:
-        before = record.procedure.state
-        record.procedure.advance(state, self._clock())
-        self._announcer.entered(record, before)

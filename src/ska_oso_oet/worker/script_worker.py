@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import queue
-import signal
 import sys
-import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.mptools import (
-    WAKE_SIGNAL,
     EventMessage,
     MPQueue,
     ProcWorker,
     ProgramEnd,
-    QueueClosed,
     SignalObject,
     name_process,
     offer_to_oom_killer,
@@ -37,6 +32,7 @@ from ska_oso_oet.source.script import GitScript
 from ska_oso_oet.source.script_file import ScriptUnreadable
 from ska_oso_oet.worker.endings import of_exception, of_system_exit
 from ska_oso_oet.worker.functions import INIT, ScriptFunctions
+from ska_oso_oet.worker.inbox import OrderInbox
 from ska_oso_oet.worker.interrupt import Interrupt
 from ska_oso_oet.worker.limits import Limits
 from ska_oso_oet.worker.orders import SCRIPT_OOM_SCORE, SPARE_NAME, SPARE_OOM_SCORE, Order, RunOrder, Word
@@ -48,9 +44,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from ska_oso_oet.procedure.reports import WorkerState
-
-ORPHAN_WAKE_SECS: Final = 0.1
-ORPHAN_GRACE_SECS: Final = 0.9
 
 
 class ScriptWorker(ProcWorker):
@@ -73,15 +66,12 @@ class ScriptWorker(ProcWorker):
         super().init_args(*args, **kwargs)
         self.work_q = work_q
         self._resume = resume
-        self._inbox = threading.Thread(target=self._read_inbox, name="oet-inbox", daemon=True)
-        self._orders: queue.SimpleQueue[EventMessage] = queue.SimpleQueue()
         self._bus = ScriptBus(self._tell_event, self._tell_interest)
         self._script_log = ScriptLog(self._tell_log)
         self._end = ProgramEnd()
         self._limits, self._grace = Limits(), 0.0
-        self._delivering = False
-        self._over = False
         self._interrupt = Interrupt(self._hurry)
+        self._inbox = OrderInbox(work_q, self._interrupt.handlers, self._bus, self._script_log)
         self._pid = os.getpid()
 
     def init_signals(self) -> SignalObject:
@@ -105,7 +95,7 @@ class ScriptWorker(ProcWorker):
         """Run the template, and then end as a program ends: see ProgramEnd."""
         code = super().run()
         self._end.limit(self._limits.exit_timeout)
-        self._end.run(PROGRAM_NAMES, alone=self._is_alone)
+        self._end.run(PROGRAM_NAMES, alone=self._inbox.is_alone)
         self._script_log.relay()
         if not self._end.overdue:
             return code
@@ -113,12 +103,6 @@ class ScriptWorker(ProcWorker):
         sys.stderr.write(message + "\n")
         self._report(Overdue(message=message))
         return code or 1
-
-    def _is_alone(self) -> bool:
-        """Tell whether nothing of the script runs but this thread; nothing is delivered to it any more."""
-        self._over = True
-        others = {threading.current_thread(), self._inbox}
-        return not self._delivering and others >= set(threading.enumerate())
 
     def main_loop(self) -> None:
         """Do what the controller orders, until the script has ended."""
@@ -201,17 +185,10 @@ class ScriptWorker(ProcWorker):
         self.publish_lifecycle(ProcedureState.READY)
 
     def _main(self, functions: ScriptFunctions) -> None:
-        order = RunOrder.parse(self._next_order(Order.RUN).msg)
+        order = RunOrder.parse(self._inbox.next_order(Order.RUN).msg)
         functions.call(order.fn_name, order.args, order.offered)
 
-    def _next_order(self, expected: Order) -> EventMessage:
-        # The reader thread ends the process if the controller goes away, so that this needs no timeout.
-        order = self._orders.get()
-        if order.msg_type != expected:
-            raise RuntimeError(f"{order.msg_type} was ordered where {expected} was due")
-        return order
-
-    # ------------------------------------------------------------ telling
+    # ------------------------------------------------------------ reporting
 
     def publish_lifecycle(self, new_state: WorkerState) -> None:
         """Report that a state was entered."""
@@ -244,43 +221,6 @@ class ScriptWorker(ProcWorker):
 
     def _tell_log(self, level: str, text: str) -> None:
         self._put(EventMessage(self.name, Word.LOG, {"level": level, "text": text}))
-
-    # ------------------------------------------------------------ the inbox
-
-    def _read_inbox(self) -> None:
-        """Take messages until the controller is gone, and then end this process."""
-        # A signal that this thread took would not wake the main thread, where the script may wait.
-        signal.pthread_sigmask(signal.SIG_BLOCK, self._interrupt.handlers)
-        while True:
-            try:
-                message = self.work_q.get(unless=self._script_log)
-            except queue.Empty:
-                self._script_log.relay()
-                continue
-            except QueueClosed:
-                self._end_orphaned()
-                return
-            if message.msg_type == Order.PUBSUB:
-                self._deliver(message.msg["topic"], message.msg["data"])
-            else:
-                self._orders.put(message)
-
-    def _deliver(self, topic: str, data: dict[str, Any]) -> None:
-        # What a listener starts must not inherit that the signals are blocked here.
-        before = signal.pthread_sigmask(signal.SIG_UNBLOCK, self._interrupt.handlers)
-        self._delivering = True
-        if not self._over:
-            self._bus.deliver(topic, data)
-        self._delivering = False
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-    def _end_orphaned(self) -> None:
-        """Let the script clean up, briefly, and then take the whole process group down."""
-        os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(ORPHAN_WAKE_SECS)
-        os.kill(os.getpid(), WAKE_SIGNAL)
-        threading.Event().wait(ORPHAN_GRACE_SECS)
-        os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
 def _source_of(script: GitScript, order: LoadOrder) -> GitSource:
