@@ -153,7 +153,7 @@ def oda_variables() -> str:
 
 
 def _default(field: Any) -> str:
-    value = field.get_default(call_default_factory=True)
+    value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, list):
         value = ",".join(str(item) for item in value)
     text = "" if value is None else str(value)

@@ -71,7 +71,7 @@ class Engine:
         self._trimming.daemon = True
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
-        self.history = History(history_url, epoch, self._tell, newest=settings.history_length)
+        self.history = History(history_url, epoch, self._tell, newest=settings.list_length)
         self.bus = EventBus(self.journal, defer, self.history)
         self.oda = oda_or_reason(
             os.environ,
@@ -91,7 +91,7 @@ class Engine:
             exclusivity=settings.exclusivity,
             subarrays=settings.subarrays,
             script_roots=tuple(root.resolve() for root in settings.script_roots),
-            history_length=settings.history_length,
+            list_length=settings.list_length,
             max_ready=settings.max_ready_procedures,
             abort_script=FileSystemScript(script_uri=settings.abort_script)
             if settings.abort_script
@@ -128,7 +128,7 @@ class Engine:
             ActivitySettings(
                 sb_dir=self._run_directory.folder("scheduling-blocks"),
                 telescope=os.environ.get("SKA_TELESCOPE") or "skamid",
-                history_length=settings.history_length,
+                list_length=settings.list_length,
                 subarrays=settings.subarrays,
             ),
         )

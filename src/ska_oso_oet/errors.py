@@ -46,11 +46,11 @@ class NotFound(OetError):
 
 
 class ProcedureNotFound(NotFound):
-    """No procedure has this id, or it has left the history."""
+    """No procedure has this id, or it is no longer in the list that is asked."""
 
 
 class ActivityNotFound(NotFound):
-    """No activity has this id, or it has left the history."""
+    """No activity has this id, or it is no longer in the list that is asked."""
 
 
 class CommandForgotten(NotFound):

@@ -383,7 +383,7 @@ def test_a_fork_server_that_cannot_be_started_is_tried_again(
 def test_procedures_beyond_the_descriptors_of_the_controller_fail_and_say_so(
     new_bench: Callable[..., Bench],
 ) -> None:
-    bench = new_bench(spares=0, history_length=1000)
+    bench = new_bench(spares=0, list_length=1000)
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     used = psutil.Process().num_fds()
     resource.setrlimit(resource.RLIMIT_NOFILE, (used + 50, before[1]))

@@ -403,7 +403,7 @@ def test_without_an_id_the_one_created_last_starts_and_the_running_one_stops(ben
 def test_the_newest_ended_procedures_are_remembered_and_all_live_ones(
     new_bench: Callable[..., Bench],
 ) -> None:
-    bench = new_bench(history_length=10)
+    bench = new_bench(list_length=10)
     live = bench.ready(NOOP)
     ended = [bench.stop(bench.ready(NOOP)).id for _ in range(12)]
     assert [summary.id for summary in bench.procedures.summarise()] == [live, *ended[2:]]
@@ -414,7 +414,7 @@ def test_the_newest_ended_procedures_are_remembered_and_all_live_ones(
 
 
 def test_a_history_of_none(new_bench: Callable[..., Bench]) -> None:
-    bench = new_bench(history_length=0)
+    bench = new_bench(list_length=0)
     assert bench.run(NOOP).state is S.COMPLETE
     assert bench.procedures.summarise() == []
     assert bench.run(NOOP).state is S.COMPLETE

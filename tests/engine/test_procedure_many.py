@@ -128,7 +128,7 @@ def test_32_are_ready_at_once_and_small(new_bench: Callable[..., Bench]) -> None
 
 
 def test_commands_from_many_threads_at_once(new_bench: Callable[..., Bench]) -> None:
-    bench = new_bench(history_length=1000)
+    bench = new_bench(list_length=1000)
     uri = bench.script("def init(subarray_id): pass\n" + NOOP).as_uri()
     failures: list[Exception] = []
 

@@ -73,7 +73,7 @@ class FakeProcedures:
 class Desk:
     """A runner, what it asked of procedures, and what it told."""
 
-    def __init__(self, directory: Path, history_length: int = 10) -> None:
+    def __init__(self, directory: Path, list_length: int = 10) -> None:
         self.directory = directory
         self.procedures = FakeProcedures()
         self.told: list[ActivitySummary] = []
@@ -87,7 +87,7 @@ class Desk:
             self.told.append,
             self.forgotten.append,
             SBFiles(directory),
-            history_length,
+            list_length,
         )
 
     def publish(
@@ -334,7 +334,7 @@ def test_procedures_without_an_activity_are_no_concern(desk: Desk) -> None:
 
 
 def test_history_keeps_those_that_ended_last_and_their_files(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, history_length=2)
+    desk = Desk(tmp_path, list_length=2)
     for activity_id in (1, 2, 3, 4):
         desk.request(activity_id)
         desk.launch(activity_id)
@@ -348,7 +348,7 @@ def test_history_keeps_those_that_ended_last_and_their_files(tmp_path: Path) -> 
 
 
 def test_nothing_is_kept_without_a_history(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, history_length=0)
+    desk = Desk(tmp_path, list_length=0)
     desk.procedures.refuse_start = Rejected("no")
     desk.request()
     desk.launch()

@@ -87,7 +87,7 @@ class Bench:
             procedures,
             self.publish,
             self.told.put,
-            ActivitySettings(sb_dir=self.sb_dir, telescope="skamid", history_length=3, subarrays=subarrays),
+            ActivitySettings(sb_dir=self.sb_dir, telescope="skamid", list_length=3, subarrays=subarrays),
         )
         procedures.report = self.service.on_procedure_changed
 
@@ -243,7 +243,7 @@ def test_a_scheduling_block_can_be_written_for_a_script(bench: Bench) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "word"),
-    [({"telescope": "hubble"}, "telescope"), ({"history_length": -1}, "history_length"), ({}, "sb_dir")],
+    [({"telescope": "hubble"}, "telescope"), ({"list_length": -1}, "list_length"), ({}, "sb_dir")],
 )
 def test_wrong_settings_are_named(tmp_path: Path, settings: Mapping[str, Any], word: str) -> None:
     given = {"sb_dir": tmp_path, **settings} if settings else {}

@@ -33,6 +33,7 @@ def test_each_setting_names_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
         {"history_length": 30}, {"OET_STOP_GRACE_PERIOD": "0.5", "OET_HISTORY_LENGTH": "5"}, monkeypatch
     )
     assert line(shown, "HistoryLength") == (30, "property")
+    assert line(shown, "ListLength") == (30, "property")
     assert line(shown, "StopGracePeriod") == (0.5, "OET_STOP_GRACE_PERIOD")
     assert line(shown, "EmbeddedScripts") == ("refused", "default")
     value, source = line(shown, "HistoryUrl")

@@ -69,7 +69,7 @@ def test_a_start_of_what_has_failed_says_why_it_has(service: Service) -> None:
 
 
 def test_what_is_remembered_no_more_is_told_from_what_never_was() -> None:
-    records = Records(history_length=1)
+    records = Records(list_length=1)
     records.number_from(5)
     for earlier in (1, 4):
         with pytest.raises(ProcedureNotFound, match=f"^no procedure {earlier} is left of an earlier run"):

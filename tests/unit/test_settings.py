@@ -33,6 +33,15 @@ def test_a_property_wins_over_the_environment(
     assert (settings.history_length, settings.stop_grace_period) == (30, 0.5)
 
 
+def test_the_length_of_the_list_has_an_earlier_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ControllerSettings.load({}).list_length == 10
+    monkeypatch.setenv("OET_HISTORY_LENGTH", "20")
+    assert ControllerSettings.load({}).list_length == 20
+    monkeypatch.setenv("OET_LIST_LENGTH", "30")
+    assert ControllerSettings.load({"history_length": 5}).list_length == 30
+    assert ControllerSettings.load({"list_length": 0}).list_length == 0
+
+
 def test_lists_come_from_commas_or_from_a_property_of_several_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OET_SCRIPT_ROOTS", " /one , /two,")
     assert ControllerSettings.load({}).script_roots == [Path("/one"), Path("/two")]
@@ -75,6 +84,7 @@ BAD: list[tuple[str, Any]] = [
     ("subarrays", "17"),
     ("subarray_count", "0"),
     ("history_length", "-1"),
+    ("list_length", "-1"),
     ("history_length", "many"),
     ("event_journal_length", "0"),
     ("stop_grace_period", "-0.1"),

@@ -41,13 +41,13 @@ _CLOSING: Final = "the OET is shutting down"
 class ActivitySettings(Model):
     """Which telescope activities may be for, where scripts find their Scheduling Block, and the memory.
 
-    `sb_dir` must be this controller's alone. Only `subarrays` are commanded. `history_length` is how many
+    `sb_dir` must be this controller's alone. Only `subarrays` are commanded. `list_length` is how many
     ended activities are kept.
     """
 
     sb_dir: Path
     telescope: Annotated[str, AfterValidator(telescope_name)] = "skamid"
-    history_length: int = Field(default=10, ge=0)
+    list_length: int = Field(default=10, ge=0)
     subarrays: Subarrays = ALL
 
 
@@ -71,7 +71,7 @@ class ActivityService:
         self._files = SBFiles(settings.sb_dir)
         self._preparer = Preparer(oda, self._files, settings.telescope, settings.subarrays)
         self._runner = ActivityRunner(
-            procedures, publish, self._record, self._forget, self._files, settings.history_length
+            procedures, publish, self._record, self._forget, self._files, settings.list_length
         )
         self._subarrays = settings.subarrays
         self._announce = announce
@@ -80,7 +80,7 @@ class ActivityService:
         self._lock = threading.Lock()
         self._closed = False
         self._summaries: dict[int, ActivitySummary] = {}
-        self._earlier = EarlierRuns[ActivitySummary](settings.history_length)
+        self._earlier = EarlierRuns[ActivitySummary](settings.list_length)
         self._mailbox = ThreadPoolExecutor(1, thread_name_prefix="activities")
         self._oda_pool = ThreadPoolExecutor(_ODA_THREADS, thread_name_prefix="oda")
 

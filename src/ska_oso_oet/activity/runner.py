@@ -83,14 +83,14 @@ class ActivityRunner:
         announce: Callable[[ActivitySummary], None],
         forget: Callable[[int], None],
         files: SBFiles,
-        history_length: int,
+        list_length: int,
     ) -> None:
         self._procedures = procedures
         self._publish = publish
         self._announce = announce
         self._forget = forget
         self._files = files
-        self._history_length = history_length
+        self._list_length = list_length
         self._activities: dict[int, Activity] = {}
         self._by_procedure: dict[int, Activity] = {}
         self._preparations: dict[int, Preparation] = {}
@@ -235,7 +235,7 @@ class ActivityRunner:
 
     def _trim(self) -> None:
         """Forget the activities that ended first, and remove their files."""
-        while len(self._finished) > self._history_length:
+        while len(self._finished) > self._list_length:
             activity = self._finished.popleft()
             del self._activities[activity.id]
             if activity.procedure_id is not None:

@@ -69,7 +69,10 @@ class OETController(
     Subarrays = device_property(
         dtype=str, doc="Those that may be commanded here: all, or such as 1,2 or 1-16"
     )
-    HistoryLength = device_property(dtype=int, doc="How many finished procedures are remembered")
+    ListLength = device_property(
+        dtype=int, doc="How many procedures, and how many activities, stay in the list once they have ended"
+    )
+    HistoryLength = device_property(dtype=int, doc="Earlier name of ListLength, which wins over it")
     EventJournalLength = device_property(dtype=int, doc="How many events GetEvents can replay")
     ExitTimeout = device_property(
         dtype=float, doc="Seconds that a script's threads and exit functions may take after its end"

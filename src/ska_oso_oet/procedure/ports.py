@@ -60,7 +60,7 @@ class ServiceRules:
     exclusivity: Exclusivity = Exclusivity.SUBARRAY
     subarrays: Subarrays = ALL
     script_roots: tuple[Path, ...] | None = None
-    history_length: int = 10
+    list_length: int = 10
     max_ready: int = 50
     abort_script: AnyScript | None = None
     abort_timeout: float = 60.0

@@ -23,13 +23,13 @@ def _of_another(record: Record) -> str:
 
 
 class Records:
-    """Every live procedure and the newest `history_length` that have ended, also those of earlier runs."""
+    """Every live procedure and the newest `list_length` that have ended, also those of earlier runs."""
 
-    def __init__(self, history_length: int) -> None:
-        self._history_length = history_length
+    def __init__(self, list_length: int) -> None:
+        self._list_length = list_length
         self._first_id, self._newest_id = 1, 0
         self._records: dict[int, Record] = {}
-        self._earlier = EarlierRuns[ProcedureSummary](history_length)
+        self._earlier = EarlierRuns[ProcedureSummary](list_length)
 
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records.values())
@@ -138,7 +138,7 @@ class Records:
     def forget_oldest(self) -> list[int]:
         """Forget what has ended beyond the newest, and name it."""
         ended = [pid for pid, record in self._records.items() if record.procedure.state.final]
-        forgotten = ended[: max(0, len(ended) - self._history_length)]
+        forgotten = ended[: max(0, len(ended) - self._list_length)]
         for pid in forgotten:
             del self._records[pid]
         return forgotten

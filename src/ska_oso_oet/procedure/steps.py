@@ -37,7 +37,7 @@ class ProcedureSteps(ProcedureQueries):
         self._rules = rules
         self._pool: WorkerPool | None = None
         output = OutputRecorder(clock, self._call_later, self._announcer.output, rules.secrets)
-        super().__init__(bus, Records(rules.history_length), output)
+        super().__init__(bus, Records(rules.list_length), output)
 
     def use(self, pool: WorkerPool) -> None:
         """Use the pool, which in turn was made with this service as its listener."""

@@ -28,6 +28,9 @@ DEFAULT_MAX_REQUEST_BYTES: Final = 1024 * 1024
 MOST_REQUEST_BYTES: Final = 32 * 1024 * 1024
 """What may be set at most: half of what can be sent to a worker."""
 
+DEFAULT_LIST_LENGTH: Final = 10
+"""Procedures, and activities, that are listed once they have ended, unless a setting says otherwise."""
+
 _Names = Annotated[list[str], NoDecode]
 
 
@@ -53,6 +56,10 @@ def default_subarrays() -> Any:
     return os.environ.get(SUBARRAY_VARIABLE) or EVERY
 
 
+def _earlier_name_of_list_length(settings: dict[str, Any]) -> Any:
+    return settings.get("history_length", DEFAULT_LIST_LENGTH)
+
+
 class ControllerSettings(Settings):
     """What an OETController can be set to (`StopGracePeriod`, `OET_STOP_GRACE_PERIOD`); times in seconds."""
 
@@ -69,7 +76,8 @@ class ControllerSettings(Settings):
     subarrays: Annotated[Subarrays, NoDecode] = Field(
         default_factory=default_subarrays, validate_default=True
     )
-    history_length: int = Field(10, ge=0)
+    history_length: int = Field(DEFAULT_LIST_LENGTH, ge=0)
+    list_length: int = Field(default_factory=_earlier_name_of_list_length, ge=0)
     event_journal_length: int = Field(10_000, ge=1)
     max_request_bytes: int = Field(DEFAULT_MAX_REQUEST_BYTES, ge=1024, le=MOST_REQUEST_BYTES)
     stop_grace_period: float = Field(2.0, ge=0, allow_inf_nan=False)

@@ -84,6 +84,8 @@ def _source(field: str, properties: Mapping[str, Any], environ: Mapping[str, str
         return "property"
     if variable in environ and (environ[variable] or field != "history_url"):
         return variable
+    if field == "list_length":
+        return _source("history_length", properties, environ)  # its earlier name
     return "SCRIPTS_LOCATION" if field == "script_roots" and environ.get("SCRIPTS_LOCATION") else "default"
 
 
