@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.history.store import Recovery
     from ska_oso_oet.mptools import Remains
     from ska_oso_oet.settings import ControllerSettings
-    from ska_oso_oet.worker.pool import Flow
+    from ska_oso_oet.worker.listener import Flow
 
 _log = logging.getLogger(__name__)
 _TRIM_DELAY_SECS: Final = 5.0

@@ -38,8 +38,8 @@ class Announcer:
     def __init__(self, bus: EventBus) -> None:
         self._bus = bus
 
-    def request(self, action: str, cmd: Model, command_id: str | None, pid: int) -> None:
-        """Announce that a command was taken that acts on procedure `pid`."""
+    def request(self, action: str, cmd: Model, command_id: str | None, procedure_id: int) -> None:
+        """Announce that a command was taken that acts on procedure `procedure_id`."""
         if isinstance(cmd, PrepareProcessCommand):
             cmd = cmd.model_copy(update={"script": presentable(cmd.script)})
         self._bus.publish(
@@ -47,7 +47,7 @@ class Announcer:
             "OETController",
             {"cmd": cmd.to_dict()},
             request_id=command_id,
-            procedure_id=pid,
+            procedure_id=procedure_id,
         )
 
     def state(self, record: Record) -> None:
@@ -93,9 +93,9 @@ class Announcer:
         event = ScriptEvent(record.procedure.id, data)
         self._publish(event, topic, replace(_change(record), event=event))
 
-    def script_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
+    def script_event(self, procedure_id: int, topic: str, data: dict[str, Any]) -> None:
         """Announce an event that a script has published."""
-        event = ScriptEvent(pid, data)
+        event = ScriptEvent(procedure_id, data)
         self._publish(event, topic, event)
 
     def _publish(self, event: ScriptEvent, topic: str, subject: object) -> None:
@@ -106,17 +106,21 @@ class Announcer:
             topic, source, content, request_id=request_id, procedure_id=event.procedure_id, subject=subject
         )
 
-    def output(self, pid: int, lines: list[Line], skipped: int) -> None:
+    def output(self, procedure_id: int, lines: list[Line], skipped: int) -> None:
         """Announce lines that a procedure has written."""
-        content = {"procedure_id": pid, "skipped": skipped, "lines": [line.to_dict() for line in lines]}
-        self._bus.publish("procedure.output", str(pid), content, procedure_id=pid)
+        content = {
+            "procedure_id": procedure_id,
+            "skipped": skipped,
+            "lines": [line.to_dict() for line in lines],
+        }
+        self._bus.publish("procedure.output", str(procedure_id), content, procedure_id=procedure_id)
 
     def abort_not_run(self, stopped: Record, why: str) -> None:
         """Announce that a procedure was stopped, but that its subarray could not be aborted."""
-        pid = stopped.procedure.id
-        message = {"msg": f"procedure {pid} was stopped; its subarray was not aborted: {why}"}
+        procedure_id = stopped.procedure.id
+        message = {"msg": f"procedure {procedure_id} was stopped; its subarray was not aborted: {why}"}
         change = _change(stopped, stopped_without_abort(stopped, why))
-        self._bus.publish("user.script.announce", SOURCE, message, procedure_id=pid, subject=change)
+        self._bus.publish("user.script.announce", SOURCE, message, procedure_id=procedure_id, subject=change)
 
 
 def _change(record: Record, outcomes: tuple[CommandOutcome, ...] = ()) -> ProcedureChange:

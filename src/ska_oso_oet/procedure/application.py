@@ -162,51 +162,53 @@ class ScriptExecutionService(ProcedureSteps):
 
     # ------------------------------------------------------------ reports, on the engine's thread
 
-    def on_state(self, pid: int, state: ProcedureState) -> None:
+    def on_state(self, procedure_id: int, state: ProcedureState) -> None:
         """Apply a state that a worker has entered."""
         with self._lock:
-            record = self._records.get(pid)
+            record = self._records.get(procedure_id)
             self._enter(record, state)
             if state is _S.READY:
                 self._on_ready(record)
 
-    def on_commit(self, pid: int, commit: str) -> None:
+    def on_commit(self, procedure_id: int, commit: str) -> None:
         """Note the commit that a script from git is taken from, once: before any of its code is run."""
         with self._lock:
             # Published with the state that follows: each state is published once.
-            if not self._records.get(pid).procedure.at_commit(commit):
-                _log.warning("procedure %s is taken from another commit than it says now: %s", pid, commit)
+            if not self._records.get(procedure_id).procedure.at_commit(commit):
+                _log.warning(
+                    "procedure %s is taken from another commit than it says now: %s", procedure_id, commit
+                )
 
-    def on_subarray(self, pid: int, subarray_id: int) -> None:
+    def on_subarray(self, procedure_id: int, subarray_id: int) -> None:
         """Note the subarray that a script is given, as it needs one and nobody has named any."""
         with self._lock:
-            procedure = self._records.get(pid).procedure
+            procedure = self._records.get(procedure_id).procedure
             if procedure.state is _S.IDLE and not procedure.subarrays:
                 procedure.for_subarray(subarray_id)
 
-    def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
+    def on_event(self, procedure_id: int, topic: str, data: dict[str, Any]) -> None:
         """Publish what a script published, and note its progress; `data` is changed where it has secrets."""
         self._rules.secrets.mask(data)
         with self._lock:
-            record = self._records.get(pid)
+            record = self._records.get(procedure_id)
             if covers("procedure.progress", topic) and record.note_progress(data):
                 self._announcer.progress(record, topic, data)
             else:
-                self._announcer.script_event(pid, topic, data)
+                self._announcer.script_event(procedure_id, topic, data)
 
-    def on_output(self, pid: int, stream: Stream, data: bytes) -> None:
+    def on_output(self, procedure_id: int, stream: Stream, data: bytes) -> None:
         """Keep what a procedure writes."""
-        self._output.write(pid, stream, data)
+        self._output.write(procedure_id, stream, data)
 
-    def on_log(self, pid: int, level: str, text: str) -> None:
+    def on_log(self, procedure_id: int, level: str, text: str) -> None:
         """Keep what a script logs."""
-        self._output.log(pid, level, text)
+        self._output.log(procedure_id, level, text)
 
-    def on_end(self, pid: int, status: ExitStatus, ending: Ending | None) -> None:
+    def on_end(self, procedure_id: int, status: ExitStatus, ending: Ending | None) -> None:
         """Apply the end of a worker's process, which the operating system has confirmed."""
-        self._output.close(pid)
+        self._output.close(procedure_id)
         with self._lock:
-            record = self._records.get(pid)
+            record = self._records.get(procedure_id)
             verdict = judge(status, ending, record.procedure.state).masked(self._rules.secrets.masked)
             record.end(verdict)
             self._enter(record, verdict.state)

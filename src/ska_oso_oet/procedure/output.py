@@ -208,70 +208,70 @@ class OutputRecorder:
         self._due: set[int] = set()
         self._unfinished: set[int] = set()
 
-    def open(self, pid: int) -> None:
+    def open(self, procedure_id: int) -> None:
         """Begin to keep the output of a procedure."""
         with self._lock:
-            self._buffers[pid] = OutputBuffer(self._secrets)
-            self._told[pid] = 0
+            self._buffers[procedure_id] = OutputBuffer(self._secrets)
+            self._told[procedure_id] = 0
 
-    def write(self, pid: int, stream: str, data: bytes) -> None:
+    def write(self, procedure_id: int, stream: str, data: bytes) -> None:
         """Take what a procedure wrote."""
         with self._lock:
-            buffer = self._buffers[pid]
+            buffer = self._buffers[procedure_id]
             buffer.feed(stream, data, self._clock())
-            news = buffer.count > self._told[pid]
+            news = buffer.count > self._told[procedure_id]
             unfinished = buffer.unfinished
         if news:
-            self._once(self._due, pid, self.BATCH_SECS, self.tell)
+            self._once(self._due, procedure_id, self.BATCH_SECS, self.tell)
         if unfinished:
-            self._once(self._unfinished, pid, self.UNFINISHED_SECS, self.tell_unfinished)
+            self._once(self._unfinished, procedure_id, self.UNFINISHED_SECS, self.tell_unfinished)
 
-    def log(self, pid: int, level: str, text: str) -> None:
+    def log(self, procedure_id: int, level: str, text: str) -> None:
         """Take a record of a procedure's log."""
         with self._lock:
-            self._buffers[pid].log(level, text, self._clock())
-        self._once(self._due, pid, self.BATCH_SECS, self.tell)
+            self._buffers[procedure_id].log(level, text, self._clock())
+        self._once(self._due, procedure_id, self.BATCH_SECS, self.tell)
 
-    def _once(self, due: set[int], pid: int, delay: float, function: Callable[[int], None]) -> None:
+    def _once(self, due: set[int], procedure_id: int, delay: float, function: Callable[[int], None]) -> None:
         with self._lock:
-            if pid in due:
+            if procedure_id in due:
                 return
-            due.add(pid)
-        self._call_later(delay, function, pid)
+            due.add(procedure_id)
+        self._call_later(delay, function, procedure_id)
 
-    def tell_unfinished(self, pid: int) -> None:
+    def tell_unfinished(self, procedure_id: int) -> None:
         """Announce lines that have no end yet as far as they have come."""
         with self._lock:
-            self._unfinished.discard(pid)
-            if (buffer := self._buffers.get(pid)) is not None:
+            self._unfinished.discard(procedure_id)
+            if (buffer := self._buffers.get(procedure_id)) is not None:
                 buffer.take_unfinished(self._clock())
-        self.tell(pid)
+        self.tell(procedure_id)
 
-    def tell(self, pid: int) -> None:
+    def tell(self, procedure_id: int) -> None:
         """Announce the lines that were not announced yet."""
         with self._lock:
-            self._due.discard(pid)
-            buffer = self._buffers.get(pid)
-            if buffer is None or buffer.count == self._told[pid]:
+            self._due.discard(procedure_id)
+            buffer = self._buffers.get(procedure_id)
+            if buffer is None or buffer.count == self._told[procedure_id]:
                 return
-            lines = buffer.after(self._told[pid], self.BATCH_LINES)
-            skipped = buffer.count - self._told[pid] - len(lines)
-            self._told[pid] = buffer.count
-        self._announce(pid, lines, skipped)
+            lines = buffer.after(self._told[procedure_id], self.BATCH_LINES)
+            skipped = buffer.count - self._told[procedure_id] - len(lines)
+            self._told[procedure_id] = buffer.count
+        self._announce(procedure_id, lines, skipped)
 
-    def close(self, pid: int) -> None:
+    def close(self, procedure_id: int) -> None:
         """Announce the rest, once nothing more can come."""
         with self._lock:
-            self._buffers[pid].finish(self._clock())
-        self.tell(pid)
+            self._buffers[procedure_id].finish(self._clock())
+        self.tell(procedure_id)
 
-    def forget(self, pid: int) -> None:
+    def forget(self, procedure_id: int) -> None:
         """Keep the output of a procedure no longer."""
         with self._lock:
-            self._buffers.pop(pid, None)
-            self._told.pop(pid, None)
+            self._buffers.pop(procedure_id, None)
+            self._told.pop(procedure_id, None)
 
-    def to_json(self, pid: int, since: int) -> str:
+    def to_json(self, procedure_id: int, since: int) -> str:
         """Answer GetOutput."""
         with self._lock:
-            return self._buffers[pid].to_json(pid, since)
+            return self._buffers[procedure_id].to_json(procedure_id, since)

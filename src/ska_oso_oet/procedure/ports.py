@@ -32,13 +32,15 @@ EVERYTHING: Final = Allowed()
 class WorkerPool(Protocol):
     """What the service needs of ScriptWorkerPool; each call returns at once and calls nothing back."""
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand, allowed: Allowed) -> None:
+    def create_worker(self, procedure_id: int, command: PrepareProcessCommand, allowed: Allowed) -> None:
         """Make the worker of a procedure, to whose script `allowed` applies."""
 
-    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
+    def send_run(
+        self, procedure_id: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()
+    ) -> None:
         """Have it call a function; arguments that are `offered` are left out if it takes none such."""
 
-    def stop_worker(self, pid: int) -> None:
+    def stop_worker(self, procedure_id: int) -> None:
         """Stop it."""
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:

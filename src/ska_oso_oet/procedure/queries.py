@@ -48,15 +48,15 @@ class ProcedureQueries:
         with self._lock:
             return any(record.is_abort_due(run_abort=run_abort) for record in self._records)
 
-    def summarise(self, pids: Iterable[int] | None = None) -> list[ProcedureSummary]:
+    def summarise(self, procedure_ids: Iterable[int] | None = None) -> list[ProcedureSummary]:
         """Describe the procedures of this run with these ids, or all that are listed.
 
         An id that is not known is left out.
         """
         with self._lock:
-            if pids is None:
+            if procedure_ids is None:
                 return self._records.summaries()
-            return [record.procedure.summary() for record in self._records.known(pids)]
+            return [record.procedure.summary() for record in self._records.known(procedure_ids)]
 
     def newest(self) -> ProcedureSummary:
         """Describe the procedure that was created last; raises ProcedureNotFound when there is none."""
@@ -84,8 +84,8 @@ class ProcedureQueries:
         with self._lock:
             return [Holder(each.id, each.state, each.subarrays) for each in self._records.holders()]
 
-    def output(self, pid: int | None, since: int) -> str:
+    def output(self, procedure_id: int | None, since: int) -> str:
         """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
         with self._lock:
-            record = self._records.newest() if pid is None else self._records.get(pid)
+            record = self._records.newest() if procedure_id is None else self._records.get(procedure_id)
             return self._output.to_json(record.procedure.id, since)

@@ -51,27 +51,29 @@ class Records:
         """Remember a procedure."""
         self._records[record.procedure.id] = record
 
-    def known(self, pids: Iterable[int]) -> Iterator[Record]:
+    def known(self, procedure_ids: Iterable[int]) -> Iterator[Record]:
         """Find the procedures of this run that have these ids, and leave out those that are not known."""
-        return (self._records[pid] for pid in pids if pid in self._records)
+        return (
+            self._records[procedure_id] for procedure_id in procedure_ids if procedure_id in self._records
+        )
 
-    def get(self, pid: int) -> Record:
+    def get(self, procedure_id: int) -> Record:
         """Find a procedure of this run; raises ProcedureNotFound.
 
         One that has been forgotten has ended. Of earlier runs nothing is left to be commanded, and not every
         id below the first of this run was given.
         """
         try:
-            return self._records[pid]
+            return self._records[procedure_id]
         except KeyError:
-            raise ProcedureNotFound(self._why_not_found(pid)) from None
+            raise ProcedureNotFound(self._why_not_found(procedure_id)) from None
 
-    def _why_not_found(self, pid: int) -> str:
-        if self._first_id <= pid <= self._newest_id:
-            return f"procedure {pid} has ended already"
-        if 0 < pid < self._first_id:
-            return f"no procedure {pid} is left of an earlier run of the controller"
-        return f"there is no procedure {pid}" if pid else "there is no procedure"
+    def _why_not_found(self, procedure_id: int) -> str:
+        if self._first_id <= procedure_id <= self._newest_id:
+            return f"procedure {procedure_id} has ended already"
+        if 0 < procedure_id < self._first_id:
+            return f"no procedure {procedure_id} is left of an earlier run of the controller"
+        return f"there is no procedure {procedure_id}" if procedure_id else "there is no procedure"
 
     def newest(self) -> Record:
         """Find the newest procedure of this run; raises ProcedureNotFound when there is none."""
@@ -93,13 +95,13 @@ class Records:
             f"{user} has created no procedure, and {_of_another(created[-1])}: say which one is meant"
         )
 
-    def to_stop(self, pid: int | None, requester: str | None) -> Record:
+    def to_stop(self, procedure_id: int | None, requester: str | None) -> Record:
         """Find a procedure by its id, or without one the one that runs for `requester`, if there is no doubt.
 
         Raises Rejected, naming those that run.
         """
-        if pid is not None:
-            return self.get(pid)
+        if procedure_id is not None:
+            return self.get(procedure_id)
         user = user_of(requester)
         running = [
             record
@@ -137,8 +139,10 @@ class Records:
 
     def forget_oldest(self) -> list[int]:
         """Forget what has ended beyond the newest, and name it."""
-        ended = [pid for pid, record in self._records.items() if record.procedure.state.final]
+        ended = [
+            procedure_id for procedure_id, record in self._records.items() if record.procedure.state.final
+        ]
         forgotten = ended[: max(0, len(ended) - self._list_length)]
-        for pid in forgotten:
-            del self._records[pid]
+        for procedure_id in forgotten:
+            del self._records[procedure_id]
         return forgotten

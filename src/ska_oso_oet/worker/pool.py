@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.event.journal import covers
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.mptools import MainContext, Remains
     from ska_oso_oet.mptools.pipes import Stream
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
-    from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
+    from ska_oso_oet.procedure.domain import ProcedureInput
+    from ska_oso_oet.worker.listener import Flow, PoolListener
 
 WORKER: Final = "ska_oso_oet.worker.script_worker:ScriptWorker"
 PRELOAD: Final = ("ska_oso_oet.worker.script_worker", "ska_oso_oet.tango")
@@ -39,48 +40,12 @@ _LEAST_GRACE_SECS: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
-class PoolListener(Protocol):
-    """Told what ScriptWorkers do, on the engine's thread; none of it may block."""
-
-    def on_state(self, pid: int, state: ProcedureState) -> None:
-        """Know that a worker has entered a state."""
-
-    def on_commit(self, pid: int, commit: str) -> None:
-        """Know the commit that a script from git is taken from."""
-
-    def on_subarray(self, pid: int, subarray_id: int) -> None:
-        """Know the subarray that a script is given, as it needs one and nobody has named any."""
-
-    def on_event(self, pid: int, topic: str, data: dict[str, Any]) -> None:
-        """Take an event that a script has published."""
-
-    def on_output(self, pid: int, stream: Stream, data: bytes) -> None:
-        """Take what a script, or a program that it started, has written."""
-
-    def on_log(self, pid: int, level: str, text: str) -> None:
-        """Take a record of a script's log."""
-
-    def on_end(self, pid: int, status: ExitStatus, ending: Ending | None) -> None:
-        """Know that a worker's process is gone; `ending` is its own last word, if it had time for one."""
-
-
-class Flow(Protocol):
-    """How far whoever takes the events is behind."""
-
-    @property
-    def backlog(self) -> int:
-        """Events that wait."""
-
-    def when_below(self, level: int, callback: Callable[[], None]) -> None:
-        """Call back once no more than `level` events wait."""
-
-
 class _Worker:
     """One ScriptWorker, as its process's listener: a spare one until it is given a procedure."""
 
     def __init__(self, pool: ScriptWorkerPool) -> None:
         self.pool = pool
-        self.pid: int | None = None
+        self.procedure_id: int | None = None
         self.interest: list[str] = []
         self.ending: Ending | None = None
         self.overdue: str | None = None
@@ -93,14 +58,14 @@ class _Worker:
     def on_message(self, proc: Proc, message: EventMessage) -> None:
         """Take what the worker says."""
         del proc
-        if self.pid is not None and message.msg_type != STARTED:
-            self.pool.on_word(self, self.pid, message)
+        if self.procedure_id is not None and message.msg_type != STARTED:
+            self.pool.on_word(self, self.procedure_id, message)
 
     def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
         """Take what the worker writes."""
         del proc
-        if self.pid is not None:
-            self.pool.listener.on_output(self.pid, stream, data)
+        if self.procedure_id is not None:
+            self.pool.listener.on_output(self.procedure_id, stream, data)
 
     def on_exit(self, proc: Proc, status: ExitStatus) -> None:
         """Know that the process is gone."""
@@ -109,10 +74,10 @@ class _Worker:
 
 
 class ScriptWorkerPool:
-    """Makes ScriptWorkers, sends them orders, stops them, and hears what they say.
+    """Makes ScriptWorkers, sends them orders, stops them, and reads what they report.
 
-    Procedure ids, `pid` here as in the reference documents, name the workers. Methods may be called from any
-    thread, and with locks held: what they ask for is done on the engine's thread.
+    Each worker is named by the id of its procedure. Methods may be called from any thread, and with locks
+    held: what they ask for is done on the engine's thread.
 
     `places` is asked for each script from git. SPARES workers are kept that have nothing to do yet, so that a
     procedure need not wait for a fork.
@@ -150,21 +115,25 @@ class ScriptWorkerPool:
         while len(self._spares) < self.SPARES:
             self._spares.append(_Worker(self))
 
-    def create_worker(self, pid: int, command: PrepareProcessCommand, allowed: Allowed = EVERYTHING) -> None:
+    def create_worker(
+        self, procedure_id: int, command: PrepareProcessCommand, allowed: Allowed = EVERYTHING
+    ) -> None:
         """Have a worker load a script, to which `allowed` applies, and call its `init`."""
         git = isinstance(command.script, GitScript)
         places = self._places() if git and self._places is not None else None
         order = LoadOrder(
             command=command, allowed=allowed, places=places, limits=self._limits, grace=self._grace
         )
-        self.main_ctx.submit(self._employ, pid, EventMessage(str(pid), Order.LOAD, order.to_dict()))
+        self.main_ctx.submit(
+            self._employ, procedure_id, EventMessage(str(procedure_id), Order.LOAD, order.to_dict())
+        )
 
-    def _employ(self, pid: int, order: EventMessage) -> None:
+    def _employ(self, procedure_id: int, order: EventMessage) -> None:
         # On the engine's thread, where the end of a process is told too: never between these lines.
         worker = self._take_spare() or _Worker(self)
-        self._workers[pid] = worker
-        worker.pid = pid
-        self._send(pid, order)
+        self._workers[procedure_id] = worker
+        worker.procedure_id = procedure_id
+        self._send(procedure_id, order)
 
     def _take_spare(self) -> _Worker | None:
         self.call_later(self.REFILL_SECS, self.fill)
@@ -174,31 +143,35 @@ class ScriptWorkerPool:
                 return spare
         return None
 
-    def send_run(self, pid: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()) -> None:
+    def send_run(
+        self, procedure_id: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()
+    ) -> None:
         """Have a worker call a function of its script, with what is `offered` only if it takes it."""
         order = RunOrder(fn_name=fn_name, args=run_args, offered=list(offered))
-        self.main_ctx.submit(self._send, pid, EventMessage(str(pid), Order.RUN, order.to_dict()))
+        self.main_ctx.submit(
+            self._send, procedure_id, EventMessage(str(procedure_id), Order.RUN, order.to_dict())
+        )
 
-    def _send(self, pid: int, order: EventMessage) -> None:
-        if worker := self._workers.get(pid):
+    def _send(self, procedure_id: int, order: EventMessage) -> None:
+        if worker := self._workers.get(procedure_id):
             try:
                 worker.proc.send(order)
             except Exception as error:  # noqa: BLE001 - whatever it is, the procedure must not wait for ever
                 worker.proc.kill(f"{order.msg_type} could not be sent to its process: {error}")
 
-    def stop_worker(self, pid: int) -> None:
+    def stop_worker(self, procedure_id: int) -> None:
         """Have a worker climb the stop ladder: SIGTERM, and SIGKILL of its group after the grace period."""
-        self.main_ctx.submit(self._stop, pid)
+        self.main_ctx.submit(self._stop, procedure_id)
 
-    def _stop(self, pid: int) -> None:
-        if worker := self._workers.get(pid):
-            _log.info("procedure %d is sent SIGTERM; SIGKILL follows after %g s", pid, self._grace)
+    def _stop(self, procedure_id: int) -> None:
+        if worker := self._workers.get(procedure_id):
+            _log.info("procedure %d is sent SIGTERM; SIGKILL follows after %g s", procedure_id, self._grace)
             worker.proc.full_stop(self._grace)
 
     def remains(self) -> dict[int, Remains]:
         """Tell which procedures were killed and are still there, and what of them."""
-        of_each = {pid: worker.proc.remains for pid, worker in list(self._workers.items())}
-        return {pid: remains for pid, remains in of_each.items() if remains is not None}
+        of_each = {procedure_id: worker.proc.remains for procedure_id, worker in list(self._workers.items())}
+        return {procedure_id: remains for procedure_id, remains in of_each.items() if remains is not None}
 
     def call_later(self, delay: float, function: Callable[..., object], *args: Any) -> None:
         """Have a function called on the engine's thread after `delay` seconds."""
@@ -208,44 +181,50 @@ class ScriptWorkerPool:
         """Send an event to the scripts that listen to its topic, but not to the one that published it."""
         published = published_by_script(event)
         source = None if published is None else published.procedure_id
-        for pid, worker in list(self._workers.items()):
-            if pid != source and any(covers(topic, event.topic) or not topic for topic in worker.interest):
+        for procedure_id, worker in list(self._workers.items()):
+            if procedure_id != source and any(
+                covers(topic, event.topic) or not topic for topic in worker.interest
+            ):
                 self._forward(worker, event)
 
     def _forward(self, worker: _Worker, event: Event) -> None:
         if worker.proc.backlog > MAX_UNREAD_BYTES:
             worker.withheld += 1
             if worker.withheld == 1:
-                _log.warning("procedure %s does not take its events; some are withheld from it", worker.pid)
+                _log.warning(
+                    "procedure %s does not take its events; some are withheld from it", worker.procedure_id
+                )
             return
         content = {"topic": event.topic, "data": arguments_of(event)}
         worker.proc.send(EventMessage(event.msg_src, Order.PUBSUB, content))
 
     # ------------------------------------------------------------ what workers do, on the engine's thread
 
-    def on_word(self, worker: _Worker, pid: int, message: EventMessage) -> None:
+    def on_word(self, worker: _Worker, procedure_id: int, message: EventMessage) -> None:
         """Take what the worker of a procedure says; what it may not say is counted, and told once."""
         try:
-            self._take(worker, pid, read_word(message))
+            self._take(worker, procedure_id, read_word(message))
         except OetError as error:
             worker.malformed += 1
             if worker.malformed == 1:
-                _log.warning("procedure %d: its process sent what it may not, ignored: %.300s", pid, error)
+                _log.warning(
+                    "procedure %d: its process sent what it may not, ignored: %.300s", procedure_id, error
+                )
 
-    def _take(self, worker: _Worker, pid: int, said: Said) -> None:
+    def _take(self, worker: _Worker, procedure_id: int, said: Said) -> None:
         match said:
             case StateEntered():
-                self.listener.on_state(pid, said.state)
+                self.listener.on_state(procedure_id, said.state)
             case Resolved():
-                self.listener.on_commit(pid, said.commit)
+                self.listener.on_commit(procedure_id, said.commit)
             case SubarrayGiven():
-                self.listener.on_subarray(pid, said.subarray_id)
+                self.listener.on_subarray(procedure_id, said.subarray_id)
             case Published():
-                self._on_pubsub(worker, pid, said)
+                self._on_pubsub(worker, procedure_id, said)
             case Interest():
                 worker.interest = said.topics
             case LogRecord():
-                self.listener.on_log(pid, said.level, said.text)
+                self.listener.on_log(procedure_id, said.level, said.text)
             case Overdue():
                 worker.overdue = said.message
             case _:
@@ -259,8 +238,8 @@ class ScriptWorkerPool:
             why = f"killed, as it did not end within {seconds:g} s after its script"
             worker.deadline = self.main_ctx.call_later(seconds, worker.proc.kill, why)
 
-    def _on_pubsub(self, worker: _Worker, pid: int, published: Published) -> None:
-        self.listener.on_event(pid, published.topic, published.data)
+    def _on_pubsub(self, worker: _Worker, procedure_id: int, published: Published) -> None:
+        self.listener.on_event(procedure_id, published.topic, published.data)
         # A script that publishes faster than events can leave waits in its pipe, not in this process.
         if self._flow.backlog > self.HIGH_WATER and not worker.paused:
             worker.paused = True
@@ -274,20 +253,20 @@ class ScriptWorkerPool:
 
     def on_gone(self, worker: _Worker, status: ExitStatus) -> None:
         """Forget a worker whose process is gone, and tell if it had a procedure."""
-        if worker.pid is None:
+        if worker.procedure_id is None:
             with contextlib.suppress(ValueError):
                 self._spares.remove(worker)
         else:
-            del self._workers[worker.pid]
+            del self._workers[worker.procedure_id]
             if worker.deadline is not None:
                 worker.deadline.cancel()
             if (why := self._lift_limits(worker) or worker.overdue) is not None:
                 status = replace(status, error=why)
             if worker.malformed:
                 text = f"messages that its process may not send were ignored: {worker.malformed}"
-                _log.warning("procedure %d: %s", worker.pid, text)
-                self.listener.on_log(worker.pid, "WARNING", text)
-            self.listener.on_end(worker.pid, status, worker.ending)
+                _log.warning("procedure %d: %s", worker.procedure_id, text)
+                self.listener.on_log(worker.procedure_id, "WARNING", text)
+            self.listener.on_end(worker.procedure_id, status, worker.ending)
 
     def _lift_limits(self, worker: _Worker) -> str | None:
         return None if worker.proc.pid is None else self._limits.lift(worker.proc.pid)
