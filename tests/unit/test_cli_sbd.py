@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from ska_oso_oet.cli import run
-from ska_oso_oet.cli.sbd import store_name
-from ska_oso_oet.oda import OdaSettings
+from ska_oso_oet.oda import OdaSettings, SBInstance, open_oda
 
 EXAMPLES = Path(__file__).parent.parent / "data" / "sbd"
 MID = EXAMPLES / "mid.json"
@@ -104,7 +103,7 @@ def test_a_stored_version_is_not_replaced(
         (["show", "sbd-none"], 3, "OET_NotFound"),
         (["show", "sbd-none", "--version=0"], 2, "OET_InvalidArgument"),
         (["show", "../etc"], 2, "OET_InvalidArgument"),
-        (["list", "--timeout=3"], 2, "OET_InvalidArgument"),
+        (["list", "--limit=3"], 2, "OET_InvalidArgument"),
         (["add"], 2, "OET_InvalidArgument"),
     ],
 )
@@ -124,9 +123,26 @@ def test_a_store_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_the_name_of_a_store_has_no_password() -> None:
     given = {"backend": "postgres", "url": "postgresql://me:secret@oda.example:5433/blocks"}
-    assert store_name(OdaSettings.parse(given)) == "database blocks at oda.example:5433"
+    assert open_oda(OdaSettings.parse(given)).name == "database blocks at oda.example:5433"
     given = {"backend": "postgres", "host": "oda.example", "password": "secret"}
-    assert store_name(OdaSettings.parse(given)) == "database postgres at oda.example:5432"
+    assert open_oda(OdaSettings.parse(given)).name == "database postgres at oda.example:5432"
+
+
+def test_instances_are_listed_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    call = {"activity_ref": "observe", "executed_at": "2024-03-28T15:43:53+00:00"}
+    given = {"sbi_id": "sbi-1", "telescope": "ska_mid", "sbd_ref": "sbd-1", "sbd_version": 2}
+    oda = open_oda(OdaSettings(data_dir=tmp_path / "data" / "oda"))
+    oda.add_sbi(SBInstance.parse({**given, "activities": [call]}), "operator")
+    store = f"--data-dir={tmp_path / 'data'}"
+    assert run(["sbi", "list", store]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert lines[2] == "SBI ID SB ID Version Activities Executed at"
+    assert lines[4] == "sbi-1 sbd-1 2 observe 2024-03-28T15:43:53+00:00"
+    assert run(["sbi", "list", "--sbd-id=sbd-2", "--json", store]) == 0
+    assert json.loads(capsys.readouterr().out)["sbis"] == []
+    assert run(["sbi", "show", "sbi-1", store]) == 0
+    assert json.loads(capsys.readouterr().out) == {**given, "activities": [call]}
+    assert run(["sbi", "show", "sbi-2", store]) == 3
 
 
 def test_a_draft_is_printed_with_the_id_that_it_was_given(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ska_oso_oet import __version__
-from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd, status
+from ska_oso_oet.cli import activity, history, procedure, procedure_output, sbd, sbi, status
 from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.event_lines import about_topic, notice
 from ska_oso_oet.cli.exit_codes import ExitCode
@@ -51,6 +51,7 @@ procedure.app.command("output")(procedure_output.output)
 app.add_typer(procedure.app, name="procedure")
 app.add_typer(activity.app, name="activity")
 app.add_typer(sbd.app, name="sbd")
+app.add_typer(sbi.app, name="sbi")
 app.add_typer(history.app, name="history")
 app.add_typer(status.config, name="config")
 app.command("status")(status.status)

@@ -169,17 +169,7 @@ def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
         "server_url": (ServerUrl, None),
         "timeout": (Timeout, None),
     }
-    return _with_options(function, options)
 
-
-def without_controller(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """Give a command that does not talk to the controller its Session, and --json."""
-    return _with_options(function, {"as_json": (Json, False)})
-
-
-def _with_options(
-    function: Callable[..., ExitCode], common_options: Mapping[str, tuple[Any, Any]]
-) -> Callable[..., ExitCode]:
     @functools.wraps(function)
     def command(
         ctx: typer.Context,
@@ -188,7 +178,7 @@ def _with_options(
         device: str | None = None,
         server_url: str | None = None,
         timeout: float | None = None,
-        **options: Any,
+        **given: Any,
     ) -> ExitCode:
         common = ctx.obj or {}
         session = Session(
@@ -199,7 +189,7 @@ def _with_options(
         )
         let_outcome_count(outcome_counts=getattr(function, "acts", False))
         try:
-            return function(session, **options)
+            return function(session, **given)
         except OetError as error:
             session.fail(error.code, str(error))
             return exit_codes.of_error(error)
@@ -215,7 +205,7 @@ def _with_options(
     parameters.append(inspect.Parameter("ctx", word, annotation=typer.Context))
     parameters += [
         inspect.Parameter(name, word, annotation=annotation, default=default)
-        for name, (annotation, default) in common_options.items()
+        for name, (annotation, default) in options.items()
     ]
     # Typer reads the options of a command from its signature.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.oda.sbdefinition import SBDefinitionEntry
+    from ska_oso_oet.oda.sbinstance import SBInstanceEntry
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 _STYLES: Final = {"COMPLETE": "green", "FAILED": "bold red", "STOPPED": "yellow", "RUNNING": "cyan"}
@@ -215,6 +216,24 @@ def print_sbds(entries: Iterable[SBDefinitionEntry], store: str) -> None:
         ("SB ID", "Version", "Telescope", "Activities"),
         [
             (entry.sbd_id, entry.version, _known(entry.telescope), ", ".join(entry.activities))
+            for entry in entries
+        ],
+    )
+
+
+def print_sbis(entries: Iterable[SBInstanceEntry], store: str) -> None:
+    """Print where SBInstances are, and one line for each."""
+    paragraph(f"ODA: {store}")
+    print_table(
+        ("SBI ID", "SB ID", "Version", "Activities", "Executed at"),
+        [
+            (
+                entry.sbi_id,
+                _known(entry.sbd_id),
+                _known(entry.sbd_version),
+                ", ".join(entry.activities),
+                _known(entry.executed_at),
+            )
             for entry in entries
         ],
     )

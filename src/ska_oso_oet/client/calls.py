@@ -9,13 +9,21 @@ from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, Activity
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Patience
 from ska_oso_oet.client.waiting import ACTIVITIES
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
+from ska_oso_oet.oda.desk import SBDefinitionQuery, SBInstanceQuery, SBInstancesQuery
+from ska_oso_oet.oda.sbdefinition import SBDefinition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Unpack
 
     from ska_oso_oet.client.port import Controller
     from ska_oso_oet.client.requests import ActivityOptions
+    from ska_oso_oet.oda.desk import (
+        SBDefinitionList,
+        SBInstanceList,
+        StoredSBDefinition,
+        StoredSBInstance,
+    )
 
 
 class Calls:
@@ -69,6 +77,37 @@ class ActivityCalls(Calls):
     def refresh_activity(self, known: ActivitySummary) -> ActivitySummary:
         """Describe an activity again; ActivityNotFound also when its number means another one by now."""
         return ACTIVITIES.refresh(self._controller, known)
+
+
+class SchedulingBlockCalls(Calls):
+    """The Scheduling Blocks in the controller's ODA, and what was executed of them."""
+
+    def add_sbd(
+        self, document: SBDefinition | str | bytes | Mapping[str, Any], author: str | None = None
+    ) -> StoredSBDefinition:
+        """Store an SBDefinition; one that does not say its version becomes the next version.
+
+        `author` is for such a one that names nobody. Raises InvalidArgument, and Rejected where another
+        document is stored as this version.
+        """
+        sbd = document if isinstance(document, SBDefinition) else SBDefinition.parse(document)
+        return self._controller.add_sbd(sbd if author is None else sbd.by(author))
+
+    def list_sbds(self) -> SBDefinitionList:
+        """List the newest version of every SBDefinition, by id."""
+        return self._controller.sbds()
+
+    def sbd(self, sbd_id: str, version: int | None = None) -> StoredSBDefinition:
+        """Read an SBDefinition, by default its newest version; raises NotFound."""
+        return self._controller.sbd(SBDefinitionQuery.parse({"sbd_id": sbd_id, "version": version}))
+
+    def list_sbis(self, query: SBInstancesQuery | None = None) -> SBInstanceList:
+        """List SBInstances, newest first, a page at a time."""
+        return self._controller.sbis(query or SBInstancesQuery())
+
+    def sbi(self, sbi_id: str) -> StoredSBInstance:
+        """Read an SBInstance; raises NotFound."""
+        return self._controller.sbi(SBInstanceQuery.parse({"sbi_id": sbi_id}))
 
 
 class HistoryCalls(Calls):

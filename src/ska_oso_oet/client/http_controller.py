@@ -17,6 +17,7 @@ from ska_oso_oet.client.requests import created_last, the_running
 from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, CommandResult
 from ska_oso_oet.errors import InvalidArgument, NotFound, Rejected
 from ska_oso_oet.history.queries import HistoryPage, Pruned
+from ska_oso_oet.oda.desk import SBDefinitionList, SBInstanceList, StoredSBDefinition, StoredSBInstance
 from ska_oso_oet.procedure.domain import ProcedureSummary
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.client.waiting import Kind, S
     from ska_oso_oet.event.journal import EventsQuery
     from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
+    from ska_oso_oet.oda.desk import SBDefinitionQuery, SBInstanceQuery, SBInstancesQuery
+    from ska_oso_oet.oda.sbdefinition import SBDefinition
     from ska_oso_oet.procedure.commands import (
         PrepareProcessCommand,
         StartProcessCommand,
@@ -139,6 +142,28 @@ class HttpController:
     def settings(self) -> dict[str, Any]:
         """Read the settings in effect."""
         return self._document("/settings")
+
+    # ---------------------------------------------------------------- Scheduling Blocks
+    def add_sbd(self, sbd: SBDefinition) -> StoredSBDefinition:
+        """Store an SBDefinition."""
+        return read_as(StoredSBDefinition, self._ask("POST", "/sbds", sbd.to_dict()))
+
+    def sbds(self) -> SBDefinitionList:
+        """List the newest version of every SBDefinition, by id."""
+        return read_as(SBDefinitionList, self._document("/sbds"))
+
+    def sbd(self, query: SBDefinitionQuery) -> StoredSBDefinition:
+        """Read an SBDefinition."""
+        path = _with_query(f"/sbds/{query.sbd_id}", {"version": query.version})
+        return read_as(StoredSBDefinition, self._document(path))
+
+    def sbis(self, query: SBInstancesQuery) -> SBInstanceList:
+        """List SBInstances, newest first."""
+        return read_as(SBInstanceList, self._document(_with_query("/sbis", query.to_dict())))
+
+    def sbi(self, query: SBInstanceQuery) -> StoredSBInstance:
+        """Read an SBInstance."""
+        return read_as(StoredSBInstance, self._document(f"/sbis/{query.sbi_id}"))
 
     # ---------------------------------------------------------------- news
     def changes(self, kind: Kind[S]) -> Inbox[tuple[S, ...]]:

@@ -23,6 +23,7 @@ from ska_oso_oet.errors import (
     Rejected,
     WaitTimeout,
 )
+from ska_oso_oet.oda.errors import OdaUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,10 @@ _ERRORS: Final[dict[int, type[OetError]]] = {
     503: ControllerUnreachable,
     504: WaitTimeout,
 }
-_KINDS: Final[dict[str, type[OetError]]] = {HistoryUnavailable.code: HistoryUnavailable}
+_KINDS: Final[dict[str, type[OetError]]] = {
+    HistoryUnavailable.code: HistoryUnavailable,
+    OdaUnavailable.code: OdaUnavailable,
+}
 
 
 class HttpServer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls, StatusCalls
+from ska_oso_oet.client.calls import ActivityCalls, HistoryCalls, SchedulingBlockCalls, StatusCalls
 from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.client.requests import as_command, start_command
@@ -33,7 +33,7 @@ END_TIMEOUT: Final = 10.0
 """Seconds that the end of a procedure whose start was refused is waited for."""
 
 
-class OETClient(ActivityCalls, HistoryCalls, StatusCalls):
+class OETClient(ActivityCalls, SchedulingBlockCalls, HistoryCalls, StatusCalls):
     """A typed client of one OETController; a context manager.
 
     It connects at its first use, and by itself again after the controller was restarted. Any thread may

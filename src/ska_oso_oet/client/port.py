@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from ska_oso_oet.client.waiting import CommandResult, Kind, S
     from ska_oso_oet.event.journal import EventsQuery
     from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
+    from ska_oso_oet.oda.desk import (
+        SBDefinitionList,
+        SBDefinitionQuery,
+        SBInstanceList,
+        SBInstanceQuery,
+        SBInstancesQuery,
+        StoredSBDefinition,
+        StoredSBInstance,
+    )
+    from ska_oso_oet.oda.sbdefinition import SBDefinition
     from ska_oso_oet.procedure.commands import (
         PrepareProcessCommand,
         StartProcessCommand,
@@ -115,6 +125,22 @@ class Controller(Protocol):
 
     def settings(self) -> dict[str, Any]:
         """Read the settings in effect, in the form that GetSettings has."""
+
+    # ---------------------------------------------------------------- Scheduling Blocks
+    def add_sbd(self, sbd: SBDefinition) -> StoredSBDefinition:
+        """Store an SBDefinition, as Oda.add_sbd does."""
+
+    def sbds(self) -> SBDefinitionList:
+        """List the newest version of every SBDefinition, by id."""
+
+    def sbd(self, query: SBDefinitionQuery) -> StoredSBDefinition:
+        """Read an SBDefinition."""
+
+    def sbis(self, query: SBInstancesQuery) -> SBInstanceList:
+        """List SBInstances, newest first."""
+
+    def sbi(self, query: SBInstanceQuery) -> StoredSBInstance:
+        """Read an SBInstance."""
 
     # ---------------------------------------------------------------- news
     def changes(self, kind: Kind[S]) -> Inbox[tuple[S, ...]]:

@@ -19,6 +19,7 @@ from ska_oso_oet.errors import (
     Rejected,
 )
 from ska_oso_oet.history.queries import HistoryPage, Pruned
+from ska_oso_oet.oda.desk import SBDefinitionList, SBInstanceList, StoredSBDefinition, StoredSBInstance
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.event.journal import EventsQuery
     from ska_oso_oet.history.queries import HistoryQuery, PruneQuery
     from ska_oso_oet.models import Model
+    from ska_oso_oet.oda.desk import SBDefinitionQuery, SBInstanceQuery, SBInstancesQuery
+    from ska_oso_oet.oda.sbdefinition import SBDefinition
     from ska_oso_oet.procedure.commands import (
         PrepareProcessCommand,
         StartProcessCommand,
@@ -152,6 +155,27 @@ class TangoController:
     def settings(self) -> dict[str, Any]:
         """Read the settings in effect."""
         return self._document("GetSettings")
+
+    # ---------------------------------------------------------------- Scheduling Blocks
+    def add_sbd(self, sbd: SBDefinition) -> StoredSBDefinition:
+        """Store an SBDefinition."""
+        return read_as(StoredSBDefinition, self.link.command("AddSBDefinition", sbd.to_json()))
+
+    def sbds(self) -> SBDefinitionList:
+        """List the newest version of every SBDefinition, by id."""
+        return read_as(SBDefinitionList, self.link.command("GetSBDefinitions"))
+
+    def sbd(self, query: SBDefinitionQuery) -> StoredSBDefinition:
+        """Read an SBDefinition."""
+        return read_as(StoredSBDefinition, self.link.command("GetSBDefinition", query.to_json()))
+
+    def sbis(self, query: SBInstancesQuery) -> SBInstanceList:
+        """List SBInstances, newest first."""
+        return read_as(SBInstanceList, self.link.command("GetSBInstances", query.to_json()))
+
+    def sbi(self, query: SBInstanceQuery) -> StoredSBInstance:
+        """Read an SBInstance."""
+        return read_as(StoredSBInstance, self.link.command("GetSBInstance", query.to_json()))
 
     # ---------------------------------------------------------------- news
     def changes(self, kind: Kind[S]) -> Inbox[tuple[S, ...]]:

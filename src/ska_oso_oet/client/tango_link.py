@@ -20,6 +20,7 @@ from ska_oso_oet.errors import (
     OetError,
     Rejected,
 )
+from ska_oso_oet.oda.errors import OdaUnavailable
 from ska_oso_oet.tango_environment import let_omniorb_start, names_databases
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _REASONS: Final[dict[str, type[OetError]]] = {
     "OET_InvalidArgument": InvalidArgument,
     "OET_HistoryUnavailable": HistoryUnavailable,
     "OET_NotFound": NotFound,
+    "OET_OdaUnavailable": OdaUnavailable,
     "OET_Rejected": Rejected,
     "API_CommandNotAllowed": Rejected,
 }

@@ -113,6 +113,14 @@ class SBDefinition(Document):
             ],
         )
 
+    def by(self, author: str) -> SBDefinition:
+        """Name the author of a document that was not stored yet and names none; others stay as they are."""
+        if self.version is not None or self.metadata.created_by is not None:
+            return self
+        document = self.to_dict()
+        document["metadata"] = {**(document.get("metadata") or {}), "created_by": author}
+        return SBDefinition.parse(document)
+
     def stamped(self, version: int, user: str, now: float) -> SBDefinition:
         """Say in the document which version it is, and, where it does not say, by whom and when."""
         moment = datetime.fromtimestamp(now, UTC).isoformat()

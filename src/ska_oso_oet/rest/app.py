@@ -19,6 +19,7 @@ from ska_oso_oet.rest.api import activity_routes, procedure_routes
 from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, OwnFilesOnly, SizeLimit, TokenRequired
 from ska_oso_oet.rest.history_api import history_routes
+from ska_oso_oet.rest.oda_api import sbd_routes, sbi_routes
 from ska_oso_oet.rest.origins import KnownHost, OwnPages
 from ska_oso_oet.rest.spelling import OneSpelling
 from ska_oso_oet.rest.status_api import status_routes
@@ -40,6 +41,10 @@ _PAGE_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
+_ROUTES: Final = (
+    *(procedure_routes, activity_routes, sbd_routes, sbi_routes),
+    *(history_routes, event_routes, status_routes),
+)
 _DESCRIPTION: Final = """Observing scripts on demand, as REST resources.
 
 Create a procedure with POST, start it by setting its state to RUNNING, stop it by setting it to STOPPED.
@@ -55,7 +60,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
         redirect_slashes=False,
     )
     errors.install(app)
-    for routes in (procedure_routes, activity_routes, history_routes, event_routes, status_routes):
+    for routes in _ROUTES:
         app.include_router(routes(backend), prefix=settings.api_prefix)
     app.include_router(_probes(backend))
     app.include_router(_page(settings.api_prefix))
