@@ -57,8 +57,9 @@ class Observatory(Oet):
         for telescope in ("mid", "low"):
             files.append(folder / f"{telescope}.json")
             files[-1].write_text(json.dumps(example(telescope, self.uris["script"])), encoding="utf-8")
-        code, document = self.json("sbd", "add", *map(str, files), f"--data-dir={stack.data_dir}")
+        code, document = self.json("sbd", "add", *map(str, files))
         assert code == 0, document
+        assert document["oda"] == f"directory {stack.data_dir / 'oda'}"
         self.versions = {entry["sbd_id"]: entry["version"] for entry in document["sbds"]}
 
 
@@ -113,6 +114,10 @@ def test_what_is_known_of_an_activity(oet: Observatory) -> None:
     words = " ".join(shown.split())
     assert "SB Version SB Instance Prepare Only" in words
     assert f"{activity['sbd_version']} {activity['sbi_id']} False" in words
+    _, listed = oet.json("sbi", "list", "--sbd-id=sbd-cli-mid", "--limit=1")
+    assert listed["sbis"][0]["sbi_id"] == activity["sbi_id"]
+    _, shown_sbi = oet.json("sbi", "show", activity["sbi_id"])
+    assert shown_sbi["sbi"]["activities"][0]["activity_ref"] == "allocate"
 
 
 def test_it_may_not_be_followed(oet: Observatory, client: OETClient) -> None:

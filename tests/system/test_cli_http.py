@@ -53,6 +53,7 @@ ONLY = """\
         else None
     )
 """
+MID = Path(__file__).parent.parent / "data" / "sbd" / "mid.json"
 RECORD = Path(__file__).parents[2] / "docs" / "decisions" / "0051-a-client-without-tango.md"
 
 
@@ -86,6 +87,11 @@ SESSIONS: dict[str, tuple[list[str], int]] = {
     "missing-script": (["procedure", "run", "file:///nowhere/x.py"], 3),
     "activity": (["activity", "run", "greet", "no-such-sbd"], 1),
     "activity-unknown": (["activity", "describe", "--aid=471100"], 3),
+    "sbds": (["sbd", "list"], 0),
+    "sbd-unknown": (["sbd", "show", "sbd-none", "--version=2"], 3),
+    "sbd-no-id": (["sbd", "show", ".sbd"], 2),
+    "sbd-add": (["sbd", "add", str(MID), str(MID)], 0),
+    "sbis": (["sbi", "list", "--sbd-id=sbd-none", "--limit=3"], 0),
     "history": (["procedure", "list", "--all", "--state=failed", "--state=STOPPED", "--limit=3"], 0),
     "history-none": (["procedure", "list", "--script=no such", "--since=7d", "--subarray=5", "--page=2"], 0),
     "history-usage": (["procedure", "list", "--since=yesterday"], 2),

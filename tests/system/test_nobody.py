@@ -74,7 +74,7 @@ def test_a_user_without_name_and_home_runs_scripts(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"), [(["up", "--port=0"], "--data-dir"), (["sbd", "list"], "ODA_DATA_DIR")]
+    ("arguments", "named"), [(["up", "--port=0"], "--data-dir"), (["sbd", "list", "--local"], "ODA_DATA_DIR")]
 )
 def test_what_needs_a_home_says_what_to_give_instead(
     as_nobody: list[str], arguments: list[str], named: str
