@@ -288,6 +288,9 @@ def test_scheduling_blocks_and_what_was_executed_of_them(controller: Controller)
     assert (entry["sbi_id"], entry["activities"]) == (ended["sbi_id"], ["observe"])
     sbi = json.loads(controller.proxy.GetSBInstance(json.dumps({"sbi_id": ended["sbi_id"]})))["sbi"]
     assert sbi["sbd_ref"] == "sbd-draft"
+    without_id = {key: value for key, value in SBD.items() if key != "sbd_id"}
+    given = json.loads(controller.proxy.AddSBDefinition(json.dumps(without_id)))["sbd"]["sbd_id"]
+    assert json.loads(controller.proxy.GetSBDefinition(json.dumps({"sbd_id": given})))["sbd"]
     for command, argument, reason in (
         ("AddSBDefinition", "{}", "OET_InvalidArgument"),
         ("AddSBDefinition", json.dumps({**added["sbd"], "telescope": "ska_low"}), "OET_Rejected"),

@@ -26,7 +26,7 @@ class LocalStore:
         self, document: SBDefinition | str | bytes | Mapping[str, Any], author: str | None = None
     ) -> StoredSBDefinition:
         """Store an SBDefinition."""
-        sbd = document if isinstance(document, SBDefinition) else SBDefinition.parse(document)
+        sbd = document if isinstance(document, SBDefinition) else SBDefinition.submitted(document)
         return StoredSBDefinition(oda=self._oda.name, sbd=self._oda.add_sbd(sbd, author or "unknown"))
 
     def list_sbds(self) -> SBDefinitionList:

@@ -90,7 +90,7 @@ class SchedulingBlockCalls(Calls):
         `author` is for such a one that names nobody. Raises InvalidArgument, and Rejected where another
         document is stored as this version.
         """
-        sbd = document if isinstance(document, SBDefinition) else SBDefinition.parse(document)
+        sbd = document if isinstance(document, SBDefinition) else SBDefinition.submitted(document)
         return self._controller.add_sbd(sbd if author is None else sbd.by(author))
 
     def list_sbds(self) -> SBDefinitionList:

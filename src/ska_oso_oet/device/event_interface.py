@@ -61,4 +61,4 @@ class EventInterface(ControllerInterface):
     def GetEvents(self, argin: str) -> str:
         """Replay events."""
         with as_dev_failed("GetEvents"):
-            return self.settled_engine.journal.read(self.parsed(EventsQuery, argin))
+            return self.settled_engine.journal.read(self.parsed(EventsQuery.parse, argin))

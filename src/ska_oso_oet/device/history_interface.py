@@ -23,7 +23,7 @@ class HistoryInterface(ControllerInterface):
     def GetHistory(self, argin: str) -> str:
         """List procedures of this and earlier runs, newest first."""
         with as_dev_failed("GetHistory"):
-            return self.running_engine.history.list(self.parsed(HistoryQuery, argin))
+            return self.running_engine.history.list(self.parsed(HistoryQuery.parse, argin))
 
     @command(dtype_in=str, doc_in="JSON: older_than, keep", dtype_out=LONG_STRING, doc_out=ID_DOC)
     def PruneHistory(self, argin: str) -> LongStringArray:

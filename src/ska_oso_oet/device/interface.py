@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from tango import AttrWriteType, DevState
 from tango.server import attribute
@@ -11,6 +11,7 @@ from ska_oso_oet.device.dev_failed import as_dev_failed
 from ska_oso_oet.device.requester import requester_of
 from ska_oso_oet.device.work_log import log_request
 from ska_oso_oet.errors import NotReady, RequestTooLarge
+from ska_oso_oet.models import Model
 from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES
 from ska_oso_oet.ska.base_device import LongStringArray, SKABaseDevice
 from ska_oso_oet.ska.control_model import ResultCode
@@ -23,15 +24,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.ska.long_running_commands import LongRunningCommand
 
 
-class Parsed(Protocol):
-    """A JSON shape that reads itself."""
-
-    @classmethod
-    def parse(cls, source: str, /) -> Self:
-        """Read JSON text; raises InvalidArgument that names what is wrong."""
-
-
-M = TypeVar("M", bound=Parsed)
+M = TypeVar("M", bound=Model)
+Read = TypeVar("Read")
 LONG_STRING: Final[Any] = "DevVarLongStringArray"
 ID_DOC: Final = "STARTED and the command id, or REJECTED and the reason"
 ACTING: Final = frozenset({"CreateProcedure", "StartProcedure", "RunActivity"})
@@ -86,16 +80,16 @@ class ControllerInterface(SKABaseDevice):
         """Read the argument of a command that acts, and `begin` it; one that is too large is REJECTED."""
         with as_dev_failed(name):
             try:
-                request = self.parsed(model, argin)
+                request = self.parsed(model.parse, argin)
             except RequestTooLarge as error:
                 return [ResultCode.REJECTED], [str(error)]
         return begin(request)
 
-    def parsed(self, model: type[M], argin: str) -> M:
-        """Read the argument of a command; raises InvalidArgument, or RequestTooLarge before it is read."""
+    def parsed(self, read: Callable[[str], Read], argin: str) -> Read:
+        """Read the argument of a command; raises as `read` does, or RequestTooLarge before it is read."""
         if len(argin) > self.max_request_bytes:
             raise RequestTooLarge(
                 f"the request is too large: it has {len(argin)} bytes, and at most {self.max_request_bytes} "
                 "are taken (MaxRequestBytes)"
             )
-        return model.parse(argin)
+        return read(argin)

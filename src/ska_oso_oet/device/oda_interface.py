@@ -23,7 +23,7 @@ class OdaInterface(ControllerInterface):
     def AddSBDefinition(self, argin: str) -> str:
         """Store an SBDefinition; one that does not say its version becomes the next version."""
         with as_dev_failed("AddSBDefinition"):
-            sbd = self.parsed(SBDefinition, argin)
+            sbd = self.parsed(SBDefinition.submitted, argin)
             requester = requester_of(self)
             added = self.running_engine.oda_desk.add_sbd(sbd, _user(requester))
             log_request("AddSBDefinition", requester, "OK", f"{added.sbd.sbd_id} version {added.sbd.version}")
@@ -39,19 +39,19 @@ class OdaInterface(ControllerInterface):
     def GetSBDefinition(self, argin: str) -> str:
         """Read an SBDefinition, by default its newest version."""
         with as_dev_failed("GetSBDefinition"):
-            return self.running_engine.oda_desk.sbd(self.parsed(SBDefinitionQuery, argin)).to_json()
+            return self.running_engine.oda_desk.sbd(self.parsed(SBDefinitionQuery.parse, argin)).to_json()
 
     @command(dtype_in=str, doc_in="JSON: sbd_id, limit, page", dtype_out=str, doc_out="JSON: oda, sbis")
     def GetSBInstances(self, argin: str) -> str:
         """List SBInstances, newest first: what was executed of which SBDefinition."""
         with as_dev_failed("GetSBInstances"):
-            return self.running_engine.oda_desk.sbis(self.parsed(SBInstancesQuery, argin)).to_json()
+            return self.running_engine.oda_desk.sbis(self.parsed(SBInstancesQuery.parse, argin)).to_json()
 
     @command(dtype_in=str, doc_in="JSON: sbi_id", dtype_out=str, doc_out="JSON: oda, sbi")
     def GetSBInstance(self, argin: str) -> str:
         """Read an SBInstance."""
         with as_dev_failed("GetSBInstance"):
-            return self.running_engine.oda_desk.sbi(self.parsed(SBInstanceQuery, argin)).to_json()
+            return self.running_engine.oda_desk.sbi(self.parsed(SBInstanceQuery.parse, argin)).to_json()
 
 
 def _user(requester: str | None) -> str:

@@ -116,7 +116,7 @@ class ProcedureInterface(ControllerInterface):
     def GetOutput(self, argin: str) -> str:
         """Answer what a procedure has written."""
         with as_dev_failed("GetOutput"):
-            query = self.parsed(OutputQuery, argin)
+            query = self.parsed(OutputQuery.parse, argin)
             try:
                 return self.running_engine.procedures.output(query.procedure_id, query.since)
             except ProcedureNotFound:

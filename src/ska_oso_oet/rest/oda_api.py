@@ -66,7 +66,7 @@ def sbd_routes(backend: Backend) -> APIRouter:
     @router.post("", status_code=201, response_model=OneSBDefinition, responses=described(409, 413))
     async def add_sbd(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
         """Store an SBDefinition; one that does not say its version becomes the next version."""
-        stored: StoredSBDefinition = await calls.ask(controller.add_sbd, SBDefinition.parse(document))
+        stored: StoredSBDefinition = await calls.ask(controller.add_sbd, SBDefinition.submitted(document))
         place = f"{request.url_for('list_sbds')}/{stored.sbd.sbd_id}?version={stored.sbd.version}"
         return answer(stored, 201, {"Location": place})
 
