@@ -54,7 +54,7 @@ class ActivityNotFound(NotFound):
 
 
 class CommandForgotten(NotFound):
-    """The controller was restarted, and knows nothing of a command that was given before."""
+    """The controller was restarted, and knows nothing of the commands of the run before."""
 
 
 class Rejected(OetError):
@@ -80,7 +80,7 @@ class ScriptNotAllowed(Rejected):
 
 
 class RequestTooLarge(Rejected):
-    """The request has more bytes than are taken."""
+    """The request has more bytes than are allowed."""
 
 
 class ControllerUnreachable(OetError):

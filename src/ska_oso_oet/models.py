@@ -64,7 +64,7 @@ def own_constructor(init: Callable[_Parameters, None]) -> Callable[_Parameters, 
 
 
 def explain(error: ValidationError) -> str:
-    """Say what is wrong with a document: `path: message`, one clause for each fault."""
+    """Describe what is wrong with a document: `path: message`, one clause for each fault."""
     clauses = []
     for fault in error.errors(include_url=False):
         path = ".".join(str(part) for part in fault["loc"])

@@ -13,6 +13,7 @@ from ska_oso_oet.device.monitored_devices import MonitoredDevices, is_silent
 from ska_oso_oet.device.work_log import log_health
 from ska_oso_oet.errors import OetError
 from ska_oso_oet.health import (
+    Checked,
     Component,
     HealthEvaluationPolicy,
     HealthStateModel,
@@ -39,9 +40,8 @@ HISTORY: Final = "history"
 PROCESSES: Final = "processes"
 NOT_INITIALISED: Final = "the device is being initialised"
 _OUT_OF_USE: Final = {"INIT": NOT_INITIALISED, "DISABLE": "adminMode is {mode}"}
-"""States in which the device is not in use, and how that is said."""
+"""States in which the device is not in use, and how that is reported."""
 
-Verdict = tuple[HealthState, str | None]
 _WORKER_SECS: Final = 1.2
 _START_SECS: Final = 15.0
 """How long a fork server may take to start up on a loaded machine before that is a failure."""
@@ -53,7 +53,7 @@ _SILENT_SECS: Final = 5.0
 """For what announces itself to nobody: a history that hangs or has lost its file."""
 _ODA_PERIOD_SECS: Final = 5.0
 _ODA_TIMEOUT_SECS: Final = 12.0
-"""Longer than the store's own timeouts, so that its reason is told rather than that there was none."""
+"""Longer than the store's own timeouts, so that its reason is reported rather than that there was none."""
 _LAG_SECS: Final = 1.0
 _STUCK_SECS: Final = 5.0
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ _log = logging.getLogger(__name__)
 class ControllerHealth:
     """The health of the controller, from `start` to `stop`; its parts are checked from `watch` to `rest`.
 
-    `publish(attribute, value)` gets healthInfo (a dict), healthState (a HealthState) and whyNotReady (a
+    `publish(attribute, value)` receives healthInfo (a dict), healthState (a HealthState) and whyNotReady (a
     sentence, empty when scripts can be started) on a thread of this object, each when it has changed.
     """
 
@@ -91,7 +91,7 @@ class ControllerHealth:
         self._supervisor.stop()
 
     def follow(self, state: str, fault: str, admin_mode: AdminMode) -> None:
-        """Take the state of the device itself: a fault, or being out of use, wins over what its parts say."""
+        """Follow the state of the device: a fault, or being out of use, wins over what its parts report."""
         self._state = state
         reason = _OUT_OF_USE.get(state, "").format(mode=admin_mode.name)
         faulty = partial(self._supervisor.set_faulty, faulty=state == "FAULT", reason=fault)
@@ -116,7 +116,7 @@ class ControllerHealth:
             self._supervisor.begin(HealthEvaluationPolicy())
 
     def devices(self) -> dict[str, bool]:
-        """Tell of each monitored device whether it answers; one that has not been heard of does not."""
+        """Return for each monitored device whether it answers; one that has not been heard of does not."""
         parts = self._parts
         return {} if parts is None else parts.devices()
 
@@ -180,7 +180,7 @@ class _Parts:
             self._supervisor.update_subsystems_healthinfo(name, None)
 
     def devices(self) -> dict[str, bool]:
-        """Tell of each monitored device whether it answers."""
+        """Return for each monitored device whether it answers."""
         known = self._supervisor.components()
         return {
             name: name in known and not known[name].pending and not is_silent(known[name])
@@ -188,7 +188,7 @@ class _Parts:
         }
 
 
-def check_fork_server(context: MainContext) -> Verdict:
+def check_fork_server(context: MainContext) -> Checked:
     """Run a script that does nothing, and see it end."""
     trial = Trial(context)
     proc = trial.proc
@@ -207,7 +207,7 @@ def check_fork_server(context: MainContext) -> Verdict:
     return HealthState.OK, None
 
 
-def check_pump(pump: EventPump) -> Verdict:
+def check_pump(pump: EventPump) -> Checked:
     """See whether events leave in time, and whether subscribers have the newest of each attribute."""
     lag, failing = pump.lag, sorted(pump.failing)
     if lag >= _LAG_SECS:
@@ -219,7 +219,7 @@ def check_pump(pump: EventPump) -> Verdict:
     return HealthState.OK, None
 
 
-def _check_processes(engine: Engine) -> Verdict:
+def _check_processes(engine: Engine) -> Checked:
     now = time.time()
     late = {pid: remains for pid, remains in engine.remains().items() if now - remains.since > _DEATH_SECS}
     if not late:
@@ -235,12 +235,12 @@ def _clock(moment: float) -> str:
     return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _check_history(engine: Engine) -> Verdict:
+def _check_history(engine: Engine) -> Checked:
     problem = engine.history.health()
     return (HealthState.OK, None) if problem is None else (HealthState.DEGRADED, problem)
 
 
-def _check_oda(engine: Engine) -> Verdict:
+def _check_oda(engine: Engine) -> Checked:
     try:
         engine.oda.check()
     except OetError as error:

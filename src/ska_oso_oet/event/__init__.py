@@ -1,1 +1,1 @@
-"""The event bus: topics, sequence numbers and replay."""
+"""The events of the controller: the bus, the journal that numbers and keeps them, and their topics."""

@@ -1,4 +1,4 @@
-"""The event bus of the controller: into the journal first, then to the listeners in this process."""
+"""The event bus of the controller puts each event into the journal, and then calls the listeners."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class EventBus:
         procedure_id: int | None = None,
         subject: object = None,
     ) -> Event:
-        """Announce an event; it is in the journal when this returns. Origin says what the ids are.
+        """Announce an event; it is in the journal when this returns. Origin describes the ids.
 
         May be called with locks held: nothing of anyone else is called before it returns.
         """

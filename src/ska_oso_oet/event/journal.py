@@ -1,4 +1,4 @@
-"""The journal: every event gets a place in one order before anyone sees it, and can be read again."""
+"""The journal gives every event its place in one order before anyone sees it, and can be read again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Origin(NamedTuple):
 
     `msg_src` is a name, which a script may choose for itself, and `request_id` the command that caused it, if
     any. `procedure_id` is the procedure whose process sent it, or of which the service speaks; None where
-    there is none. No script has a say in it.
+    there is none. No script can choose it.
     """
 
     msg_src: str
@@ -67,7 +67,7 @@ class EventsQuery(Model):
     procedure_id: Annotated[StrictInt, Field(ge=1)] | None = None
 
     def wants(self, topic: str, procedure_id: int | None) -> bool:
-        """Tell whether an event on `topic`, of a procedure, is asked for."""
+        """Return whether an event on `topic`, of a procedure, is asked for."""
         if self.procedure_id not in {None, procedure_id}:
             return False
         return not self.topics or any(covers(prefix, topic) for prefix in self.topics)
@@ -103,7 +103,7 @@ class EventJournal:
         subject: object = None,
         then: Callable[[Event], None] | None = None,
     ) -> Event:
-        """Give an event its number and keep it.
+        """Append an event with the next number.
 
         `then` is called with the event before another one can get a number, so that whatever it queues has
         the order of the journal; it must do no more than that. Raises TypeError or ValueError when `data`
@@ -132,11 +132,11 @@ class EventJournal:
             self._size -= len(self._events.popleft().json)
 
     def read(self, query: EventsQuery) -> str:
-        """Answer a query as JSON: `{"epoch", "first_seq", "last_seq", "gap", "events": […]}`.
+        """Return what a query asks for, as JSON: `{"epoch", "first_seq", "last_seq", "gap", "events": […]}`.
 
-        `first_seq` and `last_seq` say what the journal holds, of all topics. `gap` is true when something
+        `first_seq` and `last_seq` are those of the journal, of all topics. `gap` is true when something
         between `since` and the first event that is kept is lost, or when the epoch is another one; events
-        are then given from the oldest one on.
+        are then returned from the oldest one on.
         """
         with self._lock:
             last = self._last_seq
@@ -155,7 +155,7 @@ class EventJournal:
 
 
 def covers(prefix: str, topic: str) -> bool:
-    """Tell whether a topic is `prefix` or below it."""
+    """Return whether a topic is `prefix` or below it."""
     return topic == prefix or topic.startswith(prefix + ".")
 
 
@@ -163,5 +163,5 @@ _RESERVED: Final = ("procedure.lifecycle", "procedure.pool", "procedure.output",
 
 
 def is_reserved(topic: str) -> bool:
-    """Tell whether only the controller publishes on a topic, so that no script can misreport a state."""
+    """Return whether only the controller publishes on a topic, so that no script can misreport a state."""
     return any(covers(prefix, topic) for prefix in _RESERVED)

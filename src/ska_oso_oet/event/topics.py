@@ -1,5 +1,5 @@
 # ruff: noqa: N801, N802, ANN001 - the names and signatures are the topics themselves
-"""The topic tree: which events there are, and what data each carries.
+"""The topic tree describes which events there are, and what data each carries.
 
 A nested class is a topic; `msgDataSpec` names its data, as pypubsub reads it
 (`pub.addTopicDefnProvider(topics, pub.TOPIC_TREE_FROM_CLASS)`). Parameters with a default are optional.

@@ -1,4 +1,4 @@
-"""The names of the topics in the tree, for those who do without pypubsub too."""
+"""The names of the topics are read from the tree here, without pypubsub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this device can do its work, and if not, why."""
+"""The health of a device: whether it can do its work, and if it cannot, why."""
 
 from ska_oso_oet.health.component import Component, ComponentSnapshot
 from ska_oso_oet.health.diagnostics import HealthDiagnostics
@@ -6,12 +6,13 @@ from ska_oso_oet.health.health_store import HealthStateStore
 from ska_oso_oet.health.info_manager import HealthInfoManager
 from ska_oso_oet.health.model import HealthStateModel
 from ska_oso_oet.health.policy import HealthEvaluationPolicy
-from ska_oso_oet.health.probes import ComponentProbe, Probe, ProbeRunner
+from ska_oso_oet.health.probes import Checked, ComponentProbe, Probe, ProbeRunner
 from ska_oso_oet.health.readiness import why_not_ready
 from ska_oso_oet.health.snapshot_store import ComponentSnapshotStore, Sample
 from ska_oso_oet.health.supervisor import HealthSupervisor
 
 __all__ = [
+    "Checked",
     "Component",
     "ComponentProbe",
     "ComponentSnapshot",

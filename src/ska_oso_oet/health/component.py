@@ -1,4 +1,4 @@
-"""The parts whose health counts, and what is wrong with one; docs/reference/health.md has the table."""
+"""A component is a part whose health counts; docs/reference/health.md has the table of what makes it bad."""
 
 from __future__ import annotations
 

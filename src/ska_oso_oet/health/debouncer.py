@@ -1,4 +1,4 @@
-"""When to act on a burst of events."""
+"""A debouncer decides when to act on a burst of events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Debouncer:
             self.deadline = min(quiet, self._latest)
 
     def take(self, now: float) -> bool:
-        """Whether it is time to act; if so, start afresh."""
+        """Return whether it is time to act; if so, start afresh."""
         if self.deadline is None or now < self.deadline:
             return False
         self.deadline = self._latest = None

@@ -1,4 +1,4 @@
-"""Says in words why the health of this device is what it is."""
+"""The diagnostics describe in words why the health of this device is what it is."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class HealthDiagnostics:
         """Return the messages that explain `final_health`, without repeats, under the name of this device.
 
         `context` has the keys of `HealthStateModel.context()`, of which any may be missing; without
-        `device_fqdn` the answer is empty. The reason of a fault or of being disabled comes first,
+        `device_fqdn` the result is empty. The reason of a fault or of being disabled comes first,
         then this device's own component if there is one, then the others by name.
         """
         known = dict(context or {})

@@ -1,4 +1,4 @@
-"""Component snapshots as health supervision uses them."""
+"""The store of component snapshots that health supervision uses keeps a message with each health."""
 
 from __future__ import annotations
 

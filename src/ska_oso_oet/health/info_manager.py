@@ -1,4 +1,4 @@
-"""The healthInfo attribute: this device's own messages and those that its subsystems forward."""
+"""The healthInfo attribute merges this device's own messages and those that its subsystems forward."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class HealthInfoManager:
         *,
         subsystem_updates_by_source: Mapping[str, Any] | None = None,
     ) -> None:
-        """Take this device's own messages, forwarded ones, or both with one publication.
+        """Replace this device's own messages, forwarded ones, or both with one publication.
 
         Of `new_info` only the entry of this device is used. A forwarded payload replaces the last
         one of the same source.
@@ -62,7 +62,7 @@ class HealthInfoManager:
         self._publish_changes()
 
     def update_subsystems_healthinfo(self, subsystem_fqdn: str, health_info_value: Any) -> None:
-        """Take the healthInfo of one subsystem: a JSON string, a dict, or None to forget it."""
+        """Replace the healthInfo of one subsystem: a JSON string, a dict, or None to forget it."""
         self.update_health_info(subsystem_updates_by_source={subsystem_fqdn: health_info_value})
 
     def _merged(self) -> dict[str, list[str]]:

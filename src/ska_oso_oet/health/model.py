@@ -1,4 +1,4 @@
-"""The health of this device, and what may override it."""
+"""The model holds the health of this device, and what may override it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Override:
 class HealthStateModel:
     """Holds the health of the device `device_fqdn`; thread-safe.
 
-    A faulty device is FAILED and a disabled one UNKNOWN, whatever its components say.
+    A faulty device is FAILED and a disabled one UNKNOWN, whatever its components report.
     """
 
     def __init__(self, device_fqdn: str) -> None:
@@ -45,7 +45,7 @@ class HealthStateModel:
             self._disabled = _Override(disabled, reason)
 
     def update(self, components: HealthState) -> tuple[HealthState, bool]:
-        """Take the health of the components; returns that of the device and whether it has changed."""
+        """Set the health of the components; returns that of the device and whether it has changed."""
         with self._lock:
             before = self._health
             if self._faulty.active:

@@ -1,4 +1,4 @@
-"""The health of this device from that of its components; docs/reference/health.md has the table."""
+"""The policy derives the health of a device from its components; docs/reference/health.md has the table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class HealthEvaluationPolicy:
     weights: Mapping[str, int] = field(default_factory=dict)
 
     def weigh(self, component: Component) -> Component:
-        """Return the component with the weight that this policy gives it."""
+        """Return the component with the weight that it has in this policy."""
         return replace(component, weight=self.weights.get(component.name, component.weight))
 
     def evaluate(self, snapshot: Mapping[str, ComponentSnapshot]) -> HealthState:

@@ -1,4 +1,4 @@
-"""Checks of components that do not report by themselves."""
+"""Probes check the components that do not report by themselves."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from ska_oso_oet.health.component import Component
 
 
+Checked = tuple[HealthState, str | None]
+"""What a check has found: the health of a component and, for operators, why."""
+
+
 class ComponentProbe(Protocol):
     """A check of one component, to be made every `period_s` seconds."""
 
@@ -32,7 +36,7 @@ class ComponentProbe(Protocol):
     def timeout_s(self) -> float:
         """How long a check may take before the component counts as FAILED."""
 
-    def check(self) -> tuple[HealthState, str | None]:
+    def check(self) -> Checked:
         """Return the health and, for operators, why. Should give up by itself within `timeout_s`."""
 
 
@@ -41,7 +45,7 @@ class Probe:
     """A probe made of a function."""
 
     component: Component
-    check: Callable[[], tuple[HealthState, str | None]]
+    check: Callable[[], Checked]
     period_s: float = 2.0
     timeout_s: float = 1.5
 

@@ -1,4 +1,4 @@
-"""Whether the device can take what it is there for, and if not, why: one sentence for every door."""
+"""Readiness is whether scripts can be started, and if they cannot, why: one sentence for every door."""
 
 from __future__ import annotations
 

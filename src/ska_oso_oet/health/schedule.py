@@ -1,4 +1,4 @@
-"""When to run which probe."""
+"""The schedule decides when to run which probe."""
 
 from __future__ import annotations
 

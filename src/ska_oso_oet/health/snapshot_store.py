@@ -1,4 +1,4 @@
-"""The latest of every component, with a revision that says whether anything has changed."""
+"""The store keeps the latest of every component, and a revision that increases with each change."""
 
 from __future__ import annotations
 

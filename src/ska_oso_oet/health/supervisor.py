@@ -1,4 +1,4 @@
-"""Keeps the health of this device up to date."""
+"""The supervisor keeps the health of this device up to date."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class HealthSupervisor:
         immediate: bool = False,
         message: str | None = None,
     ) -> None:
-        """Take what a component reports; None says nothing. What makes no sense is ignored.
+        """Note what a component reports; None is no report. What makes no sense is ignored.
 
         `state` is the name of a Tango state. `message` explains `health` to an operator. `immediate`
         does without the debouncing.
@@ -129,11 +129,11 @@ class HealthSupervisor:
             self._schedule(immediate=immediate)
 
     def report_probe(self, component: Component, health: HealthState, message: str | None) -> None:
-        """Take the result of a probe; it has been paced already, so a change is published at once."""
+        """Note the result of a probe; it has been paced already, so a change is published at once."""
         self.on_subsystem_event(component, health=health, message=message, immediate=True)
 
     def update_subsystems_healthinfo(self, subsystem_fqdn: str, health_info_value: Any) -> None:
-        """Take the healthInfo of a device, as JSON text or dict, to forward; None forgets it."""
+        """Note the healthInfo of a device, as JSON text or dict, to forward; None forgets it."""
         with self._wake:
             self._forwarded[subsystem_fqdn] = health_info_value
         self._schedule()

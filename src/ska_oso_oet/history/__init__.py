@@ -1,1 +1,1 @@
-"""Durable history of procedures and activities."""
+"""The history is the durable record of procedures and activities."""

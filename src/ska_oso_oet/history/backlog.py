@@ -1,4 +1,4 @@
-"""What has been announced and is not stored yet."""
+"""The backlog holds what has been announced and is not stored yet."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class News:
         return True
 
     def is_empty(self) -> bool:
-        """Tell whether nothing was noted."""
+        """Return whether nothing was noted."""
         return not (self.procedures or self.activities or self.events or self.output or self.requests)
 
 
@@ -76,7 +76,7 @@ class Tail:
     size: int = 0
 
     def extend(self, lines: list[dict[str, Any]]) -> None:
-        """Take lines as procedure.output tells them."""
+        """Add lines as `procedure.output` has them."""
         for line in lines:
             if len(self.lines) == MAX_LINES:
                 self.size -= len(self.lines[0]["text"])
@@ -155,7 +155,7 @@ class Rows:
     output: list[Row] = field(default_factory=list)
 
     def single(self) -> list[Rows]:
-        """Take them apart, one row each."""
+        """Split them, one row each."""
         return [Rows(**{name: [row]}) for name in self.__slots__ for row in getattr(self, name)]
 
 

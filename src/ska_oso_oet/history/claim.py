@@ -1,4 +1,4 @@
-"""One database belongs to one controller: what keeps a second one from writing to it.
+"""A claim keeps a second controller from writing to the database of another.
 
 A second writer would record what the first has alive as lost, and give the same numbers again. So who writes
 holds a lock that ends with its process, whatever ends it: `flock` on a file beside an SQLite database, and an
@@ -47,7 +47,7 @@ class FileClaim:
         self._held: HeldFile | None = None
 
     def take(self) -> None:
-        """Take it, if it is not held yet; raises HistoryInUse, or OSError where there can be no such file."""
+        """Acquire it, if it is not held yet; raises HistoryInUse, or OSError where no such file can be."""
         if self._held is not None:
             return
         try:
@@ -56,7 +56,7 @@ class FileClaim:
             raise HistoryInUse(_in_use(str(error))) from None
 
     def release(self) -> None:
-        """Give it back."""
+        """Release it."""
         held, self._held = self._held, None
         if held is not None:
             held.release()

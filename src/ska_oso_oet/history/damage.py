@@ -1,4 +1,4 @@
-"""Rows that cannot be understood: each is named with its file and the way out, and costs no other."""
+"""Damaged rows are left out and named, with their file and what an operator can do."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Damage:
         self._rows: dict[tuple[str, int], str] = {}
 
     def note(self, table: sa.Table, number: int, why: object) -> str:
-        """Note a row, and say so in a sentence with the way out."""
+        """Note a row; returns a sentence about it, with what an operator can do."""
         with self._lock:
             self._rows[table.name, number] = str(why)
         self._on_change()
         return self._sentence({(table.name, number): str(why)})
 
     def health(self) -> str | None:
-        """Say which rows are damaged, None where none was met."""
+        """Describe which rows are damaged, None where none was met."""
         with self._lock:
             rows = dict(self._rows)
         return self._sentence(rows) if rows else None

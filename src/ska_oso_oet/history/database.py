@@ -1,4 +1,4 @@
-"""The database of the history: an SQLite file or a PostgreSQL database, at the newest schema."""
+"""The database of the history is an SQLite file or a PostgreSQL database, at the newest schema."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class HistoryDatabase:
         self._file_claim = FileClaim(Path(str(url.database))) if self.is_sqlite else None
         self._file = HistoryFile(Path(str(url.database))) if self.is_sqlite else None
         self.note: str | None = None
-        """What became of the file, for an operator; None when nothing did, or he has taken note."""
+        """What became of the file, for an operator; None when nothing did, or they know it."""
         self._writer = self._engine if self.is_sqlite else _claiming_postgres(url)
         self._connected: WeakSet[Any] = WeakSet()
         self._abandoned = False

@@ -1,4 +1,4 @@
-"""What can be wrong with the history."""
+"""The errors of the history are of the database, which may pass, or of the data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STORE_ERRORS: Final = (SQLAlchemyError, OSError, HistoryInUse, HistoryTooNew)
 
 
 def is_of_the_store(error: Exception) -> bool:
-    """Tell a failure of the database, which may pass, from one of the data that it was given."""
+    """Return whether a failure is one of the database, which may pass, and not of the data."""
     if isinstance(error, DataError | IntegrityError):
         return False
     return isinstance(error, STORE_ERRORS)

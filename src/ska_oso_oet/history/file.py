@@ -1,4 +1,4 @@
-"""HistoryFile: the SQLite file, of which it is noticed when somebody deletes, moves or replaces it."""
+"""HistoryFile notices when somebody deletes, moves or replaces the SQLite file of the history."""
 
 from __future__ import annotations
 

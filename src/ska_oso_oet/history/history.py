@@ -1,4 +1,4 @@
-"""History: the durable record of the controller's procedures and activities, from one start to the next."""
+"""History is the durable record of the controller's procedures and activities, from one start to the next."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ STOP_SECS: Final = 3.0
 
 
 class History:
-    """Records what the bus is going to announce, and answers questions. Implements Recorder.
+    """Records what the bus is going to announce, and lets it be read. Implements Recorder.
 
-    Where the database cannot be used at the start, `on_recovered` is given on a thread of the history's what
-    else `start` returns. `newest` is how many of those that have ended are told with it.
+    Where the database cannot be used at the start, `on_recovered` is called later with what else `start`
+    returns, on a thread of the history's. `newest` is how many of those that have ended are part of it.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class History:
         self._writer = HistoryWriter(
             self._database, self._store, self._backlog, self._prepare, self._report_health
         )
-        # Beyond all that were given, if it cannot be known which those are.
+        # Beyond all that are in use, if it cannot be known which those are.
         self.first_procedure_id = self.first_activity_id = int(self._run.started)
 
     # ------------------------------------------------------------ life
@@ -139,17 +139,17 @@ class History:
         self._writer.note_activity(summary)
 
     def settle(self, event: Event | None = None) -> None:
-        """Wait until what an event speaks of is stored, without one until all that there is to tell is.
+        """Wait until what an event speaks of is stored, without one until all of this run is.
 
-        What is told then is true after a crash, too. A store that does not answer in time is waited for no
-        more, until it has everything: `health` says so.
+        What is published then is true after a crash, too. A store that does not answer in time is not waited
+        for again until it has everything: `health` reports it.
         """
         if event is None or is_landmark(event):
             self._writer.landmarks.wait()
             self._report_health()
 
     def note_request(self, command_id: str, command: str, requester: str | None) -> None:
-        """Note who gave a command that was accepted."""
+        """Note the requester of a command that was accepted."""
         self._writer.note_request(Request(command_id, command, requester, self._clock()))
 
     def flush(self, timeout: float) -> bool:
@@ -178,10 +178,10 @@ class History:
         self._database.note = None
         self._report_health()
 
-    # ------------------------------------------------------------ questions
+    # ------------------------------------------------------------ reading
 
     def describe_procedure(self, number: int) -> str:
-        """Answer the ProcedureSummary of any procedure that there was."""
+        """Return the ProcedureSummary of any procedure that there was."""
         waiting = self._writer.waiting_procedure(number)
         if waiting is not None:
             return waiting.to_json()
@@ -192,7 +192,7 @@ class History:
         return found
 
     def describe_activity(self, number: int) -> str:
-        """Answer the ActivitySummary of any activity that there was."""
+        """Return the ActivitySummary of any activity that there was."""
         waiting = self._writer.waiting_activity(number)
         if waiting is not None:
             return waiting.to_json()
@@ -203,7 +203,7 @@ class History:
         return found
 
     def output(self, number: int, since: int) -> str:
-        """Answer GetOutput for any procedure that there was: its newest lines."""
+        """Return what GetOutput does, for any procedure that there was: its newest lines."""
         self._require_database()
         found = self._reader.output(number, since)
         if found is None:
@@ -212,7 +212,7 @@ class History:
         return found
 
     def list(self, query: HistoryQuery) -> str:
-        """Answer GetHistory."""
+        """Return what GetHistory does."""
         self._require_database()
         return self._reader.list(query)
 

@@ -1,4 +1,4 @@
-"""What must be stored before anybody is told of it: new ids, what runs, and final states."""
+"""Landmarks are what must be stored before it is published: new ids, what runs, and final states."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from ska_oso_oet.event.journal import Event
 
 WAIT_SECS: Final = 1.0
-"""For which who tells, or is asked, waits for the store; a Tango device that waits for 3.2 s is of no use."""
+"""For which whoever publishes or reads waits; a Tango device that waits for 3.2 s is of no use."""
 _RUNNING: Final = "RUNNING"
 _CHANGE: Final = "procedure.lifecycle.statechange"
 
 
 def is_landmark(event: Event) -> bool:
-    """Tell whether an event says that something exists, runs, or has ended."""
+    """Return whether an event reports that something exists, runs, or has ended."""
     subject = event.subject
     if isinstance(subject, ProcedureChange):
         summary = subject.summary
@@ -28,7 +28,7 @@ def is_landmark(event: Event) -> bool:
 
 
 def is_activity_landmark(summary: ActivitySummary) -> bool:
-    """Tell whether an activity is new, runs, or has ended."""
+    """Return whether an activity is new, runs, or has ended."""
     return len(summary.activity_states) == 1 or summary.state.value == _RUNNING or summary.state.final
 
 

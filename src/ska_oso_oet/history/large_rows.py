@@ -1,4 +1,4 @@
-"""Records that are larger than any is made now: they are shown like the others, in the same time."""
+"""Rows of earlier versions may be larger than any is now: they are read like the others, in the same time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 USUAL: Final = MAX_SOURCE + MAX_STACKTRACE
 """Characters up to which a summary is passed on as it is stored; a larger one is read, and cut."""
 READ_IN_LISTS: Final = 1024 * 1024
-"""Characters up to which a list reads a summary; of a larger one it shows what the columns say."""
+"""Characters up to which a list reads a summary; of a larger one it shows what the columns have."""
 COLUMNS: Final = ("id", "command_id", "state", "script", "subarray_id", "created", "ended")
 
 
 def bounded(kind: type[ProcedureSummary | ActivitySummary], text: str | None) -> str | None:
-    """Cut what a stored summary has too much of; one that cannot be read is given as it is."""
+    """Cut what a stored summary has too much of; one that cannot be read is returned as it is."""
     if text is None or len(text) <= USUAL:
         return text
     try:
@@ -40,7 +40,7 @@ def readable(table: sa.Table) -> sa.ColumnElement[str | None]:
 
 
 def summary_of(row: RowMapping) -> str:
-    """Give the summary of a procedure in a list, as JSON."""
+    """Return the summary of a procedure in a list, as JSON."""
     return bounded(ProcedureSummary, row["summary"]) or _from_columns(row).to_json()
 
 

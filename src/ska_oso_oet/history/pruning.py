@@ -1,4 +1,4 @@
-"""What of the history is deleted when it is asked to be."""
+"""Pruning deletes from the history what has ended, by age and by number."""
 
 from __future__ import annotations
 

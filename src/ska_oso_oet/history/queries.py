@@ -1,4 +1,4 @@
-"""What may be asked of the history, and what is answered."""
+"""The queries of the history, and what they return."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HistoryQuery(Model):
 class PruneQuery(Model):
     """The argument of PruneHistory: what is deleted of procedures and activities that have ended.
 
-    `older_than` (s) is the age of the end; the newest `keep` stay whatever their age. One must be given.
+    `older_than` (s) is the age of the end; the newest `keep` stay whatever their age. One is needed.
     """
 
     older_than: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
@@ -69,7 +69,7 @@ class ProcedureEntry(ProcedureSummary):
 
 
 class HistoryPage(Model):
-    """What GetHistory answers: a page of procedures, newest first, and how many match in all."""
+    """What GetHistory returns: a page of procedures, newest first, and how many match in all."""
 
     procedures: list[ProcedureEntry]
     total: int

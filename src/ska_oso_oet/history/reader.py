@@ -1,4 +1,4 @@
-"""HistoryReader: questions to the history, from any thread."""
+"""HistoryReader reads the history, from any thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ASK_SECS: Final = 2.0
 
 
 class HistoryReader:
-    """Answers from the database, as JSON; raises HistoryUnavailable when it does not answer in time."""
+    """Reads from the database, as JSON; raises HistoryUnavailable when it does not answer in time."""
 
     def __init__(self, database: HistoryDatabase, damage: Damage) -> None:
         self._database = database
@@ -40,17 +40,17 @@ class HistoryReader:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="history-reader")
 
     def close(self) -> None:
-        """End the threads, and the questions that a database which hangs does not answer."""
+        """End the threads, and the queries that a database which hangs does not answer."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._database.abandon()
         self._pool.shutdown()
 
     def procedure(self, number: int) -> str | None:
-        """Answer a ProcedureSummary, None where the history has no such procedure."""
+        """Return a ProcedureSummary, None where the history has no such procedure."""
         return self._summary(ProcedureSummary, PROCEDURES, number)
 
     def activity(self, number: int) -> str | None:
-        """Answer an ActivitySummary, None where the history has no such activity."""
+        """Return an ActivitySummary, None where the history has no such activity."""
         return self._summary(ActivitySummary, ACTIVITIES, number)
 
     def _summary(
@@ -61,7 +61,7 @@ class HistoryReader:
         return bounded(kind, self._sound(table, number, found))
 
     def output(self, number: int, since: int) -> str | None:
-        """Answer as GetOutput does, with the newest lines; None for a procedure that wrote nothing."""
+        """Return what GetOutput does, with the newest lines; None for a procedure that wrote nothing."""
         query = sa.select(OUTPUT.c.last_line, OUTPUT.c.lines).where(OUTPUT.c.procedure_id == number)
         row = self._ask(lambda connection: connection.execute(query).first())
         if row is None:
@@ -70,7 +70,7 @@ class HistoryReader:
         return output_answer(number, since, row.last_line, lines["lines"])
 
     def list(self, query: HistoryQuery) -> str:
-        """Answer a HistoryPage."""
+        """Return a HistoryPage."""
         where = _conditions(query)
         matching = (
             sa.select(
@@ -140,14 +140,14 @@ def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
 
 
 def _entry(row: sa.RowMapping) -> str:
-    """Add to a summary what is not part of it; one of an earlier version does not say who asked for it."""
+    """Add to a summary what is not part of it; one of an earlier version does not have its requester."""
     content = {**json.loads(summary_of(row)), "epoch": row["epoch"], "environment": row["environment"]}
     content["requester"] = content.get("requester") or row["requester"]
     return json.dumps(content)
 
 
 def output_answer(number: int, since: int, last_line: int, lines: list[dict[str, Any]]) -> str:
-    """Answer GetOutput from the newest lines; `dropped` counts those after `since` that are not kept."""
+    """Return what GetOutput does; `dropped` counts the lines after `since` that are not kept."""
     kept = [line for line in lines if line["line"] > since]
     first = kept[0]["line"] if kept else last_line + 1
     return json.dumps(

@@ -1,4 +1,4 @@
-"""What is announced, as rows of the history's tables."""
+"""What is announced is described here as rows of the history's tables."""
 
 from __future__ import annotations
 

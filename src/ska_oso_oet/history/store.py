@@ -1,4 +1,4 @@
-"""HistoryStore: what is written to the history's tables."""
+"""HistoryStore writes to the history's tables."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CHUNK: Final = 500
 _FINAL_PROCEDURES: Final = [state.value for state in ProcedureState if state.final]
 _FINAL_ACTIVITIES: Final = [state.value for state in ActivityState if state.final]
 UNHEARD: Final = 100
-"""Ids that are left out after a run that did not end well: some may have been given and never stored."""
+"""Ids that are left out after a run that did not end well: some may have been in use and never stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class HistoryStore:
         self._damage = damage
 
     def free_ids(self) -> tuple[int, int]:
-        """Find the first ids of procedures and activities that no run has given."""
+        """Find the first ids of procedures and activities that no run has used."""
         with self._database.reading() as connection:
             margin = UNHEARD if connection.scalar(_unended()) else 0
             return (

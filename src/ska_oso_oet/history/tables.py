@@ -1,4 +1,4 @@
-"""The tables of the history, as the newest migration leaves them.
+"""The tables of the history are described here as the newest migration leaves them.
 
 Times are seconds since 1970. Whole summaries are kept as the JSON in ASCII that clients are given; what
 is searched by has a column of its own.
@@ -84,7 +84,7 @@ OUTPUT: Final = sa.Table(
     sa.Column("last_line", sa.BigInteger, nullable=False),
     sa.Column("lines", sa.Text, nullable=False),
 )
-"""The newest lines that a procedure wrote, as a JSON list of what GetOutput gives."""
+"""The newest lines that a procedure wrote, as a JSON list of what GetOutput returns."""
 
 REQUESTS: Final = sa.Table(
     "oet_requests",

@@ -1,4 +1,4 @@
-"""HistoryWriter: the one thread that writes the history, a moment behind what is announced."""
+"""HistoryWriter is the one thread that writes the history, a moment behind what is announced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ of its states within this time, and is not slowed by the writing of the first.""
 FIRST_PAUSE_SECS: Final = 0.1
 LAST_PAUSE_SECS: Final = 5.0
 HANG_SECS: Final = 6.0
-"""After which a database that neither does as it is asked nor fails is said not to answer."""
+"""After which a database that neither does as it is asked nor fails is reported not to answer."""
 END_SECS: Final = 1.0
 """For what the thread is doing when its time is over, and once more when its connection was broken."""
 
@@ -38,7 +38,7 @@ def _nothing() -> None:
 
 
 class HistoryWriter:
-    """Takes what is going to be announced, and writes it in batches.
+    """Collects what is going to be announced, and writes it in batches.
 
     `landmarks` lets who announces wait for what must be stored before.
 
@@ -93,7 +93,7 @@ class HistoryWriter:
             self._have_work()
 
     def note_request(self, request: Request) -> None:
-        """Note who gave a command."""
+        """Note the requester of a command."""
         with self._wake:
             self._news.requests.append(request)
             self._have_work()
@@ -121,14 +121,14 @@ class HistoryWriter:
             return self._news.activities.get(number) or self._backlog.activities.get(number)
 
     def health(self) -> str | None:
-        """Say what is wrong, None when nothing is."""
+        """Return what is wrong, None when nothing is."""
         since = self._busy_since
         if since is not None and time.monotonic() - since > HANG_SECS:
             return self._waiting(f"the history {self._database.name} does not answer")
         return self._health
 
     def gap(self) -> str | None:
-        """Say that changes were told which are not stored, as the database does not answer in time."""
+        """Return that changes were published before they were stored, None when none were."""
         if self._health is None and self.landmarks.gap:
             return self._waiting(
                 f"the history {self._database.name} is late: changes were told before it has them"
@@ -143,7 +143,7 @@ class HistoryWriter:
     # ------------------------------------------------------------ from the owner
 
     def start(self, *, prepared: bool, problem: str | None = None) -> None:
-        """Start the thread; `prepared` when the database is ready, else `problem` says why it is not."""
+        """Start the thread; `prepared` when the database is ready, else `problem` is why it is not."""
         self._prepared = prepared
         self._idle = prepared
         self.landmarks.begin()
@@ -152,7 +152,7 @@ class HistoryWriter:
         self._thread.start()
 
     def stop(self, timeout: float, conclude: Callable[[], None] | None = None) -> bool:
-        """Write what was announced, end the thread, and say whether all of it is written.
+        """Write what was announced, end the thread, and return whether all of it is written.
 
         `conclude` is called on the thread when it is. A database that hangs is not waited for.
         """
