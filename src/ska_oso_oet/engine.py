@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,7 @@ from ska_oso_oet.oda.store import oda_or_reason
 from ska_oso_oet.procedure.application import KILL_SECS, ScriptExecutionService
 from ska_oso_oet.procedure.ports import ServiceRules
 from ska_oso_oet.procedure.secrecy import Secrets
+from ska_oso_oet.settings import default_scan_id_file
 from ska_oso_oet.source.git_url import AllowedRepositories
 from ska_oso_oet.source.run_directory import RunDirectory, delete_left_behind
 from ska_oso_oet.source.script import FileSystemScript
@@ -100,7 +102,13 @@ class Engine:
             secrets=secrets,
         )
         self.procedures = ScriptExecutionService(self.bus, time.time, rules)
-        self.context = MainContext(PRELOAD, secrets.kept_from(os.environ))
+        # Every script counts scans in one file, and so does what goes on with this history.
+        self._scan_ids = settings.scan_id_file or default_scan_id_file(history_url)
+        environment = {
+            **secrets.kept_from(os.environ),
+            settings.variable("scan_id_file"): str(self._scan_ids),
+        }
+        self.context = MainContext(PRELOAD, environment)
         self._run_directory = RunDirectory()
         self._settings = settings
         self._limits = Limits(
@@ -150,6 +158,8 @@ class Engine:
 
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
+        with suppress(OSError):  # a script that takes a scan ID says what is wrong with the file
+            self._scan_ids.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._recovery = self.history.start()
         self.procedures.number_from(self.history.first_procedure_id)
         self.activities.number_from(self.history.first_activity_id)

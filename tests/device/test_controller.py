@@ -138,6 +138,19 @@ def test_a_procedure_from_creation_to_its_end(controller: Controller) -> None:
     assert [line["text"] for line in output["lines"]] == ["hello Karoo"]
 
 
+def test_two_procedures_take_different_scan_ids(controller: Controller) -> None:
+    source = "from ska_oso_oet.tango import scan_id_generator\ndef main(): print(scan_id_generator().next())"
+    taken = []
+    for _ in range(2):
+        pid, _ = controller.create(controller.script(source))
+        controller.until(pid, "READY")
+        controller.command("StartProcedure", procedure_id=pid)
+        controller.until(pid, "COMPLETE")
+        output = json.loads(controller.proxy.GetOutput(json.dumps({"procedure_id": pid})))
+        taken.append(int(output["lines"][0]["text"]))
+    assert taken[1] == taken[0] + 1
+
+
 def test_events_are_numbered_without_a_gap_and_can_be_read_again(controller: Controller) -> None:
     pid, _ = controller.create(controller.script(), subarray_id=1)
     controller.until(pid, "READY")

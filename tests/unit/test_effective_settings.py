@@ -39,6 +39,10 @@ def test_each_setting_names_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
     value, source = line(shown, "HistoryUrl")
     assert value.endswith("/a/b/c/history.db")
     assert source == "default"
+    assert line(shown, "ScanIdFile") == (
+        value.replace("sqlite:///", "").replace("history.db", "scan-ids"),
+        "default",
+    )
 
 
 def test_settings_of_the_oda_name_the_variable_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:

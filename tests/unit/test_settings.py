@@ -12,7 +12,13 @@ from ska_oso_oet.mptools.message import MAX_FRAME
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.procedure.subarrays import ALL
 from ska_oso_oet.resources import scripts_dir
-from ska_oso_oet.settings import MOST_REQUEST_BYTES, ControllerSettings, property_name
+from ska_oso_oet.settings import (
+    MOST_REQUEST_BYTES,
+    ControllerSettings,
+    default_history_url,
+    default_scan_id_file,
+    property_name,
+)
 
 
 def test_the_defaults() -> None:
@@ -125,3 +131,23 @@ def test_the_largest_request_that_can_be_allowed_can_be_sent_to_a_worker() -> No
     assert MOST_REQUEST_BYTES * 2 <= MAX_FRAME
     with pytest.raises(InvalidArgument, match="MaxRequestBytes"):
         ControllerSettings.load({"max_request_bytes": MOST_REQUEST_BYTES + 1})
+
+
+def test_scans_are_counted_beside_the_history() -> None:
+    assert ControllerSettings.load({}).scan_id_file is None
+    assert default_scan_id_file("sqlite:////data/100%25%20me/history.db") == Path("/data/100% me/scan-ids")
+    own = default_scan_id_file(default_history_url("a/b/c"))
+    assert own.parts[-4:] == ("a", "b", "c", "scan-ids")
+    shared = default_scan_id_file("postgresql://me@db/oet")
+    assert shared == default_scan_id_file("postgresql://me@db/other")
+    assert shared.is_absolute()
+
+
+@pytest.mark.parametrize(("given", "known"), [("", None), ("/srv/scan-ids", Path("/srv/scan-ids"))])
+def test_the_file_that_counts_scans_can_be_named(
+    given: str, known: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OET_SCAN_ID_FILE", given)
+    assert ControllerSettings.load({}).scan_id_file == known
+    with pytest.raises(InvalidArgument, match=r"property ScanIdFile: .*absolute path"):
+        ControllerSettings.load({"scan_id_file": "scan-ids"})

@@ -98,6 +98,9 @@ class OETController(
     )
     EnvironmentTimeout = device_property(dtype=float, doc="Seconds that building an environment may take")
     HistoryUrl = device_property(dtype=str, doc="Where the history is: sqlite:///… or postgresql://…")
+    ScanIdFile = device_property(
+        dtype=str, doc="The file that counts scan IDs; by default beside the history; see SKUID_URL"
+    )
     OdaBackend = device_property(dtype=str, doc="filesystem or postgres: where Scheduling Blocks are")
     OdaDataDir = device_property(dtype=str, doc="Directory of the Scheduling Blocks of the file system")
     OdaUrl = device_property(dtype=str, doc="URL of the Scheduling Blocks' PostgreSQL database")

@@ -156,7 +156,6 @@ def defaults(data_dir: Path) -> Mapping[str, str]:
         **_places_of_no_user(data_dir),
         "ODA_DATA_DIR": str(data_dir / "oda"),  # Scheduling Blocks are this stack's own
         "OET_HISTORY_URL": file_url(data_dir / "history.db"),
-        "OET_SCAN_ID_FILE": str(data_dir / "scan-ids"),  # unique among all its procedures
     }
 
 

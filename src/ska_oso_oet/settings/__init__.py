@@ -5,6 +5,7 @@ from ska_oso_oet.settings.controller import (
     MOST_REQUEST_BYTES,
     ControllerSettings,
     default_history_url,
+    default_scan_id_file,
 )
 from ska_oso_oet.settings.loader import Settings, listed, property_name
 
@@ -14,6 +15,7 @@ __all__ = [
     "ControllerSettings",
     "Settings",
     "default_history_url",
+    "default_scan_id_file",
     "listed",
     "property_name",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from ska_oso_oet.database.file_url import file_url
+from ska_oso_oet.database.file_url import file_of, file_url
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.procedure.subarrays import COUNT, EVERY, Subarrays
 from ska_oso_oet.resources import scripts_dir
@@ -31,6 +31,7 @@ MOST_REQUEST_BYTES: Final = 32 * 1024 * 1024
 DEFAULT_LIST_LENGTH: Final = 10
 """Procedures, and activities, that are listed once they have ended, unless a setting says otherwise."""
 
+_SCAN_IDS: Final = "scan-ids"
 _Names = Annotated[list[str], NoDecode]
 
 
@@ -96,6 +97,7 @@ class ControllerSettings(Settings):
     monitored_devices: _Names = Field(default_factory=list)
     critical_components: _Names = Field(default_factory=lambda: ["fork server", "event pump"])
     history_url: str | None = None
+    scan_id_file: Path | None = None
 
     oda_backend: str | None = None
     oda_data_dir: Path | None = None
@@ -128,6 +130,18 @@ class ControllerSettings(Settings):
             raise ValueError("a file:/// URI is expected, or nothing for no abort script")
         return uri
 
+    @field_validator("scan_id_file", mode="before")
+    @classmethod
+    def _nothing_is_none(cls, value: Any) -> Any:
+        return value or None
+
+    @field_validator("scan_id_file")
+    @classmethod
+    def _is_absolute(cls, path: Path | None) -> Path | None:
+        if path is not None and not path.is_absolute():
+            raise ValueError("an absolute path is expected")
+        return path
+
     @field_validator("script_roots")
     @classmethod
     def _absolute(cls, roots: list[Path]) -> list[Path]:
@@ -147,3 +161,13 @@ def default_history_url(device_name: str) -> str:
     """Name the database of a controller's history where none is configured: a file of its user's."""
     directory = data_directory("HistoryUrl (OET_HISTORY_URL)") / device_name
     return file_url(directory / "history.db")
+
+
+def default_scan_id_file(history_url: str) -> Path:
+    """Name the file that counts scan IDs where none is configured: the same for all who go on with a history.
+
+    It is beside a history that is a file, else among the user's data. Raises InvalidArgument.
+    """
+    if (path := file_of(history_url)) is not None:
+        return path.with_name(_SCAN_IDS)
+    return data_directory("ScanIdFile (OET_SCAN_ID_FILE)") / _SCAN_IDS

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.oda.settings import VARIABLES as ODA_VARIABLES
 from ska_oso_oet.oda.settings import sources
-from ska_oso_oet.settings.controller import ENVIRONMENT_PREFIX, ControllerSettings, default_history_url
+from ska_oso_oet.settings.controller import (
+    ENVIRONMENT_PREFIX,
+    ControllerSettings,
+    default_history_url,
+    default_scan_id_file,
+)
 from ska_oso_oet.settings.loader import property_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 KNOWN_VARIABLES: Final = frozenset(
     {
@@ -21,11 +26,11 @@ KNOWN_VARIABLES: Final = frozenset(
         "OET_DEVICE",
         "OET_LRC_VIA_EVENT",
         "OET_READ_VIA_PUBSUB",
-        "OET_SCAN_ID_FILE",
         "OET_STACK",
     }
 )
 """Every variable of the prefix OET_ that some part of the OET reads, those of the HTTP API left out."""
+_EMPTY_IS_DEFAULT: Final = ("history_url", "scan_id_file")
 _REST_PREFIX: Final = "OET_REST_"
 _PASSWORD: Final = re.compile(r"(://[^/@\s]*?:)[^/@\s]+@|(?<=password=)[^&\s]+")
 _TOKEN: Final = re.compile(r"://[^/@\s:]+@")
@@ -59,10 +64,15 @@ def in_effect(
 
     `source` is `property`, the name of an environment variable, or `default`.
     """
+    history_url = settings.history_url or default_history_url(device_name)
+    defaults: Mapping[str, Callable[[], Any]] = {
+        "history_url": lambda: history_url,
+        "scan_id_file": lambda: default_scan_id_file(history_url),
+    }
     lines = [
         {
             "name": property_name(field),
-            "value": _shown(field, value, device_name),
+            "value": _shown(defaults[field]() if value is None and field in defaults else value),
             "source": _source(field, properties, environ),
         }
         for field, value in settings
@@ -82,19 +92,17 @@ def _source(field: str, properties: Mapping[str, Any], environ: Mapping[str, str
     variable = ControllerSettings.variable(field)
     if field in properties:
         return "property"
-    if variable in environ and (environ[variable] or field != "history_url"):
+    if variable in environ and (environ[variable] or field not in _EMPTY_IS_DEFAULT):
         return variable
     if field == "list_length":
         return _source("history_length", properties, environ)  # its earlier name
     return "SCRIPTS_LOCATION" if field == "script_roots" and environ.get("SCRIPTS_LOCATION") else "default"
 
 
-def _shown(field: str, value: Any, device_name: str) -> Any:
-    if field == "history_url":
-        return masked(value or default_history_url(device_name))
+def _shown(value: Any) -> Any:
     if isinstance(value, list):
         return [_TOKEN.sub(f"://{_SECRET}@", masked(str(item))) for item in value]
-    return value if isinstance(value, int | float) else str(value)
+    return value if isinstance(value, int | float) else masked(str(value))
 
 
 def _oda_value(field: str, known: Mapping[str, tuple[str, Any]]) -> Any:
