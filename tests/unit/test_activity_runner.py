@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ska_oso_oet.activity.domain import SBI_ID, Activity, ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.activity.domain import Activity, ActivityCommand, ActivityState, ActivitySummary
 from ska_oso_oet.activity.preparation import Preparation, SBFiles
 from ska_oso_oet.activity.runner import ActivityRunner
 from ska_oso_oet.errors import NotReady, Rejected, ScriptNotAllowed, SubarrayBusy
@@ -21,53 +21,13 @@ from ska_oso_oet.procedure.domain import (
     ProcedureSummary,
 )
 from ska_oso_oet.source.script import FileSystemScript
+from tests.unit.fake_procedures import FakeProcedures
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
 P = ProcedureState
-
-
-class FakeProcedures:
-    """Says yes to everything, unless a refusal is set, and remembers what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[object] = []
-        self.requesters: list[str | None] = []
-        self.refuse_prepare: Exception | None = None
-        self.refuse_start: Exception | None = None
-        self.created: list[Procedure] = []
-
-    def prepare(
-        self,
-        command: PrepareProcessCommand,
-        command_id: str | None,
-        requester: str | None,
-        /,
-        *,
-        offered: Sequence[str],
-    ) -> ProcedureSummary:
-        assert offered == (SBI_ID,)
-        self.asked.append(command)
-        self.requesters.append(requester)
-        if self.refuse_prepare:
-            raise self.refuse_prepare
-        self.created.append(
-            Procedure(100 + len(self.created), command.script, command.script_args, 0.0, command_id)
-        )
-        return self.created[-1].summary()
-
-    def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
-        self.asked.append(command)
-        assert command_id == "command-1"
-        if self.refuse_start:
-            raise self.refuse_start
-        return None
-
-    def stop(self, command: StopProcessCommand, /) -> object:
-        self.asked.append(command)
-        return None
 
 
 class Desk:
@@ -75,7 +35,7 @@ class Desk:
 
     def __init__(self, directory: Path, list_length: int = 10) -> None:
         self.directory = directory
-        self.procedures = FakeProcedures()
+        self.procedures = FakeProcedures(first_id=100)
         self.told: list[ActivitySummary] = []
         self.published: list[tuple[str, dict[str, Any]]] = []
         self.request_ids: set[str | None] = set()

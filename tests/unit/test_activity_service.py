@@ -10,64 +10,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ska_oso_oet.activity.application import ActivityService, ActivitySettings
-from ska_oso_oet.activity.domain import SBI_ID, ActivityCommand, ActivityState, ActivitySummary
+from ska_oso_oet.activity.domain import ActivityCommand, ActivityState, ActivitySummary
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, Rejected
 from ska_oso_oet.oda import OdaSettings, SBDefinition, open_oda
-from ska_oso_oet.procedure.domain import Procedure, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.subarrays import ALL, Subarrays
+from tests.unit.fake_procedures import FakeProcedures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-    from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 
 S = ActivityState
 PATIENCE = 20.0
 EXAMPLES = Path(__file__).parent.parent / "data" / "sbd"
-
-
-class EagerProcedures:
-    """Reports from a thread of its own, and so may report before `prepare` has returned."""
-
-    def __init__(self) -> None:
-        self.report: Callable[[ProcedureSummary], None] = lambda summary: None
-        self._procedures: dict[int, Procedure] = {}
-
-    def _become(self, procedure: Procedure, *states: ProcedureState) -> None:
-        def run() -> None:
-            for state in states:
-                procedure.state = state
-                self.report(procedure.summary())
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        thread.join()
-
-    def prepare(
-        self,
-        command: PrepareProcessCommand,
-        command_id: str | None,
-        requester: str | None,
-        /,
-        *,
-        offered: Sequence[str],
-    ) -> ProcedureSummary:
-        assert offered == (SBI_ID,)
-        procedure = Procedure(len(self._procedures) + 1, command.script, command.script_args, 0.0, command_id)
-        self._procedures[procedure.id] = procedure
-        before = procedure.summary()
-        self._become(procedure, ProcedureState.IDLE, ProcedureState.READY)
-        return before
-
-    def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
-        self._become(
-            self._procedures[command.procedure_id or 0], ProcedureState.RUNNING, ProcedureState.COMPLETE
-        )
-        return None
-
-    def stop(self, command: StopProcessCommand, /) -> object:
-        self._become(self._procedures[command.procedure_id or 0], ProcedureState.STOPPED)
-        return None
 
 
 class Bench:
@@ -81,7 +36,7 @@ class Bench:
         self.sb_dir = directory / "sbs"
         self.told: queue.SimpleQueue[ActivitySummary] = queue.SimpleQueue()
         self.published: list[str] = []
-        procedures = EagerProcedures()
+        procedures = FakeProcedures(first_id=1)
         self.service = ActivityService(
             self,
             procedures,

@@ -160,12 +160,20 @@ def test_a_bad_query_is_refused(query: str) -> None:
         EventsQuery.parse(query)
 
 
-def test_topics_that_are_the_controllers() -> None:
-    assert is_reserved("procedure.lifecycle.complete")
-    assert is_reserved("activity")
-    assert is_reserved("request.procedure.create")
-    assert not is_reserved("procedure.progress")
-    assert not is_reserved("activityish")
-    assert not is_reserved("scan.lifecycle.end")
+@pytest.mark.parametrize(
+    "topic", ["procedure.lifecycle", "procedure.pool", "procedure.output", "request", "activity"]
+)
+def test_topics_that_are_the_controllers(topic: str) -> None:
+    assert is_reserved(topic)
+    assert is_reserved(f"{topic}.below")
+    assert not is_reserved(f"{topic}ish")
+
+
+@pytest.mark.parametrize("topic", ["procedure", "procedure.progress", "scan.lifecycle.end", "user", ""])
+def test_topics_that_scripts_may_use(topic: str) -> None:
+    assert not is_reserved(topic)
+
+
+def test_a_topic_covers_what_is_below_it() -> None:
     assert covers("a", "a.b")
     assert not covers("a.b", "a")
