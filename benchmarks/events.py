@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 # As the `oet` program and the servers do; before Tango is loaded.
-from ska_oso_oet.event.buffers import raise_event_buffers
+from ska_oso_oet.tango_environment import raise_event_buffers
 
 raise_event_buffers(os.environ)
 
