@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from ska_oso_oet.history.backlog import Backlog, News, Request
 from ska_oso_oet.history.errors import is_of_the_store
 from ska_oso_oet.history.landmarks import Landmarks, is_activity_landmark, is_landmark
+from ska_oso_oet.history.writer_health import WriterHealth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,6 @@ GATHER_SECS: Final = 0.005
 of its states within this time, and is not slowed by the writing of the first."""
 FIRST_PAUSE_SECS: Final = 0.1
 LAST_PAUSE_SECS: Final = 5.0
-HANG_SECS: Final = 6.0
-"""After which a database that neither does as it is asked nor fails is reported not to answer."""
 END_SECS: Final = 1.0
 """For what the thread is doing when its time is over, and once more when its connection was broken."""
 
@@ -68,8 +67,7 @@ class HistoryWriter:
         self._jobs: deque[Callable[[], None]] = deque()
         self._deadline: float | None = None
         self._idle = True
-        self._busy_since: float | None = None
-        self._health: str | None = None
+        self._health = WriterHealth(database.name, backlog)
         self._clean = False
         self._conclude: Callable[[], None] = _nothing
         self._thread = threading.Thread(target=self._run, name="history", daemon=True)
@@ -122,18 +120,11 @@ class HistoryWriter:
 
     def health(self) -> str | None:
         """Return what is wrong, None when nothing is."""
-        since = self._busy_since
-        if since is not None and time.monotonic() - since > HANG_SECS:
-            return self._waiting(f"the history {self._database.name} does not answer")
-        return self._health
+        return self._health.problem()
 
     def gap(self) -> str | None:
         """Return that changes were published before they were stored, None when none were."""
-        if self._health is None and self.landmarks.gap:
-            return self._waiting(
-                f"the history {self._database.name} is late: changes were told before it has them"
-            )
-        return None
+        return self._health.late() if self.landmarks.gap and self._health.problem() is None else None
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything that was announced is written; False if it is not in time."""
@@ -147,7 +138,7 @@ class HistoryWriter:
         self._prepared = prepared
         self._idle = prepared
         self.landmarks.begin()
-        self._note_health(problem)
+        self._health.note(problem)
         self._on_pass()
         self._thread.start()
 
@@ -200,17 +191,17 @@ class HistoryWriter:
             # Found here from now on, while it is being written.
             self._backlog.procedures.update(news.procedures)
             self._backlog.activities.update(news.activities)
-            self._busy_since = time.monotonic()
+            self._health.begin()
         try:
             self._write(news)
         except Exception as error:  # noqa: BLE001 - the thread must outlive whatever happens here
             if not is_of_the_store(error):
                 _log.exception("The history could not be written")
-            self._note_health(str(self._database.unavailable(error, "written")))
+            self._health.note(str(self._database.unavailable(error, "written")))
             self.landmarks.give_up()
             return min(max(2 * pause, FIRST_PAUSE_SECS), LAST_PAUSE_SECS)
         finally:
-            self._busy_since = None
+            self._health.end()
         self.landmarks.stored(landmarks)
         for job in jobs:
             job()
@@ -235,18 +226,10 @@ class HistoryWriter:
                 self._store.write_what_can_be(self._backlog.epoch, rows)
 
     def _done(self, jobs: list[Callable[[], None]]) -> None:
-        self._note_health(None)
+        self._health.note(None)
         with self._wake:
             self._backlog.clear()
             for _ in jobs:
                 self._jobs.popleft()
             self._idle = self._news.is_empty() and not self._jobs
             self._wake.notify_all()
-
-    def _waiting(self, problem: str) -> str:
-        return f"{problem}; changes that wait in memory until it can be: {len(self._backlog)}"
-
-    def _note_health(self, problem: str | None) -> None:
-        if problem is not None:
-            problem = self._waiting(problem)
-        self._health = problem
