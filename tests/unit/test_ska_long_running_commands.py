@@ -83,13 +83,11 @@ def test_one_command_is_told_in_the_order_of_the_contract(bench: Bench) -> None:
 
 def test_protocol_2_tells_status_and_result_together(bench: Bench) -> None:
     command = bench.commands.begin("Slow")
-    command.queued()
     command.in_progress()
     command.progress(50)
     command.finish(TaskStatus.COMPLETED, OK)
     assert bench.events(command.command_id) == [
         {"status": 0},
-        {"status": 1},
         {"status": 2},
         {"progress": 50},
         {"status": 5, "result": [0, "done"]},
@@ -99,9 +97,7 @@ def test_protocol_2_tells_status_and_result_together(bench: Bench) -> None:
 def test_the_lists_hold_each_command_once_with_the_keys_of_the_contract(bench: Bench) -> None:
     command = bench.commands.begin("Slow")
     assert [bench.read(name) for name in ("lrcQueue", "lrcExecuting", "lrcFinished")] == [[], [], []]
-    command.queued()
-    [queued] = map(json.loads, bench.read("lrcQueue"))
-    assert queued == {
+    begun = {
         "uid": command.command_id,
         "name": "Slow",
         "submitted_time": "2026-11-20T09:37:07.250000+00:00",
@@ -111,12 +107,12 @@ def test_the_lists_hold_each_command_once_with_the_keys_of_the_contract(bench: B
     command.progress(7)
     assert bench.read("lrcQueue") == []
     [executing] = map(json.loads, bench.read("lrcExecuting"))
-    assert executing == queued | {"started_time": "2026-11-20T09:37:08.250000+00:00", "progress": 7}
+    assert executing == begun | {"started_time": "2026-11-20T09:37:08.250000+00:00", "progress": 7}
     bench.now += 1
     command.finish(TaskStatus.FAILED, (ResultCode.FAILED, "why"))
     assert bench.read("lrcExecuting") == []
     [finished] = map(json.loads, bench.read("lrcFinished"))
-    assert finished == queued | {
+    assert finished == begun | {
         "status": "FAILED",
         "started_time": "2026-11-20T09:37:08.250000+00:00",
         "finished_time": "2026-11-20T09:37:09.250000+00:00",
@@ -124,17 +120,16 @@ def test_the_lists_hold_each_command_once_with_the_keys_of_the_contract(bench: B
     }
 
 
-def test_protocol_1_lists_finished_executing_and_waiting_commands(bench: Bench) -> None:
-    waiting, executing, finished = (bench.commands.begin(name) for name in ("W", "E", "F"))
+def test_protocol_1_lists_finished_executing_and_staged_commands(bench: Bench) -> None:
+    staged, executing, finished = (bench.commands.begin(name) for name in ("W", "E", "F"))
     finished.finish(TaskStatus.COMPLETED, OK)
     executing.in_progress()
     executing.progress(3)
-    waiting.queued()
     assert bench.read("longRunningCommandsInQueue") == ["F", "E", "W"]
-    ids = [finished.command_id, executing.command_id, waiting.command_id]
+    ids = [finished.command_id, executing.command_id, staged.command_id]
     assert bench.read("longRunningCommandIDsInQueue") == ids
     assert bench.read("longRunningCommandStatus") == [
-        *(ids[0], "COMPLETED", ids[1], "IN_PROGRESS", ids[2], "QUEUED")
+        *(ids[0], "COMPLETED", ids[1], "IN_PROGRESS", ids[2], "STAGING")
     ]
     assert bench.read("longRunningCommandInProgress") == ["E"]
     assert bench.read("longRunningCommandProgress") == [ids[1], "3"]
@@ -250,34 +245,26 @@ def test_the_first_end_wins_and_nothing_follows_it(bench: Bench) -> None:
     bench.emitted.clear()
     assert command.finish(TaskStatus.FAILED, (ResultCode.FAILED, "late")) is False
     command.in_progress()
-    command.queued()
     command.progress(99)
     assert bench.names() == []
     assert bench.check_status(command.command_id) == "COMPLETED"
 
 
 @pytest.mark.parametrize(
-    ("queued", "status", "told"),
+    ("status", "told"),
     [
-        (False, TaskStatus.COMPLETED, [0, 2, 5]),
-        (False, TaskStatus.FAILED, [0, 2, 7]),
-        (False, TaskStatus.ABORTED, [0, 2, 3]),
-        (False, TaskStatus.REJECTED, [0, 6]),
-        (True, TaskStatus.ABORTED, [0, 1, 3]),
-        (True, TaskStatus.REJECTED, [0, 1, 6]),
-        (True, TaskStatus.COMPLETED, [0, 1, 2, 5]),
+        (TaskStatus.COMPLETED, [0, 2, 5]),
+        (TaskStatus.FAILED, [0, 2, 7]),
+        (TaskStatus.ABORTED, [0, 2, 3]),
+        (TaskStatus.REJECTED, [0, 6]),
     ],
 )
 def test_a_command_ends_on_a_legal_way(
     bench: Bench,
-    *,
-    queued: bool,
     status: TaskStatus,
     told: list[int],
 ) -> None:
     command = bench.commands.begin("Slow")
-    if queued:
-        command.queued()
     command.finish(status, OK)
     assert [event["status"] for event in bench.events(command.command_id)] == told
 
@@ -292,13 +279,10 @@ def test_abort_asks_everything_to_stop_and_ends_when_all_has_ended(bench: Bench)
     asked: list[str] = []
     running = bench.commands.begin("Run", on_abort=lambda: asked.append("Run"))
     running.in_progress()
-    waiting = bench.commands.begin("Wait", on_abort=lambda: asked.append("Wait"))
-    waiting.queued()
-    staged = bench.commands.begin("Stage")
+    staged = bench.commands.begin("Stage", on_abort=lambda: asked.append("Stage"))
     abort = bench.commands.abort()
-    assert asked == ["Run", "Wait"]
+    assert asked == ["Run", "Stage"]
     assert (running.abort_requested, staged.abort_requested) == (True, True)
-    assert bench.events(waiting.command_id)[-1] == {"status": 3, "result": [7, "Command has been aborted"]}
     assert bench.read("longRunningCommandInProgress") == ["Run", "Abort"]
     with pytest.raises(Rejected, match=r"^Queue is being aborted$"):
         bench.commands.begin("Late")
@@ -311,7 +295,7 @@ def test_abort_asks_everything_to_stop_and_ends_when_all_has_ended(bench: Bench)
         {"status": 5, "result": [0, "Abort completed OK"]},
     ]
     finished = [json.loads(text)["name"] for text in bench.read("lrcFinished")]
-    assert finished == ["Wait", "Run", "Stage", "Abort"]
+    assert finished == ["Run", "Stage", "Abort"]
     bench.commands.begin("Next")
 
 

@@ -4,6 +4,9 @@ A command is admitted, started, perhaps reports progress, and ends once; each st
 attributes of both protocols, in the order in which ska-tango-base tells it. What is told is decided
 and handed to `emit` under one lock, so all clients see one order; what belongs to others (the abort
 callbacks) is called under none.
+
+No command is QUEUED here, and `lrcQueue` is always empty: a device that has no room refuses, and what it
+admits is started at once.
 """
 
 from __future__ import annotations
@@ -57,13 +60,9 @@ class LongRunningCommand:
         """Whether Abort has asked it to end: for work that was not yet set up when `on_abort` was called."""
         return self._record.abort_requested
 
-    def queued(self) -> None:
-        """Say that it waits for something before it can start; it is never necessary."""
-        self._commands.advance(self._record, TaskStatus.QUEUED)
-
     def in_progress(self) -> None:
         """Say that it has started."""
-        self._commands.advance(self._record, TaskStatus.IN_PROGRESS)
+        self._commands.start(self._record)
 
     def progress(self, percent: int) -> None:
         """Say how far it is, 0 to 100; ignored unless it is in progress."""
@@ -137,7 +136,7 @@ class LongRunningCommands:
             if self._refused is not None:
                 raise Rejected(self._refused)
             record = self._admit("Abort", is_abort=True)
-            self._step(record, TaskStatus.IN_PROGRESS)
+            self._start(record)
         self._abort_all(record)
         return record.command_id
 
@@ -174,11 +173,11 @@ class LongRunningCommands:
 
     # ------------------------------------------------------------ for LongRunningCommand
 
-    def advance(self, record: CommandRecord, status: TaskStatus) -> None:
-        """Take a command to QUEUED or IN_PROGRESS, unless it is there or beyond."""
+    def start(self, record: CommandRecord) -> None:
+        """Start a command, unless it has started or ended before."""
         with self._lock:
-            if not record.final and record.status < status:
-                self._step(record, status)
+            if record.status is TaskStatus.STAGING:
+                self._start(record)
 
     def report_progress(self, record: CommandRecord, percent: int) -> None:
         """Note and tell the progress of a command in progress."""
@@ -221,30 +220,22 @@ class LongRunningCommands:
         self._announcer.admitted(record)
         return record
 
-    def _step(self, record: CommandRecord, status: TaskStatus) -> None:
-        record.status = status
-        if status is TaskStatus.IN_PROGRESS:
-            record.started = self._clock()
-            self._ledger.commanded_state = record.commanded or self._ledger.commanded_state
-        self._announcer.updated(record, {"status": int(status)})
+    def _start(self, record: CommandRecord) -> None:
+        record.status, record.started = TaskStatus.IN_PROGRESS, self._clock()
+        self._ledger.commanded_state = record.commanded or self._ledger.commanded_state
+        self._announcer.updated(record, {"status": int(record.status)})
 
     def _end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
         if record.final:
             return False
-        if record.started is None and not self._may_end_unstarted(record, status):
-            self._step(record, TaskStatus.IN_PROGRESS)
+        if record.started is None and status is not TaskStatus.REJECTED:
+            self._start(record)
         record.status, record.result, record.ended = status, result, self._clock()
         self._ledger.finish(record)
         self._announcer.updated(record, {"status": int(status), "result": record.result_value})
         self._schedule_refresh(REMOVAL_TIME)
         self._settle_aborts(record)
         return True
-
-    @staticmethod
-    def _may_end_unstarted(record: CommandRecord, status: TaskStatus) -> bool:
-        return status is TaskStatus.REJECTED or (
-            status is TaskStatus.ABORTED and record.status is TaskStatus.QUEUED
-        )
 
     def _settle_aborts(self, ended: CommandRecord) -> None:
         for abort in list(self._aborts):
@@ -264,8 +255,6 @@ class LongRunningCommands:
             self._aborts.append(abort)
             for other in targets:
                 other.abort_requested = True
-                if other.status is TaskStatus.QUEUED:
-                    self._end(other, TaskStatus.ABORTED, (ResultCode.ABORTED, "Command has been aborted"))
             self._settle(abort)
         for other in targets:
             if other.on_abort is not None:

@@ -48,9 +48,7 @@ class Ledger:
                 if record.progress is not None
             ),
             "longRunningCommandResult": lambda: self.last_result,
-            "lrcQueue": lambda: (
-                record.to_json() for record in self.live.values() if record.status is TaskStatus.QUEUED
-            ),
+            "lrcQueue": lambda: (),  # what is admitted is started: no command of ours waits for another
             "lrcExecuting": lambda: (record.to_json() for record in self._executing()),
             "lrcFinished": lambda: (record.to_json() for record in self.finished),
         }
