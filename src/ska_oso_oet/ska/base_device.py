@@ -11,8 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import tango
-from tango import DevState
-from tango.server import Device, attribute, command, device_property
+from tango.server import attribute, command, device_property
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.ska.attributes import MEMORIZED, mode, readable, writable
@@ -28,9 +27,9 @@ from ska_oso_oet.ska.control_model import (
     TestMode,
 )
 from ska_oso_oet.ska.debugger import DebuggerNotInstalled, start_debugger
-from ska_oso_oet.ska.device_attributes import DeviceAttributes
 from ska_oso_oet.ska.device_hooks import LongStringArray
 from ska_oso_oet.ska.device_model import ALLOWED_STATES, DeviceModel, refusal_to_switch
+from ska_oso_oet.ska.event_device import EventDevice
 from ska_oso_oet.ska.event_pump import EventPump
 from ska_oso_oet.ska.logging_targets import LoggingTargets, configure_stdout
 from ska_oso_oet.ska.long_running_commands import LongRunningCommands
@@ -67,7 +66,7 @@ def _takes_requests(port: int) -> bool:
     return is_in_reference(port, util.get_dserver_ior(util.get_dserver_device()))
 
 
-class SKABaseDevice(DeviceAttributes, Device):
+class SKABaseDevice(EventDevice):
     """An SKA device."""
 
     LIMITS: ClassVar[Limits] = Limits()
@@ -107,10 +106,10 @@ class SKABaseDevice(DeviceAttributes, Device):
             self._shut_down()
         self._alive, self._has_component = True, False
         self.logger = logging.getLogger("ska_oso_oet")
-        self._subscribers = Subscribers(_takes_requests)
-        self.pump = EventPump(self._push, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
+        self.subscribers = Subscribers(_takes_requests)
+        self.pump = EventPump(self.push_event, retry_on=tango.DevFailed, wrap=tango.EnsureOmniThread)
         self.lrc = LongRunningCommands(self.pump.put, limits=self.LIMITS, later=self.pump.call_later)
-        self.model = DeviceModel(self._show, self._tell)
+        self.model = DeviceModel(self.show_state, self.show_value)
         self.targets = LoggingTargets(self.logger, self.get_name(), self.get_logger())
         self.declare_events(*_EVENTED)
         # As in ska-tango-base: change events only, of changed values only.
@@ -167,65 +166,6 @@ class SKABaseDevice(DeviceAttributes, Device):
         configure_stdout(f"tango-device:{self.get_name()}")
         self.targets.set_level(LoggingLevel(self.LoggingLevelDefault))
         self.targets.set_targets(self.LoggingTargetsDefault)
-
-    # ------------------------------------------------------------ for subclasses
-
-    def declare_events(self, *names: str, repeats: bool = False) -> None:
-        """Let these attributes push change and archive events; with `repeats`, of unchanged values too."""
-        for name in names:
-            # Tango is never asked to compare: EventPump.push_changes_only says why.
-            self.set_change_event(name, True, False)
-            self.set_archive_event(name, True, False)
-            if not repeats:
-                self.pump.push_changes_only(name)
-
-    # ------------------------------------------------------------ what leaves the device
-
-    def _push(self, name: str, value: object) -> None:
-        # Both events or none, so that a push that is tried again does not repeat one of them.
-        with tango.AutoTangoMonitor(self):
-            # Tango pushes State and Status as it finds them, whatever value is given. What it finds is
-            # only touched under the monitor: here, and before each reading.
-            if name == "State":
-                self.set_state(value)
-            elif name == "Status":
-                self.set_status(value)
-            told = self.get_device_attr().get_attr_by_name(name)
-            # Each push gives up the interpreter and has to get it back, which costs far more than the push.
-            change = told.is_event_subscribed(tango.EventType.CHANGE_EVENT) or told.is_event_subscribed(
-                tango.EventType.ALARM_EVENT
-            )
-            if change:
-                self.push_change_event(name, value)
-            archive = told.is_event_subscribed(tango.EventType.ARCHIVE_EVENT)
-            if archive:
-                self.push_archive_event(name, value)
-        for _ in range(change + archive):
-            self._subscribers.told(value)
-
-    def _show(self, state: str, status: str) -> None:
-        self.pump.put("State", DevState.names[state])
-        self.pump.put("Status", status)
-        self.pump.call(self.follow_state)
-
-    def _tell(self, attribute: str, value: object) -> None:
-        self.pump.put(attribute, value)
-        if attribute == "adminMode":
-            self.pump.call(self.follow_state)
-
-    def get_state(self) -> DevState:
-        """Answer the state as it is now, alarms left out; any thread may ask."""
-        return DevState.names[self.model.state]
-
-    def dev_state(self) -> DevState:
-        """Answer the state as it is now; Tango makes ALARM of ON if an attribute is beyond its limits."""
-        self.set_state(self.get_state())
-        return super().dev_state()
-
-    def dev_status(self) -> str:
-        """Answer the status as it is now; Tango adds the attributes that are beyond their limits."""
-        self.set_status(self.model.status)
-        return str(super().dev_status())
 
     # ------------------------------------------------------------ commands
 
