@@ -15,7 +15,7 @@ from ska_oso_oet.ska.base_device import LongStringArray, SKABaseDevice
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+    from ska_oso_oet.ska.long_running_commands import RunningCommand
 
 
 class SkaTestDevice(SKABaseDevice):
@@ -36,12 +36,12 @@ class SkaTestDevice(SKABaseDevice):
         for thread in self._threads:
             thread.join()
 
-    def _run(self, running: LongRunningCommand) -> None:
+    def _run(self, running: RunningCommand) -> None:
         running.in_progress()
         running.progress(50)
         running.finish(TaskStatus.COMPLETED, (ResultCode.OK, "quick"))
 
-    def _hold(self, running: LongRunningCommand) -> None:
+    def _hold(self, running: RunningCommand) -> None:
         running.in_progress()
         running.progress(50)
         self._release.wait()
@@ -49,7 +49,7 @@ class SkaTestDevice(SKABaseDevice):
             running.finish(TaskStatus.ABORTED, (ResultCode.ABORTED, "stopped"))
         running.finish(TaskStatus.COMPLETED, (ResultCode.OK, "released"))
 
-    def _start(self, target: str, running: LongRunningCommand) -> None:
+    def _start(self, target: str, running: RunningCommand) -> None:
         thread = threading.Thread(target=getattr(self, target), args=(running,))
         self._threads.append(thread)
         thread.start()
@@ -69,7 +69,7 @@ class SkaTestDevice(SKABaseDevice):
 
     @command(dtype_out="DevVarLongStringArray")
     def Buggy(self) -> LongStringArray:
-        def work(running: LongRunningCommand) -> None:
+        def work(running: RunningCommand) -> None:
             raise ZeroDivisionError("a bug")
 
         return self.long_running("Buggy", work)

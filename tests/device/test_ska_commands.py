@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import tango
 
-from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.lrc_record import CommandLimits
 
 if TYPE_CHECKING:
     from tests.device.conftest import DeviceServers
@@ -132,7 +132,7 @@ def test_a_thousand_commands_from_four_clients_all_end(
     device.unsubscribe_event(subscription)
     assert set(ends.results) == ids
     assert all(results == [[0, "quick"]] for results in ends.results.values())
-    for name, size in Limits().sizes.items():
+    for name, size in CommandLimits().sizes.items():
         assert len(device.read_attribute(name).value) <= size
     assert (device.lrcExecuting, device.lrcQueue, len(device.lrcFinished)) == ((), (), 100)
     assert {json.loads(text)["status"] for text in device.lrcFinished} == {"COMPLETED"}
@@ -146,7 +146,7 @@ def test_a_full_device_rejects_and_stays_readable(device: tango.DeviceProxy, wai
     assert answer(device.Hold()) == (5, "Input queue supports a maximum of 32 commands")
     code, abort = answer(device.Abort())
     assert code == 1
-    for name, size in Limits().sizes.items():
+    for name, size in CommandLimits().sizes.items():
         assert len(device.read_attribute(name).value) <= size
     wait_for(abort)
     assert {device.CheckLongRunningCommandStatus(uid) for _, uid in held} == {"ABORTED"}

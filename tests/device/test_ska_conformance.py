@@ -18,7 +18,7 @@ from tango import DevState, EventType
 from ska_oso_oet.ska import _control_model as own_control_model
 from ska_oso_oet.ska import control_model
 from ska_oso_oet.ska.base_device import SKABaseDevice
-from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.lrc_record import CommandLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,11 +58,13 @@ EXEMPT_BEHAVIOUR = {
     "events of controlMode, simulationMode, testMode": "pushed when written",
 }
 
-# Limits is the LIMITS of the class.
+# The last of each is the LIMITS of the class.
 DEVICES = [
-    pytest.param((HERE / "ska_test_device.py", "SkaTestDevice", Limits()), id="SkaTestDevice"),
-    pytest.param(("ska_oso_oet.device.controller", "OETController", Limits(32, 32)), id="OETController"),
-    pytest.param(("ska_oso_oet.device.rest_adapter", "OETRestAdapter", Limits()), id="OETRestAdapter"),
+    pytest.param((HERE / "ska_test_device.py", "SkaTestDevice", CommandLimits()), id="SkaTestDevice"),
+    pytest.param(
+        ("ska_oso_oet.device.controller", "OETController", CommandLimits(32, 32)), id="OETController"
+    ),
+    pytest.param(("ska_oso_oet.device.rest_adapter", "OETRestAdapter", CommandLimits()), id="OETRestAdapter"),
 ]
 
 
@@ -104,13 +106,15 @@ class Events:
 
 
 @pytest.fixture(params=DEVICES)
-def running(request: pytest.FixtureRequest, device_server: DeviceServers) -> tuple[tango.DeviceProxy, Limits]:
+def running(
+    request: pytest.FixtureRequest, device_server: DeviceServers
+) -> tuple[tango.DeviceProxy, CommandLimits]:
     source, class_name, limits = request.param
     return device_server(source, class_name, env={"OET_REST_PORT": "0"}), limits
 
 
 @pytest.fixture
-def device(running: tuple[tango.DeviceProxy, Limits]) -> tango.DeviceProxy:
+def device(running: tuple[tango.DeviceProxy, CommandLimits]) -> tango.DeviceProxy:
     return running[0]
 
 
@@ -164,7 +168,7 @@ def described(device: tango.DeviceProxy, name: str) -> dict[str, Any]:
     }
 
 
-def test_every_attribute_is_that_of_the_contract(running: tuple[tango.DeviceProxy, Limits]) -> None:
+def test_every_attribute_is_that_of_the_contract(running: tuple[tango.DeviceProxy, CommandLimits]) -> None:
     device, limits = running
     assert set(BASE["attributes"]) <= set(device.get_attribute_list())
     differences = {}
@@ -179,7 +183,9 @@ def test_every_attribute_is_that_of_the_contract(running: tuple[tango.DeviceProx
 
 
 def test_the_sizes_of_the_contract_follow_from_its_limits() -> None:
-    assert {name: BASE["attributes"][name]["max_dim_x"] for name in Limits().sizes} == Limits(32, 2).sizes
+    assert {name: BASE["attributes"][name]["max_dim_x"] for name in CommandLimits().sizes} == CommandLimits(
+        32, 2
+    ).sizes
 
 
 def test_every_attribute_has_change_archive_and_alarm_events(device: tango.DeviceProxy) -> None:
@@ -392,7 +398,7 @@ def answer(reply: Any) -> tuple[int, str]:
     return int(code), text
 
 
-LRC_EVENTS = ("_lrcEvent", "commandedState", *Limits().sizes)
+LRC_EVENTS = ("_lrcEvent", "commandedState", *CommandLimits().sizes)
 
 
 def test_a_command_is_told_in_the_order_of_the_contract(

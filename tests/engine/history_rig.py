@@ -15,7 +15,7 @@ from ska_oso_oet.event.bus import EventBus
 from ska_oso_oet.event.journal import EventJournal
 from ska_oso_oet.history.history import History
 from ska_oso_oet.history.tables import EVENTS
-from ska_oso_oet.procedure.announcer import Announcer
+from ska_oso_oet.procedure.announcer import ProcedureAnnouncer
 from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, Procedure, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.output import Line
 from ska_oso_oet.procedure.record import Record
@@ -45,7 +45,7 @@ class Rig:
         self.history = History(url, epoch, self.recovered.append, clock=clock, **options)
         self.history.on_health = lambda: self.health.put(self.history.health())
         self.bus = EventBus(EventJournal(epoch, 100_000, clock), self.deferred.append, self.history)
-        self.announcer = Announcer(self.bus)
+        self.announcer = ProcedureAnnouncer(self.bus)
         recovery = self.history.start()
         if recovery is not None:
             self.recovered.append(recovery)

@@ -16,7 +16,7 @@ from ska_oso_oet.simulators.observing import ASSIGNMENTS, CONFIGURATIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ska_oso_oet.simulators.observing import Telescope
+    from ska_oso_oet.simulators.observing import TelescopeName
 
 SBDS: Final = Path(__file__).parents[1] / "data" / "original" / "sbd"
 WITH_SCANS: Final = sorted(path.stem for path in SBDS.glob("*.json") if path.stem != "mid-no-scans")
@@ -40,7 +40,7 @@ def document(name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", WITH_SCANS)
 def test_the_telescope_takes_what_a_block_asks_for(name: str, read: Callable[..., SchedulingBlock]) -> None:
-    kind: Telescope = "mid" if name.startswith("mid") else "low"
+    kind: TelescopeName = "mid" if name.startswith("mid") else "low"
     block = read(document(name))
     assert ASSIGNMENTS[kind].parse(block.resources(3)).subarray_id == 3
     scans = block.scans()

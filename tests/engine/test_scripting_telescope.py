@@ -19,7 +19,7 @@ from ska_oso_oet.ska.control_model import ObsState, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ska_oso_oet.simulators.observing import Telescope
+    from ska_oso_oet.simulators.observing import TelescopeName
 
 VARIABLES = ("SKA_TELESCOPE", "CENTRALNODE_FQDN", "SUBARRAYNODE_FQDN_PREFIX")
 
@@ -67,9 +67,9 @@ def test_devices_can_be_named(names: Callable[..., None]) -> None:
 
 
 @pytest.fixture(params=["mid", "low"])
-def either(request: pytest.FixtureRequest, names: Callable[..., None]) -> Telescope:
+def either(request: pytest.FixtureRequest, names: Callable[..., None]) -> TelescopeName:
     names(SKA_TELESCOPE=f"ska{request.param}")
-    kind: Telescope = request.param
+    kind: TelescopeName = request.param
     return kind
 
 
@@ -79,19 +79,19 @@ def written(document: dict[str, Any], tmp_path: Path) -> Path:
     return path
 
 
-def test_the_examples_name_scripts_that_exist(either: Telescope) -> None:
+def test_the_examples_name_scripts_that_exist(either: TelescopeName) -> None:
     activities = example(either)["activities"]
     assert {"allocate", "observe", "deallocate"} <= set(activities)
     for activity in activities.values():
         assert Path(urlparse(activity["path"]).path).is_file()
 
 
-def test_the_examples_are_sb_definitions(either: Telescope) -> None:
+def test_the_examples_are_sb_definitions(either: TelescopeName) -> None:
     definition = SBDefinition.parse(example(either))
     assert definition.sbd_id == f"sbd-{either}-example"
 
 
-def test_what_is_sent_is_what_the_telescope_takes(either: Telescope, tmp_path: Path) -> None:
+def test_what_is_sent_is_what_the_telescope_takes(either: TelescopeName, tmp_path: Path) -> None:
     block = SchedulingBlock.from_file(written(example(either), tmp_path))
     assignment = ASSIGNMENTS[either].parse(block.resources(2))
     assert assignment.subarray_id == 2

@@ -19,7 +19,7 @@ from ska_oso_oet.procedure.reports import Raised, Returned
 from ska_oso_oet.ska.control_model import ResultCode
 from ska_oso_oet.ska.device_hooks import DeviceHooks
 from ska_oso_oet.ska.long_running_commands import LongRunningCommands
-from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.lrc_record import CommandLimits
 from tests.unit.test_procedure_stop import ABORT, SCRIPT, WAY_TO_READY, Service
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ OK, FAILED, ABORTED = int(ResultCode.OK), int(ResultCode.FAILED), int(ResultCode
 class Device(DeviceHooks):
     """A device without Tango: it keeps what clients would be sent of its commands."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: CommandLimits) -> None:
         self.updates: dict[str, list[dict[str, Any]]] = {}
         self.lrc = LongRunningCommands(self._emit, limits=limits)
         self.logger = logging.getLogger("device")
@@ -61,7 +61,7 @@ class Bench(Service):
 
     def __init__(self, **limits: int) -> None:
         super().__init__(abort_script=ABORT)
-        self.device = Device(Limits(**limits))
+        self.device = Device(CommandLimits(**limits))
         self.book = CommandBook()
         self.bus.follow(ProcedureChange, self.book.on_change)
 

@@ -9,15 +9,15 @@ import pytest
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
-from ska_oso_oet.ska.long_running_commands import LongRunningCommand, LongRunningCommands
-from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.long_running_commands import LongRunningCommands, RunningCommand
+from ska_oso_oet.ska.lrc_record import CommandLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 OK = (ResultCode.OK, "done")
 STOPPED = (ResultCode.ABORTED, "stopped")
-LISTS = tuple(Limits().sizes)
+LISTS = tuple(CommandLimits().sizes)
 
 
 class Bench:
@@ -30,7 +30,7 @@ class Bench:
         self.commands = LongRunningCommands(
             lambda name, value: self.emitted.append((name, value)),
             clock=lambda: self.now,
-            limits=Limits(**limits),
+            limits=CommandLimits(**limits),
             later=lambda delay, fn: self.later.append((delay, fn)),
         )
 
@@ -305,7 +305,7 @@ def test_a_second_abort_asks_again_and_completes_too(bench: Bench) -> None:
     running.in_progress()
     aborts = [bench.commands.abort() for _ in range(40)]
     assert len(asked) == 40
-    for name, size in Limits().sizes.items():
+    for name, size in CommandLimits().sizes.items():
         assert len(bench.read(name)) <= size
     running.finish(TaskStatus.ABORTED, STOPPED)
     assert {bench.check_status(abort) for abort in aborts} == {"COMPLETED"}
@@ -339,7 +339,7 @@ def test_one_callback_that_raises_does_not_spare_the_others(
 
 
 def test_abort_callbacks_may_end_their_command(bench: Bench) -> None:
-    commands: list[LongRunningCommand] = []
+    commands: list[RunningCommand] = []
 
     def end() -> None:
         commands[0].finish(TaskStatus.ABORTED, STOPPED)
@@ -377,7 +377,7 @@ def test_ids_are_unique_and_end_in_the_name(bench: Bench) -> None:
     [((32, 2), (66, 132, 2, 4, 3)), ((0, 2), (32, 64, 2, 4, 3)), ((32, 32), (96, 192, 32, 64, 33))],
 )
 def test_sizes_follow_the_rule_of_ska_tango_base(limits: tuple[int, int], expected: tuple[int, ...]) -> None:
-    sizes = Limits(*limits).sizes
+    sizes = CommandLimits(*limits).sizes
     names = ("InQueue", "Status", "InProgress", "Progress")
     found = [sizes[f"longRunningCommand{'s' * (name == 'InQueue')}{name}"] for name in names]
     assert (*found, sizes["lrcExecuting"]) == expected

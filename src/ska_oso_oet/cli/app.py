@@ -131,7 +131,7 @@ def _print_item(item: StreamItem, *, as_json: bool) -> None:
         diagnostic(notice(item))
 
 
-class Telescope(StrEnum):
+class TelescopeChoice(StrEnum):
     """Which telescope `oet up` simulates."""
 
     MID = "mid"
@@ -148,8 +148,8 @@ def up(
         Path | None, typer.Option("--data_dir", "--data-dir", help="Where it keeps its data.")
     ] = None,
     telescope: Annotated[
-        Telescope, typer.Option("--telescope", help="Simulate the SKA telescope that scripts command.")
-    ] = Telescope.NONE,
+        TelescopeChoice, typer.Option("--telescope", help="Simulate the SKA telescope that scripts command.")
+    ] = TelescopeChoice.NONE,
     time_scale: Annotated[
         float,
         typer.Option(
@@ -170,7 +170,9 @@ def up(
     """Run a Tango database, the controller and, if it is installed, the HTTP API, until Ctrl-C."""
     from ska_oso_oet import embedded  # noqa: PLC0415 - only this command needs it
 
-    simulated = None if telescope is Telescope.NONE else embedded.Telescope(telescope.value, time_scale)
+    simulated = (
+        None if telescope is TelescopeChoice.NONE else embedded.SimulatorServers(telescope.value, time_scale)
+    )
     if rest_port is None and embedded.rest_is_installed():
         rest_port = 0
     return embedded.up(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.changes import Result
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.ska.device_hooks import DeviceHooks, LongStringArray
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+    from ska_oso_oet.ska.long_running_commands import RunningCommand
 
 _CODE: Final[dict[Result, ResultCode]] = {
     "ok": ResultCode.OK,
@@ -39,7 +39,7 @@ CREATE, INIT, MAIN = "create", "init", "main"
 class Entry:
     """A live command, which ends with the outcome that a change of a procedure has for it."""
 
-    def __init__(self, command: LongRunningCommand) -> None:
+    def __init__(self, command: RunningCommand) -> None:
         self.command = command
 
     def follow(self, subject: ProcedureChange | ActivitySummary) -> None:
@@ -65,7 +65,7 @@ class ActivityEntry(Entry):
     Its progress is the mean of theirs, and it ends when its activity has done what was asked for.
     """
 
-    def __init__(self, command: LongRunningCommand, *, prepare_only: bool) -> None:
+    def __init__(self, command: RunningCommand, *, prepare_only: bool) -> None:
         super().__init__(command)
         self._subtasks = (CREATE, INIT) if prepare_only else (CREATE, INIT, MAIN)
         self._content: dict[str, Any] = {}
@@ -132,7 +132,7 @@ class CommandBook:
         name: str,
         request: Callable[[str], object],
         *,
-        entry: Callable[[LongRunningCommand], Entry] = Entry,
+        entry: Callable[[RunningCommand], Entry] = Entry,
         on_abort: Callable[[str], None] | None = None,
         urgent: bool = False,
     ) -> LongStringArray:
@@ -149,7 +149,7 @@ class CommandBook:
                 for command_id in made:
                     on_abort(command_id)
 
-        def work(command: LongRunningCommand) -> None:
+        def work(command: RunningCommand) -> None:
             # Written down before the request is made: its outcome may come before the request returns.
             with self._lock:
                 self._entries[command.command_id] = entry(command)

@@ -27,7 +27,7 @@ from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.settings import ControllerSettings, default_history_url, property_name
-from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.lrc_record import CommandLimits
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -54,7 +54,7 @@ class OETController(
 ):
     """Runs observing scripts on demand and tells what happens to them."""
 
-    LIMITS: ClassVar[Limits] = Limits(max_queued=32, max_executing=32)
+    LIMITS: ClassVar[CommandLimits] = CommandLimits(max_queued=32, max_executing=32)
 
     ScriptRoots = device_property(dtype=(str,), doc="Directories that file:// scripts may come from")
     GitRepositories = device_property(dtype=(str,), doc="URL prefixes of allowed git repositories")

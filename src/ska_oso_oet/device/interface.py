@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.device.command_book import CommandBook
     from ska_oso_oet.engine import Engine
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+    from ska_oso_oet.ska.long_running_commands import RunningCommand
 
 
 M = TypeVar("M", bound=Model)
@@ -63,9 +63,7 @@ class ControllerInterface(SKABaseDevice):
         """Allow what acts while the device is ON."""
         return self.get_state() is DevState.ON if name in ACTING else super().command_allowed(name)
 
-    def long_running(
-        self, name: str, work: Callable[[LongRunningCommand], None], **how: Any
-    ) -> LongStringArray:
+    def long_running(self, name: str, work: Callable[[RunningCommand], None], **how: Any) -> LongStringArray:
         """Begin a long running command, and have the log and the history note who gave it."""
         codes, texts = super().long_running(name, work, **how)
         requester = requester_of(self)

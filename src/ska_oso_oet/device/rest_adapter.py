@@ -23,7 +23,7 @@ from ska_oso_oet.ska.control_model import CommunicationStatus, HealthState, Powe
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+    from ska_oso_oet.ska.long_running_commands import RunningCommand
 
 
 def _readable(dtype: Any, method: str, doc: str) -> attribute:
@@ -82,7 +82,7 @@ class OETRestAdapter(SKABaseDevice):
         """Stop serving."""
         self._stop_serving()
 
-    def switch_power(self, power: PowerState, command: LongRunningCommand) -> None:
+    def switch_power(self, power: PowerState, command: RunningCommand) -> None:
         """Serve, or stop serving."""
         command.in_progress()
         if power is PowerState.ON:
@@ -97,14 +97,14 @@ class OETRestAdapter(SKABaseDevice):
         self._stopper = threading.Thread(target=stop, name="rest-stop-serving")
         self._stopper.start()
 
-    def _end(self, command: LongRunningCommand, power: PowerState, *, served: bool) -> None:
+    def _end(self, command: RunningCommand, power: PowerState, *, served: bool) -> None:
         if served:
             self.report_power(power)
             command.finish(TaskStatus.COMPLETED, (ResultCode.OK, f"The device is {power.name}"))
         else:
             command.finish(TaskStatus.COMPLETED, (ResultCode.FAILED, self.model.status))
 
-    def reset(self, command: LongRunningCommand) -> None:
+    def reset(self, command: RunningCommand) -> None:
         """Serve again after a fault."""
         command.in_progress()
         self.clear_fault()

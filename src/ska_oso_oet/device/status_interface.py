@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ska_oso_oet.settings import ControllerSettings
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand
+    from ska_oso_oet.ska.long_running_commands import RunningCommand
 
 
 class StatusInterface(ControllerInterface):
@@ -64,7 +64,7 @@ class StatusInterface(ControllerInterface):
             self._health.rest()
         super().stop_communicating()
 
-    def reset(self, command: LongRunningCommand) -> None:
+    def reset(self, command: RunningCommand) -> None:
         """Cure a fault, and take note of what became of the history's file."""
         if self.engine is not None:
             self.engine.history.acknowledge()

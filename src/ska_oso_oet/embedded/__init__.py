@@ -3,7 +3,7 @@
 from ska_oso_oet.embedded.child import StackError
 from ska_oso_oet.embedded.limits import DEFAULT_TIMEOUT, Limits
 from ska_oso_oet.embedded.marked import stack_processes
-from ska_oso_oet.embedded.parts import Parts, Server, Telescope, rest_is_installed
+from ska_oso_oet.embedded.parts import Parts, Server, SimulatorServers, rest_is_installed
 from ska_oso_oet.embedded.stack import DEFAULT_PORT, up
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "Limits",
     "Parts",
     "Server",
+    "SimulatorServers",
     "StackError",
-    "Telescope",
     "rest_is_installed",
     "stack_processes",
     "up",

@@ -65,7 +65,7 @@ REST_SOCKET = "OET_REST_SOCKET"
 
 
 @dataclass(frozen=True)
-class Telescope:
+class SimulatorServers:
     """A simulated telescope; its changes take `time_scale` times as long as those of a real one."""
 
     name: str
@@ -111,7 +111,7 @@ class Parts:
     """stopped in reverse order"""
     device_files: Sequence[Path] = field(default_factory=_installed_device_files)
     """the devices to register, in dsconfig format"""
-    telescope: Telescope | None = None
+    telescope: SimulatorServers | None = None
     """in the place of a real one"""
     rest_port: int | None = None
     """of the HTTP API, 0 for a free one; without it there is no HTTP API"""

@@ -32,7 +32,7 @@ _TOPIC_OF_STATE: Final = {
 }
 
 
-class Announcer:
+class ProcedureAnnouncer:
     """Publishes what happens to procedures; may be used with locks held, as the bus may."""
 
     def __init__(self, bus: EventBus) -> None:

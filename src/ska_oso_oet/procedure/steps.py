@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ska_oso_oet.errors import SubarrayBusy
 from ska_oso_oet.procedure.aborts import AbortRun
-from ska_oso_oet.procedure.announcer import Announcer
+from ska_oso_oet.procedure.announcer import ProcedureAnnouncer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.exclusivity import held_by, holder_for
@@ -32,7 +32,7 @@ class ProcedureSteps(ProcedureQueries):
     """The half of ScriptExecutionService that commands and reports share; whoever calls it has the lock."""
 
     def __init__(self, bus: EventBus, clock: Callable[[], float], rules: ServiceRules) -> None:
-        self._announcer = Announcer(bus)
+        self._announcer = ProcedureAnnouncer(bus)
         self._clock = clock
         self._rules = rules
         self._pool: WorkerPool | None = None

@@ -18,7 +18,7 @@ import tango
 from ska_oso_oet.errors import OetError, Rejected, WaitTimeout
 from ska_oso_oet.scripting.proxies import begin, call, settle
 from ska_oso_oet.scripting.requests import Attribute
-from ska_oso_oet.scripting.watch import Deadline, Patience
+from ska_oso_oet.scripting.watch import QuietWait, TimeLimit
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class LongRunningCommandExecutor:
         self._manager = manager
         self._use_lrc_event = use_lrc_event
         self._events: queue.SimpleQueue[tango.EventData] = queue.SimpleQueue()
-        self._patience = Patience()
+        self._patience = QuietWait()
 
     def notify(self, evt: tango.EventData) -> None:
         """Take an event from the SubscriptionManager."""
@@ -98,7 +98,7 @@ class LongRunningCommandExecutor:
                 self._manager.register_observer(attribute, self)
             self._events = queue.SimpleQueue()  # what the subscriptions brought is of earlier commands
             asked = True
-            return self._follow(Deadline(timeout), on_progress or _ignore)
+            return self._follow(TimeLimit(timeout), on_progress or _ignore)
         except (OetError, tango.DevFailed):
             raise
         except BaseException:
@@ -117,7 +117,7 @@ class LongRunningCommandExecutor:
             newest = int(call(self._proxy.read_attribute, "lrcProtocolVersions").value[1])
         return V2_ATTRIBUTES if newest > 1 and self._use_lrc_event else V1_ATTRIBUTES
 
-    def _follow(self, deadline: Deadline, on_progress: Callable[[int], None]) -> LongRunningCommand:
+    def _follow(self, deadline: TimeLimit, on_progress: Callable[[int], None]) -> LongRunningCommand:
         command = self._command
         answer = call(self._proxy.command_inout, command.command_name, *command.argument, **command.kwargs)
         known = self._accepted(answer)
@@ -136,7 +136,7 @@ class LongRunningCommandExecutor:
             return LongRunningCommand(text)
         raise Rejected(f"{self._command}: {ResultCode(code).name}: {text}")
 
-    def _after_next_event(self, known: LongRunningCommand, deadline: Deadline) -> LongRunningCommand:
+    def _after_next_event(self, known: LongRunningCommand, deadline: TimeLimit) -> LongRunningCommand:
         try:
             event = self._patience.get(self._events, deadline)
         except queue.Empty:

@@ -24,7 +24,7 @@ SILENCE = 0.5
 LONG_SILENCE = 10.0
 
 
-class Reader(Protocol):
+class AttributeRead(Protocol):
     """Reads an attribute from its device, as DeviceProxy.read_attribute does: value and time."""
 
     def __call__(self, attribute: Attribute) -> tango.DeviceAttribute:
@@ -41,7 +41,7 @@ class Changes(Protocol):
         """Tell it no more."""
 
 
-class Deadline:
+class TimeLimit:
     """The end of a wait, on the monotonic clock; `None` is for ever."""
 
     def __init__(self, timeout: float | None) -> None:
@@ -53,13 +53,13 @@ class Deadline:
         return None if self._end is None else max(0.0, self._end - time.monotonic())
 
 
-class Patience:
+class QuietWait:
     """How long to wait for an event before asking the device: ever longer, up to LONG_SILENCE."""
 
     def __init__(self) -> None:
         self._next = SILENCE
 
-    def get(self, events: queue.SimpleQueue[Any], deadline: Deadline) -> Any:
+    def get(self, events: queue.SimpleQueue[Any], deadline: TimeLimit) -> Any:
         """Take an event; raises queue.Empty when it is time to ask, or to give up."""
         left = deadline.left()
         try:
@@ -83,7 +83,7 @@ class Watch:
     than the newest reading counts only if the device still has a fitting value.
     """
 
-    def __init__(self, attribute: Attribute, read: Reader, changes: Changes) -> None:
+    def __init__(self, attribute: Attribute, read: AttributeRead, changes: Changes) -> None:
         """Watch `attribute`, whose changes are told by `changes`."""
         self.attribute = attribute
         self._device = read
@@ -93,7 +93,7 @@ class Watch:
         self._last: Any = None
         self._read_at = 0.0
         self._error = ""
-        self._patience = Patience()
+        self._patience = QuietWait()
 
     @property
     def initial(self) -> Any:
@@ -120,7 +120,7 @@ class Watch:
         `timeout` is in seconds, None for ever. Raises WaitTimeout. A device that is restarted meanwhile is
         waited for. A signal ends the wait at once when its handler raises.
         """
-        deadline = Deadline(timeout)
+        deadline = TimeLimit(timeout)
         while True:
             for value in self._next_values(deadline, predicate):
                 self._last = value
@@ -132,7 +132,7 @@ class Watch:
                     f"{self._last!r}{self._error}"
                 )
 
-    def _next_values(self, deadline: Deadline, predicate: Callable[[Any], bool]) -> list[Any]:
+    def _next_values(self, deadline: TimeLimit, predicate: Callable[[Any], bool]) -> list[Any]:
         """Wait for an event, or long enough to look without one; return the new value, if any."""
         try:
             event = self._patience.get(self._events, deadline)

@@ -15,7 +15,7 @@ from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.ska.control_model import ObsState
 
-Telescope = Literal["mid", "low"]
+TelescopeName = Literal["mid", "low"]
 # What the simulated telescope takes without looking into it.
 Passed = Annotated[dict[str, Any], Field(default_factory=dict)]
 Numbers = Annotated[list[int], Field(default_factory=list)]
@@ -180,5 +180,5 @@ class Fault(Model):
     count: Annotated[int, Field(ge=1)] = 1
 
 
-ASSIGNMENTS: dict[Telescope, type[Assignment]] = {"mid": MidAssignment, "low": LowAssignment}
-CONFIGURATIONS: dict[Telescope, type[Configuration]] = {"mid": MidConfiguration, "low": LowConfiguration}
+ASSIGNMENTS: dict[TelescopeName, type[Assignment]] = {"mid": MidAssignment, "low": LowAssignment}
+CONFIGURATIONS: dict[TelescopeName, type[Configuration]] = {"mid": MidConfiguration, "low": LowConfiguration}

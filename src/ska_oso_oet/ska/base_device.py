@@ -33,7 +33,7 @@ from ska_oso_oet.ska.event_device import EventDevice
 from ska_oso_oet.ska.event_pump import EventPump
 from ska_oso_oet.ska.logging_targets import LoggingTargets, configure_stdout
 from ska_oso_oet.ska.long_running_commands import LongRunningCommands
-from ska_oso_oet.ska.lrc_record import Limits
+from ska_oso_oet.ska.lrc_record import CommandLimits
 from ska_oso_oet.ska.subscribers import Subscribers, is_in_reference
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _takes_requests(port: int) -> bool:
 class SKABaseDevice(EventDevice):
     """An SKA device."""
 
-    LIMITS: ClassVar[Limits] = Limits()
+    LIMITS: ClassVar[CommandLimits] = CommandLimits()
     """How many long running commands are taken at a time; a class of devices may have limits of its own."""
 
     SkaLevel = device_property(dtype="DevShort", default_value=4, doc="Importance, 1 (highest) to 6")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.ska.device_model import DeviceModel
     from ska_oso_oet.ska.event_pump import EventPump
-    from ska_oso_oet.ska.long_running_commands import LongRunningCommand, LongRunningCommands
+    from ska_oso_oet.ska.long_running_commands import LongRunningCommands, RunningCommand
 
 __all__ = ["DeviceHooks", "LongStringArray"]
 
@@ -83,13 +83,13 @@ class DeviceHooks:
     def stop_communicating(self) -> None:
         """Leave the component alone: adminMode has become OFFLINE, or the device goes away."""
 
-    def switch_power(self, power: PowerState, command: LongRunningCommand) -> None:
+    def switch_power(self, power: PowerState, command: RunningCommand) -> None:
         """Carry out On, Off or Standby: return at once, report the power and finish `command` when done."""
         command.in_progress()
         self.report_power(power)
         command.finish(TaskStatus.COMPLETED, (ResultCode.OK, f"The device is {power.name}"))
 
-    def reset(self, command: LongRunningCommand) -> None:
+    def reset(self, command: RunningCommand) -> None:
         """Carry out Reset: return at once, cure what can be cured and finish `command` when done."""
         command.in_progress()
         self.clear_fault()
@@ -126,7 +126,7 @@ class DeviceHooks:
     def long_running(
         self,
         name: str,
-        work: Callable[[LongRunningCommand], None],
+        work: Callable[[RunningCommand], None],
         *,
         on_abort: Callable[[], None] | None = None,
         commanded: str | None = None,

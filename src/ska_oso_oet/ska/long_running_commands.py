@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
-from ska_oso_oet.ska.lrc_announcer import Announcer
 from ska_oso_oet.ska.lrc_ledger import REMOVAL_TIME, Ledger
-from ska_oso_oet.ska.lrc_record import FINAL, CommandRecord, Limits, Outcome, Result, new_command_id
+from ska_oso_oet.ska.lrc_record import FINAL, CommandLimits, CommandRecord, Outcome, Result, new_command_id
+from ska_oso_oet.ska.lrc_reporter import CommandReporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["LongRunningCommand", "LongRunningCommands"]
+__all__ = ["LongRunningCommands", "RunningCommand"]
 
 _log = logging.getLogger(__name__)
 
 PROTOCOL_VERSIONS: Final = (1, 2)
 
 
-class LongRunningCommand:
+class RunningCommand:
     """One admitted command, in the hands of whoever carries it out; any thread may use it."""
 
     def __init__(self, commands: LongRunningCommands, record: CommandRecord) -> None:
@@ -95,15 +95,15 @@ class LongRunningCommands:
         emit: Callable[[str, object], None],
         *,
         clock: Callable[[], float] = time.time,
-        limits: Limits | None = None,
+        limits: CommandLimits | None = None,
         later: Callable[[float, Callable[[], None]], None] | None = None,
     ) -> None:
-        self.limits = limits or Limits()
+        self.limits = limits or CommandLimits()
         self._clock = clock
         self._later = later
         self._lock = threading.Lock()
         self._ledger = Ledger(self.limits, clock)
-        self._announcer = Announcer(self._ledger, emit)
+        self._reporter = CommandReporter(self._ledger, emit)
         self._aborts: list[_Abort] = []
         self._refused: str | None = None
         self._refresh_due = False
@@ -117,7 +117,7 @@ class LongRunningCommands:
         on_abort: Callable[[], None] | None = None,
         commanded: str | None = None,
         urgent: bool = False,
-    ) -> LongRunningCommand:
+    ) -> RunningCommand:
         """Admit a command, or raise Rejected before it has an id: too many at a time, or an abort goes on.
 
         `on_abort` asks the work to stop and returns at once; it runs on the thread of whoever aborts.
@@ -128,7 +128,7 @@ class LongRunningCommands:
             self._require_admission(urgent=urgent)
             record = self._admit(name, on_abort=on_abort, commanded=commanded)
             record.urgent = urgent
-            return LongRunningCommand(self, record)
+            return RunningCommand(self, record)
 
     def abort(self) -> str:
         """Ask everything to stop: the command Abort, whose id this is; it ends when all others have ended."""
@@ -171,7 +171,7 @@ class LongRunningCommands:
             for record in list(self._ledger.live.values()):
                 self._end(record, TaskStatus.ABORTED, (ResultCode.ABORTED, reason))
 
-    # ------------------------------------------------------------ for LongRunningCommand
+    # ------------------------------------------------------------ for RunningCommand
 
     def start(self, record: CommandRecord) -> None:
         """Start a command, unless it has started or ended before."""
@@ -184,7 +184,7 @@ class LongRunningCommands:
         with self._lock:
             if record.status is TaskStatus.IN_PROGRESS and record.progress != percent:
                 record.progress = int(percent)
-                self._announcer.updated(record, {"progress": record.progress})
+                self._reporter.updated(record, {"progress": record.progress})
 
     def end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
         """End a command; False if it has ended before."""
@@ -217,13 +217,13 @@ class LongRunningCommands:
         now = self._clock()
         record = CommandRecord(new_command_id(name, now), name, now, on_abort, commanded, is_abort)
         self._ledger.live[record.command_id] = record
-        self._announcer.admitted(record)
+        self._reporter.admitted(record)
         return record
 
     def _start(self, record: CommandRecord) -> None:
         record.status, record.started = TaskStatus.IN_PROGRESS, self._clock()
         self._ledger.commanded_state = record.commanded or self._ledger.commanded_state
-        self._announcer.updated(record, {"status": int(record.status)})
+        self._reporter.updated(record, {"status": int(record.status)})
 
     def _end(self, record: CommandRecord, status: TaskStatus, result: Result) -> bool:
         if record.final:
@@ -232,7 +232,7 @@ class LongRunningCommands:
             self._start(record)
         record.status, record.result, record.ended = status, result, self._clock()
         self._ledger.finish(record)
-        self._announcer.updated(record, {"status": int(status), "result": record.result_value})
+        self._reporter.updated(record, {"status": int(status), "result": record.result_value})
         self._schedule_refresh(REMOVAL_TIME)
         self._settle_aborts(record)
         return True
@@ -271,4 +271,4 @@ class LongRunningCommands:
     def _refresh(self) -> None:
         with self._lock:
             self._refresh_due = False
-            self._schedule_refresh(self._announcer.refresh())
+            self._schedule_refresh(self._reporter.refresh())

@@ -13,7 +13,7 @@ from ska_oso_oet.ska.lrc_record import FINISHED_KEPT, CommandRecord, Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ska_oso_oet.ska.lrc_record import Limits
+    from ska_oso_oet.ska.lrc_record import CommandLimits
 
 __all__ = ["REMOVAL_TIME", "Ledger"]
 
@@ -27,7 +27,7 @@ class Ledger:
     A list is cut at the max_dim_x of its attribute, so that it can always be read.
     """
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: CommandLimits, clock: Callable[[], float]) -> None:
         self._sizes, self._remembered = limits.sizes, limits.remembered
         self.now = clock
         self.live: dict[str, CommandRecord] = {}

@@ -13,7 +13,7 @@ from ska_oso_oet.ska.control_model import ResultCode, TaskStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["FINAL", "CommandRecord", "Limits", "Outcome", "Result", "new_command_id"]
+__all__ = ["FINAL", "CommandLimits", "CommandRecord", "Outcome", "Result", "new_command_id"]
 
 Result = tuple[ResultCode, str]
 """How a command ended: what SKA clients test, and a text for the operator."""
@@ -25,7 +25,7 @@ FINISHED_KEPT: Final = 100
 
 
 @dataclass(frozen=True)
-class Limits:
+class CommandLimits:
     """How many commands a device takes; the sizes of its attributes follow by the rule of ska-tango-base."""
 
     max_queued: int = 32

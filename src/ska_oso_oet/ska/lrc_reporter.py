@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from ska_oso_oet.ska.lrc_ledger import Ledger
     from ska_oso_oet.ska.lrc_record import CommandRecord
 
-__all__ = ["Announcer"]
+__all__ = ["CommandReporter"]
 
 _KNOWN: Final = ("longRunningCommandsInQueue", "longRunningCommandIDsInQueue", "longRunningCommandStatus")
 _BEFORE: Final = ("longRunningCommandResult", "longRunningCommandProgress", "longRunningCommandStatus")
 _AFTER: Final = ("lrcQueue", "lrcExecuting", "lrcFinished")
 
 
-class Announcer:
+class CommandReporter:
     """Emits what has changed in a ledger; the caller holds the lock that guards it.
 
     A value that is the same as the last is not emitted: clients are not told the same twice either way.
