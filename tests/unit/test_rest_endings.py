@@ -10,7 +10,7 @@ import pytest
 from ska_oso_oet.client.waiting import CommandResult
 from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
 from ska_oso_oet.rest.calls import Calls
-from ska_oso_oet.rest.endings import Endings
+from ska_oso_oet.rest.command_waits import CommandWaits
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class FakeController:
         return DONE if self.left[command_id] < 0 else None
 
 
-def run(controller: FakeController, scenario: Callable[[Endings], Awaitable[Any]]) -> Any:
+def run(controller: FakeController, scenario: Callable[[CommandWaits], Awaitable[Any]]) -> Any:
     calls = Calls()
-    endings = Endings(cast("TangoController", controller), calls)
+    endings = CommandWaits(cast("TangoController", controller), calls)
 
     async def within_the_deadline() -> Any:
         return await asyncio.wait_for(scenario(endings), DEADLINE)
@@ -74,7 +74,7 @@ def test_news_of_ends_are_a_reason_to_ask() -> None:
 def test_commands_share_a_subscription() -> None:
     controller = FakeController(questions=3)
 
-    async def both(endings: Endings) -> Any:
+    async def both(endings: CommandWaits) -> Any:
         return await asyncio.gather(endings.of("a", DEADLINE), endings.of("b", DEADLINE))
 
     assert run(controller, both) == [DONE, DONE]
@@ -85,7 +85,7 @@ def test_an_end_wakes_who_waits_for_it_alone() -> None:
     controller = FakeController(questions=3)
     controller.left["b"] = 9
 
-    async def both(endings: Endings) -> Any:
+    async def both(endings: CommandWaits) -> Any:
         waits = asyncio.ensure_future(endings.of("b", DEADLINE))
         for _ in range(3):
             await endings.of("a", DEADLINE)
@@ -108,7 +108,7 @@ def test_a_subscription_that_failed_is_made_by_the_next() -> None:
     controller = FakeController(questions=0)
     controller.away = 1
 
-    async def twice(endings: Endings) -> Any:
+    async def twice(endings: CommandWaits) -> Any:
         with pytest.raises(ControllerUnreachable):
             await endings.of("a", DEADLINE)
         return await endings.of("a", DEADLINE)
@@ -118,7 +118,7 @@ def test_a_subscription_that_failed_is_made_by_the_next() -> None:
 
 
 def test_a_controller_that_is_started_again_meanwhile_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ska_oso_oet.rest.endings.QUIET_TIME", 0.01)
+    monkeypatch.setattr("ska_oso_oet.rest.command_waits.QUIET_TIME", 0.01)
     controller = FakeController(1)
     controller.silent = 3
     assert run(controller, lambda endings: endings.of("a", DEADLINE)) == DONE

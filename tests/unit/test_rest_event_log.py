@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from ska_oso_oet.client.events import Event, EventPage, Gap, NewEpoch, Reconnected
 from ska_oso_oet.event.journal import EventJournal, Origin
-from ska_oso_oet.rest.event_log import BATCH_BYTES, EventLog, Missing, Reader
+from ska_oso_oet.rest.event_log import BATCH_BYTES, EventLog, EventLogReader, Missing
 from ska_oso_oet.rest.journal_pages import read_page
 from ska_oso_oet.rest.server_sent import Position, encode, message
 
@@ -30,11 +30,11 @@ def filled(*items: StreamItem, max_bytes: int = 1 << 20) -> EventLog:
     return log
 
 
-async def rest_of(reader: Reader) -> bytes:
+async def rest_of(reader: EventLogReader) -> bytes:
     """Everything that a reader still gets."""
     reader.end()
     content = b""
-    while batch := await reader.take():
+    while batch := await reader.read():
         content += batch
     return content
 
@@ -45,7 +45,7 @@ def sent(
     """The ids, or else the names, of what a reader is sent that comes back after `since`."""
 
     async def scenario() -> bytes:
-        reader = Reader(log, since, procedure_id)
+        reader = EventLogReader(log, since, procedure_id)
         log.add(reader)
         for item in later:
             log.append(encode(item))
@@ -73,12 +73,12 @@ def test_what_is_no_longer_kept_is_missing() -> None:
     log = filled(event(5), event(6))
 
     async def missing() -> list[Missing | None]:
-        reader = Reader(log, Position("one", 2), 7)
+        reader = EventLogReader(log, Position("one", 2), 7)
         found = [reader.missing]
         for seq in (3, 4):
             reader.found(seq)
             found.append(reader.missing)
-        return [*found, Reader(log, Position("one", 4)).missing, Reader(log).missing]
+        return [*found, EventLogReader(log, Position("one", 4)).missing, EventLogReader(log).missing]
 
     first, then = Missing(Position("one", 2), 5, 7), Missing(Position("one", 3), 5, 7)
     assert asyncio.run(missing()) == [first, then, None, None, None]
@@ -135,11 +135,11 @@ def test_what_is_kept_is_bounded_but_one_large_event_passes() -> None:
 def test_a_slow_reader_is_told_of_the_gap_and_let_go() -> None:
     async def scenario() -> list[bytes]:
         log = filled(max_bytes=10_000)
-        reader = Reader(log)
+        reader = EventLogReader(log)
         log.add(reader)
         for seq in range(1, 101):
             log.append(encode(event(seq, text="x" * 1000)))
-        return [await reader.take(), await reader.take()]
+        return [await reader.read(), await reader.read()]
 
     gap, end = asyncio.run(scenario())
     assert gap == message("gap", {"reason": "events came faster than this client read them"}).content
@@ -150,10 +150,10 @@ def test_a_slow_reader_is_told_of_the_gap_and_let_go() -> None:
 def test_a_replay_is_given_in_parts() -> None:
     async def scenario() -> list[int]:
         log = filled(*(event(seq, text="x" * 10_000) for seq in range(1, 101)), max_bytes=1 << 24)
-        reader = Reader(log, Position("one", 0))
+        reader = EventLogReader(log, Position("one", 0))
         reader.end()
         parts = []
-        while batch := await reader.take():
+        while batch := await reader.read():
             parts.append(len(batch))
         return parts
 
@@ -164,8 +164,8 @@ def test_a_replay_is_given_in_parts() -> None:
 
 def test_what_is_told_to_one_client_comes_first() -> None:
     async def scenario() -> bytes:
-        reader = Reader(filled(event(1)), Position("one", 0))
-        reader.tell(message("readiness", {"why_not_ready": "OFFLINE"}))
+        reader = EventLogReader(filled(event(1)), Position("one", 0))
+        reader.send_first(message("readiness", {"why_not_ready": "OFFLINE"}))
         return await rest_of(reader)
 
     assert asyncio.run(scenario()).startswith(b"event:readiness\n")

@@ -126,14 +126,14 @@ def test_the_hub_goes_on_where_a_failed_subscription_ended() -> None:
         hub.start()
         with hub.reader() as reader:
             streams[0].items.put(event(8, topic="procedure.lifecycle.ready"))
-            got = [await reader.take()]
+            got = [await reader.read()]
             streams[0].items.put(OetError("the engine is gone"))
             streams[1].items.put(event(9))
-            got += [await reader.take()]
+            got += [await reader.read()]
             hub.end_streams()
-            assert await reader.take() == b""
+            assert await reader.read() == b""
         with hub.reader() as late:
-            assert await late.take() == b""
+            assert await late.read() == b""
         await asyncio.to_thread(hub.stop)
         return got
 
@@ -176,8 +176,8 @@ def test_who_comes_back_gets_what_was_published_before_and_others_do_not() -> No
         hub.require_events()
         with hub.reader(Position("one", 4)) as back, hub.reader() as new:
             stream.items.put(event(7))
-            first = [await back.take(), await back.take()]
-            live = await new.take()
+            first = [await back.read(), await back.read()]
+            live = await new.read()
         hub.end_streams()
         await asyncio.to_thread(hub.stop)
         return numbers(*first), numbers(live)

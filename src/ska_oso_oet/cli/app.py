@@ -92,13 +92,13 @@ def listen(
     since: Annotated[
         int | None, typer.Option("--since", min=0, help="Begin after the event with this number.")
     ] = None,
-    pid: Annotated[
+    procedure_id: Annotated[
         int | None, typer.Option("--pid", min=1, help="Only events of the procedure with this ID.")
     ] = None,
 ) -> ExitCode:
     """Print events as they happen, until Ctrl-C or --timeout; with --json, one JSON object on each line."""
     _say_what_no_topic_is(topic or ())
-    stream = session.owns(session.client.events(topic or (), since, procedure_id=pid))
+    stream = session.owns(session.client.events(topic or (), since, procedure_id=procedure_id))
     try:
         while session.deadline.remaining != 0.0:
             item = stream.get(session.deadline.remaining)
@@ -221,7 +221,7 @@ def _run(arguments: Sequence[str], *, as_json: bool) -> int:
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except SystemExit as end:
-        # Click's own answer to a pipe that nobody reads any more, as where it prints the help.
+        # Click's own reaction to a pipe that nobody reads any more, as where it prints the help.
         return ExitCode.NO_READER if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
     except OutputLost:
         raise

@@ -97,7 +97,7 @@ def _key_value(token: str) -> tuple[str, str]:
 
 def _reject_misspelt(key: str, function: str, options: Collection[str]) -> None:
     if key == SUBARRAY_IDS:
-        return  # no misspelt --subarray_id: scripts that command several subarrays are told so
+        return  # no misspelt --subarray_id: that is how several subarrays are named
     close = difflib.get_close_matches(f"--{key}", options, n=1, cutoff=0.85)
     if close:
         raise InvalidArgument(
@@ -106,7 +106,7 @@ def _reject_misspelt(key: str, function: str, options: Collection[str]) -> None:
 
 
 def said(**options: str | None) -> dict[str, str]:
-    """Keep the options that say something: None says nothing, also as text, `--git_commit=None`."""
+    """Keep the options that have a value: None is none, also as text, `--git_commit=None`."""
     return {name: text for name, text in options.items() if text is not None and text.lower() != "none"}
 
 

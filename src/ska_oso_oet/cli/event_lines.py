@@ -1,4 +1,4 @@
-"""Events as lines of text, and which of them are about what is being followed."""
+"""Events are written as lines of text, if they are about what is being followed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.activity.domain import ActivitySummary
     from ska_oso_oet.procedure.output import Line
-_TOLD_BY_STATES = ("request", "procedure.lifecycle", "activity.lifecycle")
+_SHOWN_BY_STATES = ("request", "procedure.lifecycle", "activity.lifecycle")
 
 
 def about_topic(topic: str, known: Collection[str]) -> str:
-    """Say of a topic that is none of the OET's that only scripts can use it, and what may have been meant."""
+    """Explain that a topic is none of the OET's but only of scripts, with what may have been meant."""
     if topic in known:
         return ""
     close = difflib.get_close_matches(topic, known, n=1, cutoff=0.8)
@@ -52,13 +52,13 @@ class Subject:
             self.procedure_id = event.procedure_id
 
     def is_moved_by(self, event: Event) -> bool:
-        """Tell whether what is followed may have another state by now."""
+        """Return whether what is followed may have another state by now."""
         if self.activity_id is not None:
             return covers("activity.lifecycle", event.topic) and self.concerned_by(event)
         return covers("procedure.lifecycle", event.topic) and self.concerned_by(event)
 
     def concerned_by(self, event: Event) -> bool:
-        """Tell whether an event speaks of what is followed, or comes from it, whatever it calls itself."""
+        """Return whether an event speaks of what is followed, or comes from it, whatever it calls itself."""
         if covers("activity", event.topic):
             result = _object(_object(event.data).get("result"))
             return self.activity_id is not None and result.get("id") == self.activity_id
@@ -66,7 +66,7 @@ class Subject:
 
 
 def event_lines(event: Event) -> list[str]:
-    """Write an event in a line, or in none: requests and lifecycle are told by the changes of state."""
+    """Write an event in a line, or in none: requests and lifecycle show in the changes of state."""
     data = _object(event.data)
     match event.topic:
         case "procedure.lifecycle.statechange":
@@ -75,7 +75,7 @@ def event_lines(event: Event) -> list[str]:
             text = f"activity {data.get('new_state')}"
         case "procedure.progress":
             text = f"progress {data.get('progress')} % {data.get('message', '')}".rstrip()
-        case topic if any(covers(branch, topic) for branch in _TOLD_BY_STATES):
+        case topic if any(covers(branch, topic) for branch in _SHOWN_BY_STATES):
             return []
         case _:
             text = f"{event.topic} {event.msg_src}: {json.dumps(event.data)}"
@@ -93,7 +93,7 @@ def clock(seconds: float) -> str:
 
 
 def notice(item: Gap | NewEpoch | Disconnected | Reconnected) -> str:
-    """Say what happened to the stream itself."""
+    """Describe what happened to the stream itself."""
     match item:
         case Gap(first_seq=first, last_seq=last):
             return f"events {first} to {last} are lost: the controller no longer keeps them"

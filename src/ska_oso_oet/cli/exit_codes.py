@@ -1,4 +1,4 @@
-"""What the exit code of `oet` says, in one table."""
+"""The exit codes of `oet` and their meanings are one table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Following a procedure or an activity: its events on the screen, until it is where it should be."""
+"""A procedure or an activity is followed by its events on the screen, until it is where it should be."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class OutputView:
 
 
 def show_output(lines: Iterable[Line | Lost], screen: Screen) -> None:
-    """Show lines of output, and say which are missing."""
+    """Show lines of output, and report which are missing."""
     for line in lines:
         if isinstance(line, Lost):
             screen.notice(f"{line.lines} lines of output are lost: the controller no longer keeps them")

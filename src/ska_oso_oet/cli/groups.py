@@ -1,4 +1,4 @@
-"""What `oet` answers to a command that stands in one of its groups, and was typed without it."""
+"""A command that was typed without its group is refused with the name of that group."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Root(TyperGroup):
-    """The group of all commands: `oet stop` is told of `oet procedure stop`, not of what looks like it."""
+    """The group of all commands: `oet stop` is led to `oet procedure stop`, not to what looks like it."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find a command; raises a usage error."""

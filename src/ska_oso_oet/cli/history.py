@@ -49,7 +49,7 @@ Page = Annotated[int | None, typer.Option("--page", min=1, help="Which page [def
 
 
 def show_page(session: Session, filters: Mapping[str, Any]) -> ExitCode:
-    """Print the page of the history that the options ask for; None stands for an option not given."""
+    """Print the page of the history that the options ask for; None stands for an option not used."""
     given = {key: value for key, value in filters.items() if value is not None}
     if "since" in given:
         given["since"] = moment(given["since"], time.time())
@@ -132,7 +132,7 @@ def duration(text: str) -> float:
 
 
 def moment(text: str, now: float) -> float:
-    """Read a date, a time (UTC unless it says otherwise) or how long ago, as seconds since 1970."""
+    """Read a date, a time (UTC unless it has another zone) or how long ago, as seconds since 1970."""
     if _DURATION.fullmatch(text.strip().lower()):
         return now - duration(text)
     try:

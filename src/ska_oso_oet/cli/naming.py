@@ -1,4 +1,4 @@
-"""How people name procedures and activities on the command line: by a number alone, or by an option."""
+"""People name procedures and activities on the command line by a number alone, or by an option."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ Number = Annotated[int | None, typer.Argument(metavar="ID", min=1, show_default=
 
 
 def chosen(number: int | None, option: int | None) -> int | None:
-    """Take the number that was given, alone or by its option; raises InvalidArgument for two."""
+    """Choose the number that was named, alone or by its option; raises InvalidArgument for two."""
     if number is not None and option is not None and number != option:
         raise InvalidArgument(f"{number} and {option}: only one can be meant")
     return option if number is None else number
 
 
-def refuse_lone_number(tokens: Iterable[str], pid: int | None) -> None:
+def refuse_lone_number(tokens: Iterable[str], procedure_id: int | None) -> None:
     """Refuse `start 5`: 5 may be a procedure, or an argument of whichever is started.
 
     Raises InvalidArgument, with both ways to write it.
     """
     first = next((token for token in tokens if not token.startswith("-")), "")
-    if pid is None and first.isdecimal():
+    if procedure_id is None and first.isdecimal():
         raise InvalidArgument(
             f"{first}: procedure {first} is started by `oet procedure start --pid={first}`; "
             f"an argument {first} of main needs its procedure: `oet procedure start --pid=ID {first}`"

@@ -1,4 +1,4 @@
-r"""The two ways out: answers on stdout, diagnostics on stderr. Nothing else in `oet` writes.
+r"""There are two ways out: results on stdout, diagnostics on stderr. Nothing else in `oet` writes.
 
 Much of what is printed was written by others: scripts, other users, servers. It is made presentable here, and
 only here: terminals do not obey it, and a line of it does not become two, of which the second says what `oet`
@@ -26,7 +26,7 @@ _outcome_counts = False
 
 
 class OutputLost(Exception):
-    """The answers of a command cannot be written any more, and they were all that it was for."""
+    """The results of a command cannot be written any more, and they were all that it was for."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(error.strerror)
@@ -68,7 +68,7 @@ def write(presentable: str) -> None:
 
 
 def diagnostic(text: str) -> None:
-    """Write on stderr at once; each line says that it comes from `oet`."""
+    """Write on stderr at once; each line begins with `oet:`."""
     with _losing_stderr():
         for line in text.split("\n"):
             sys.stderr.write(f"oet: {visible(line)}\n")
@@ -76,7 +76,7 @@ def diagnostic(text: str) -> None:
 
 
 def let_outcome_count(*, outcome_counts: bool) -> None:
-    """Say whether the exit code of what follows tells more than that its answers could be written."""
+    """Note whether the exit code of what follows means more than that its results could be written."""
     global _outcome_counts  # noqa: PLW0603 - a process has one stdout
     _outcome_counts = outcome_counts
 

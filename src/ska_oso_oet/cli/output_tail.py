@@ -20,7 +20,7 @@ class Lost(NamedTuple):
 class OutputTail:
     """Follows the output of one procedure.
 
-    `read` is GetOutput: it answers what comes after a line. Without `since`, the first event's lines are
+    `read` is GetOutput: it returns what comes after a line. Without `since`, the first event's lines are
     the first ones. Batches of events may skip lines, and events may be lost; what is missing is read.
     """
 

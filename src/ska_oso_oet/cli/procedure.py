@@ -33,7 +33,7 @@ SCRIPT: dict[str, Any] = {"ignore_unknown_options": True}
 
 
 class Flag(StrEnum):
-    """An option that is given as `--name`, `--no-name`, `--name=true` or `--name=False`."""
+    """An option that is written as `--name`, `--no-name`, `--name=true` or `--name=False`."""
 
     TRUE = "true"
     FALSE = "false"
@@ -52,7 +52,7 @@ Subarray = Annotated[
         "--subarray_id",
         "--subarray-id",
         metavar="ID",
-        help="Argument of init; if it needs one and none is said, the controller's first.",
+        help="Argument of init; if it needs one and none is named, the controller's first.",
     ),
 ]
 GitRepo = Annotated[
@@ -100,7 +100,7 @@ def list_procedures(
     session: Session,
     *,
     number: Number = None,
-    pid: Pid = None,
+    procedure_id: Pid = None,
     everything: history.All = False,
     state: history.State = None,
     since: history.Since = None,
@@ -110,19 +110,19 @@ def list_procedures(
     page: history.Page = None,
 ) -> ExitCode:
     """List the live procedures and the newest finished ones, or one, or with --all those of the history."""
-    pid = chosen(number, pid)
+    procedure_id = chosen(number, procedure_id)
     filters = {"state": state or None, "since": since, "script": script, "subarray_id": subarray_id}
     filters |= {"limit": limit, "page": page}
     if everything or any(value is not None for value in filters.values()):
-        if pid is not None:
+        if procedure_id is not None:
             raise InvalidArgument("--pid names one procedure: it cannot be used with --all and its options")
         return history.show_page(session, filters)
-    procedures = session.client.list() if pid is None else [session.client.describe(pid)]
+    procedures = session.client.list() if procedure_id is None else [session.client.describe(procedure_id)]
     if session.json:
         session.document({"procedures": list(procedures)})
     else:
         tables.print_procedure_list(procedures, time.time())
-        if pid is None:
+        if procedure_id is None:
             history.say_what_is_left_out(session, len(procedures))
     return ExitCode.DONE
 
@@ -131,18 +131,18 @@ def list_procedures(
 @with_session
 @acts
 def start(
-    session: Session, script_args: ScriptArgs = None, pid: Pid = None, listen: Listen = Flag.TRUE
+    session: Session, script_args: ScriptArgs = None, procedure_id: Pid = None, listen: Listen = Flag.TRUE
 ) -> ExitCode:
     """Call the main function of a procedure, by default the one created last, and follow it to its end.
 
     One that is still being loaded is waited for.
     """
-    refuse_lone_number(script_args or (), pid)
+    refuse_lone_number(script_args or (), procedure_id)
     calls = split(script_args or (), "main", session.options)
     if calls["init"].args or calls["init"].kwargs:
         raise InvalidArgument("init has been called already: only arguments of main can be given")
     follower = Follower(session) if listen is Flag.TRUE else None
-    return _report(session, start_procedure(session, pid, calls["main"], follower))
+    return _report(session, start_procedure(session, procedure_id, calls["main"], follower))
 
 
 @app.command()
@@ -151,7 +151,7 @@ def start(
 def stop(
     session: Session,
     number: Number = None,
-    pid: Pid = None,
+    procedure_id: Pid = None,
     run_abort: Annotated[
         Flag | None,
         typer.Option(
@@ -163,11 +163,11 @@ def stop(
     ] = None,
 ) -> ExitCode:
     """End a procedure, by default the running one, and wait until its process is gone."""
-    pid = chosen(number, pid)
+    procedure_id = chosen(number, procedure_id)
     session.interrupted = "no longer waiting; the stop goes on"
-    session.procedure_id = pid
+    session.procedure_id = procedure_id
     abort = None if run_abort is None else run_abort is Flag.TRUE
-    stopped = session.client.stop(pid, run_abort=abort, timeout=session.deadline)
+    stopped = session.client.stop(procedure_id, run_abort=abort, timeout=session.deadline)
     if session.json:
         result = {
             "code": stopped.result.code.name,
@@ -186,9 +186,9 @@ def stop(
 
 @app.command()
 @with_session
-def describe(session: Session, number: Number = None, pid: Pid = None) -> ExitCode:
+def describe(session: Session, number: Number = None, procedure_id: Pid = None) -> ExitCode:
     """Show the arguments, the states and the stack trace of a procedure, by default the newest."""
-    procedure = session.client.describe(chosen(number, pid) or 0)
+    procedure = session.client.describe(chosen(number, procedure_id) or 0)
     if session.json:
         session.document({"procedure": procedure})
     else:

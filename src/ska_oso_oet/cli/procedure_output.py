@@ -22,7 +22,7 @@ _TOPICS = ("procedure.output", "procedure.progress", "procedure.lifecycle")
 def output(
     session: Session,
     number: Number = None,
-    pid: Pid = None,
+    procedure_id: Pid = None,
     *,
     since: Annotated[
         int, typer.Option("--since", min=0, metavar="LINE", help="Only lines after this one.")
@@ -34,7 +34,7 @@ def output(
     """Show what a procedure, by default the newest, has written to stdout, stderr and its log."""
     # Opened before anything is read, so that no line can fall in between.
     stream = session.owns(session.client.events(_TOPICS)) if following else None
-    known = session.client.describe(chosen(number, pid) or 0)
+    known = session.client.describe(chosen(number, procedure_id) or 0)
     session.procedure_id = known.id
     session.interrupted = f"no longer following; procedure {known.id} goes on"
     if stream is None and session.json:

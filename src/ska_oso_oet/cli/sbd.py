@@ -35,9 +35,9 @@ def add(
     local: Local = False,
     data_dir: DataDir = None,
 ) -> ExitCode:
-    """Store Scheduling Blocks; one that does not say its version becomes the next version.
+    """Store Scheduling Blocks; one without a version becomes the next version.
 
-    A draft, which has no id, is given one and printed with it. Nothing is stored when a document is bad.
+    A draft, which has no id, gets one and is printed with it. Nothing is stored when a document is bad.
     """
     sbds = _read_all(files)
     store = store_of(session, local=local, data_dir=data_dir)

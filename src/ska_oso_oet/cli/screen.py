@@ -17,7 +17,7 @@ class Screen:
         self._bar: Progress | None = None
 
     def line(self, text: str) -> None:
-        """Write an answer. While there is a bar, rich puts what goes to stdout above it."""
+        """Write a result. While there is a bar, rich puts what goes to stdout above it."""
         answer(text)
 
     def notice(self, text: str) -> None:
@@ -36,7 +36,7 @@ class Screen:
         return True
 
     def close(self) -> None:
-        """Take the bar away, and give the terminal back as it was."""
+        """Remove the bar, and leave the terminal as it was."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -44,7 +44,7 @@ class Screen:
     @staticmethod
     def _begin() -> Progress:
         columns = (BarColumn(), TaskProgressColumn(), TextColumn("{task.description}", markup=False))
-        # Drawn when something is said, so that no thread is needed to draw it again and again.
+        # Drawn when something is written, so that no thread is needed to draw it again and again.
         bar = Progress(*columns, console=Console(), auto_refresh=False, transient=True, redirect_stderr=False)
         bar.add_task("", total=100)
         bar.start()

@@ -1,4 +1,4 @@
-"""One run of `oet`: its common options, its connection, what it prints and how it ends."""
+"""One run of `oet` has common options, a connection, what it prints and how it ends."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Resource = TypeVar("Resource")
 CLOSE_SECS: Final = 1.0
-"""Seconds that the end of the connection may take: a halted server does not take part in it."""
+"""Seconds that the end of the connection may take: a halted server has no part in it."""
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document and nothing else.", rich_help_panel="Common")
@@ -58,13 +58,13 @@ ServerUrl = Annotated[
 
 @dataclass(frozen=True)
 class Address:
-    """Where the controller is, as options say; what none says, the environment does."""
+    """Where the controller is by the options, or else by the environment."""
 
     device: str | None = None
     server_url: str | None = None
 
     def connect(self, call_timeout: float) -> OETClient:
-        """Make the client: over HTTP if a URL is given, else over Tango, which is imported only then."""
+        """Make the client: over HTTP if there is a URL, else over Tango, which is imported only then."""
         if self.device and self.server_url:
             raise InvalidArgument("--device is for Tango and --server-url for HTTP: only one can be used")
         url = self.server_url or (None if self.device else os.environ.get("OET_REST_URI"))
@@ -126,12 +126,12 @@ class Session:
         answer(json.dumps(_jsonable(document)))
 
     def fail(self, code: str, message: str) -> None:
-        """Say what went wrong."""
+        """Report what went wrong."""
         about = {"activity_id": self.activity_id, "procedure_id": self.procedure_id}
         print_error(code, message, as_json=self.json, about=about)
 
     def close(self) -> None:
-        """Close the connection; Tango's C++ library would tell stderr of each event that comes meanwhile."""
+        """Close the connection; Tango's C++ library would write each event meanwhile on stderr."""
         flush()
         stderr = os.dup(2)
         discard(2)
@@ -156,13 +156,13 @@ def print_error(
 
 
 def acts(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """Mark a command that does something: its exit code tells what became of it, read or not."""
+    """Mark a command that does something: its exit code means what became of it, read or not."""
     function.acts = True  # type: ignore[attr-defined]
     return function
 
 
 def with_session(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
-    """Give a command its Session, and the options that every command has."""
+    """Pass a command its Session, and the options that every command has."""
     options = {
         "as_json": (Json, False),
         "device": (Device, None),

@@ -1,4 +1,4 @@
-"""How the OET fares: `oet status` and `oet config show`."""
+"""`oet status` and `oet config show` print how the OET fares."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def status(
     session: Session,
     *,
     ready: Annotated[
-        bool, typer.Option("--ready", help="Say only whether scripts can be started; exit code 3 if not.")
+        bool, typer.Option("--ready", help="Print only whether scripts can be started; exit code 3 if not.")
     ] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="As --ready, once they can, or once the controller is in FAULT.")
     ] = False,
 ) -> ExitCode:
-    """Say how the controller fares: its state and health, who holds which subarray, what there is."""
+    """Show how the controller fares: its state and health, who holds which subarray, what there is."""
     if wait:
-        told = session.client.wait_ready(session.deadline, _tell_reason(session))
+        told = session.client.wait_ready(session.deadline, _report_reason(session))
     else:
         told = session.client.status()
     if session.json:
@@ -45,7 +45,7 @@ def status(
     return ExitCode.DONE if told["ready"] or not (ready or wait) else ExitCode.REFUSED
 
 
-def _tell_reason(session: Session) -> Callable[[str], None]:
+def _report_reason(session: Session) -> Callable[[str], None]:
     return lambda why: None if session.json else diagnostic(f"not ready: {why}")
 
 

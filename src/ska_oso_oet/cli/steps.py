@@ -1,4 +1,4 @@
-"""Creating and starting a procedure, step by step, with what is said meanwhile."""
+"""These steps create and start a procedure, and report what happens meanwhile."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ def create_procedure(
 
 
 def start_procedure(
-    session: Session, pid: int | None, main: Call, follower: Follower | None
+    session: Session, procedure_id: int | None, main: Call, follower: Follower | None
 ) -> ProcedureSummary:
     """Start a procedure, by default the one created last, once it is loaded; a follower waits for its end."""
-    number = _loaded(session, pid, follower)
+    number = _loaded(session, procedure_id, follower)
     _about_to_start(session, number)
     return _started(session, session.client.start(number, *main.args, **main.kwargs), follower)
 
@@ -65,14 +65,16 @@ def _started(session: Session, known: ProcedureSummary, follower: Follower | Non
     return follower.until(known)
 
 
-def _loaded(session: Session, pid: int | None, follower: Follower | None) -> int:
+def _loaded(session: Session, procedure_id: int | None, follower: Follower | None) -> int:
     """Find the procedure to be started; wait until it is READY, or has ended, if it is still being loaded."""
     try:
-        known = session.client.created_last() if pid is None else session.client.describe(pid)
+        known = (
+            session.client.created_last() if procedure_id is None else session.client.describe(procedure_id)
+        )
     except NotFound:
-        if pid is None:
+        if procedure_id is None:
             raise
-        return pid  # the refusal of the start tells what is wrong
+        return procedure_id  # the refusal of the start names what is wrong
     if known.state.final or known.state in {ProcedureState.READY, ProcedureState.RUNNING}:
         return known.id
     session.interrupted = f"no longer waiting for procedure {known.id}, which has not been started"

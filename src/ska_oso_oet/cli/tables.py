@@ -1,4 +1,4 @@
-"""What people read: the tables of `oet`, with the columns that users know."""
+"""The tables of `oet` have the columns that users know."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def moment(seconds: float, *, fraction: bool = False) -> str:
 
 
 def script_name(procedure: ProcedureSummary) -> str:
-    """Name a procedure's script: its URI, or the name that an embedded one was given."""
+    """Name a procedure's script: its URI, or the name that an embedded one has."""
     script: Any = procedure.script
     return str(getattr(script, "script_uri", None) or script.script_name)
 
@@ -90,7 +90,7 @@ def print_procedure_list(procedures: Iterable[ProcedureSummary], now: float) -> 
 
 
 def how_long(procedure: ProcedureSummary, now: float) -> str:
-    """Say for how long `main` has run until its end or now; nothing where it was not called."""
+    """Return for how long `main` has run until its end or now; nothing where it was not called."""
     entered = dict(procedure.history.process_states)
     begun = entered.get(ProcedureState.RUNNING)
     if begun is None:
@@ -136,7 +136,7 @@ def print_procedure(procedure: ProcedureSummary, controller: str, now: float) ->
 
 
 def print_failure(procedure: ProcedureSummary) -> None:
-    """Print how a procedure ended, and the stack trace, if there is something to say."""
+    """Print how a procedure ended, and the stack trace, if there is a reason."""
     if procedure.exit is not None and procedure.exit.message:
         paragraph(f"Ended: {procedure.exit.message}")
     print_stacktrace(procedure)
@@ -204,7 +204,7 @@ def print_activity(activity: ActivitySummary, controller: str) -> None:
 
 
 def print_reason(activity: ActivitySummary) -> None:
-    """Print why an activity ended as it did, if there is something to say."""
+    """Print why an activity ended as it did, if there is a reason."""
     if activity.message:
         paragraph(f"Ended: {activity.message}")
 

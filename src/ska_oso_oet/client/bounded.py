@@ -1,4 +1,4 @@
-"""Bounds in time for what has none of its own: connecting to a halted server, and closing what hangs."""
+"""Bounds in time are set here for what has none: connecting to a halted server, and closing what hangs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 LAST_QUESTION: Final = 1.0
-"""Seconds that an answer may take which is asked for when the time is over: how things stand at the end."""
+"""Seconds for a reply that is asked for when the time is over: how things stand at the end."""
 
 
 def within(seconds: float, work: Callable[[], Answer]) -> Answer:
@@ -60,7 +60,7 @@ def in_time(question: Callable[[], Answer], deadline: Deadline, uri: str) -> Ans
 
 
 class Bounded:
-    """A Connection whose every answer comes before a deadline, or is ControllerUnreachable."""
+    """A Connection whose every reply comes before a deadline, or is ControllerUnreachable."""
 
     def __init__(self, link: Connection, deadline: Deadline) -> None:
         self._link = link

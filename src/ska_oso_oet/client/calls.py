@@ -32,7 +32,7 @@ class Calls:
     _controller: Controller
 
     def until(self, timeout: float | Deadline | None) -> Self:
-        """Give this client with a bound for all that it does: each answer comes in time, or not at all.
+        """Return this client with a bound for all that it does: each reply comes in time, or not at all.
 
         A controller or database that is halted is ControllerUnreachable then. They share one connection.
         """
@@ -127,7 +127,7 @@ class HistoryCalls(Calls):
         """Delete what has ended from the history, and wait until it is gone.
 
         What ended less than `older_than` seconds ago stays, and so do the newest `keep` procedures and
-        activities; one of them must be given.
+        activities; one of the two is required.
         """
         query = PruneQuery.parse({"older_than": older_than, "keep": keep})
         deadline = Deadline.of(timeout)
@@ -150,10 +150,11 @@ class StatusCalls(Calls):
     ) -> dict[str, Any]:
         """Wait until scripts can be started, and return the status then.
 
-        It is returned as well once the controller is in FAULT, of which no waiting helps. `on_reason` is told
-        why they cannot be started, each time that this changes. Raises WaitTimeout after `timeout` seconds.
+        It is returned as well once the controller is in FAULT, of which no waiting helps. `on_reason` is
+        called with why they cannot be started, each time that this changes. Raises WaitTimeout after
+        `timeout` seconds.
         """
-        deadline, patience, told = Deadline.of(timeout), Patience(), ""
+        deadline, patience, shown = Deadline.of(timeout), Patience(), ""
         controller = self._controller.until(deadline)
         with controller.readiness_changes() as inbox:
             while True:
@@ -162,7 +163,7 @@ class StatusCalls(Calls):
                     return status
                 why = "the controller is away" if status is None else str(status["why_not_ready"])
                 deadline.check(f"scripts cannot be started ({why})")
-                if why != told:
+                if why != shown:
                     on_reason(why)
-                    told = why
+                    shown = why
                 inbox.get(deadline.at_most(QUIET_TIME))

@@ -1,4 +1,4 @@
-"""The event stream of OETClient: the events of the bus, each exactly once and in order.
+"""The event stream of OETClient has the events of the bus, each exactly once and in order.
 
 What arrives over a link is an event, or a reason to ask; whatever was missed is found by its number.
 """
@@ -42,7 +42,7 @@ class Event:
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> Self:
-        """Take what is known of a decoded event; a newer controller may say more, an older one less."""
+        """Read what is known of a decoded event; a newer controller may send more, an older one less."""
         return cls(**{field.name: document[field.name] for field in fields(cls) if field.name in document})
 
 
@@ -85,14 +85,14 @@ class NewEpoch:
 
 @dataclass(frozen=True)
 class Disconnected:
-    """The controller does not answer. The stream goes on by itself when it is back."""
+    """The controller does not reply. The stream goes on by itself when it is back."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class Reconnected:
-    """The controller answers again; what happened in between follows."""
+    """The controller replies again; what happened in between follows."""
 
     epoch: str
 
@@ -106,7 +106,7 @@ class EventStream:
     `topics` selects branches of the topic tree: `procedure` stands for `procedure.lifecycle.created` too.
     `procedure_id` selects the events of one procedure. Without `since` the stream begins now. With it, it
     begins after that sequence number (of `epoch`, if one is given), as far as the controller's journal
-    reaches. What cannot be had any more is said by a Gap.
+    reaches. What cannot be had any more is reported by a Gap.
     """
 
     def __init__(

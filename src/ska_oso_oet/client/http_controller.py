@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -89,8 +88,10 @@ class HttpController:
             reply = self._carry_out("PUT", f"/procedures/{number}", body, deadline)
         result = reply["result"]
         code = ResultCode[result.pop("code")]
-        text = result["message"] if set(result) == {"message"} else json.dumps(result)
-        return Stopped(read_as(ProcedureSummary, _summary(reply["procedure"])), CommandResult(code, text))
+        procedure = read_as(ProcedureSummary, _summary(reply["procedure"]))
+        if set(result) == {"message"}:
+            return Stopped(procedure, CommandResult(code, result["message"]))
+        return Stopped(procedure, CommandResult.of(code, result))
 
     def run_activity(self, command: ActivityCommand) -> ActivitySummary:
         """Request an activity; returns once it exists."""

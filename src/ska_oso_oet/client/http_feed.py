@@ -1,4 +1,4 @@
-"""The stream of events of an HTTP API as a reason to ask: it shows that something has happened."""
+"""The stream of events of an HTTP API is a reason to ask: it shows that something has happened."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class FeedThread:
 
     The first time it is opened by the constructor, which raises OetError. `on_news` is called on the thread
     with the topic of each event, and with None for what concerns every topic: the stream has ended, it is
-    open again, or the server has a message of its own, such as that the controller does not answer.
+    open again, or the server has a message of its own, such as that the controller does not reply.
     """
 
     def __init__(self, server: HttpServer, on_news: Callable[[str | None], None]) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP API of the OET as its clients reach it: requests, their errors, and the stream of events.
+"""Clients reach the HTTP API of the OET here: requests, their errors, and the stream of events.
 
 The standard library alone, so that a client needs no package for it, and so that a reader that waits can be
 woken by shutting its socket down.
@@ -74,9 +74,9 @@ class HttpServer:
         self.url = f"{parts.scheme}://{parts.netloc}{self._path}"
 
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
-        """Make a request, answer the JSON of its answer; raises OetError.
+        """Make a request and return the JSON of its response; raises OetError.
 
-        A server that does not answer is unreachable, but where `timeout` says how long the answer may take:
+        A server that does not reply is unreachable, but where `timeout` is how long the response may take:
         then that is a WaitTimeout.
         """
         content = None if body is None else json.dumps(body).encode()
@@ -117,7 +117,7 @@ class HttpServer:
         return Stream(self, connection, waiting, response)
 
     def lost(self, error: Exception) -> ControllerUnreachable:
-        """Say that the stream of events broke."""
+        """Make the error for a stream of events that broke."""
         return self._unreachable(error)
 
     def _connection(self) -> http.client.HTTPConnection:
@@ -159,7 +159,7 @@ class Stream:
         self._response = response
 
     def __iter__(self) -> Iterator[str | None]:
-        """Give the topic of each event, None for what the server says itself, until it ends the stream.
+        """Yield the topic of each event, None for a message of the server itself, until it ends the stream.
 
         Raises ControllerUnreachable when the stream breaks.
         """

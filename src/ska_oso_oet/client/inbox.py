@@ -1,10 +1,10 @@
-"""Change events of the controller, handed over to the thread that wants them.
+"""Change events of the controller are handed over to the thread that wants them.
 
 Nothing here knows Tango or HTTP: `Link` is what is needed of a connection. An event is delivered on a
 thread of the connection's own, which only puts it into a queue; the controller is asked from the caller's
 thread.
 
-Events can be lost (a full buffer, a broken connection), and Tango tells so only when a later event
+Events can be lost (a full buffer, a broken connection), and Tango reports that only when a later event
 arrives. So nobody relies on an event: after `QUIET_TIME` without one, and after every error, the
 controller is asked once. That question is the safety net, not the way news usually arrives.
 """
@@ -25,13 +25,13 @@ Answer = TypeVar("Answer")
 T = TypeVar("T")
 
 CALL_TIMEOUT: Final = 3.0
-"""Seconds in which the controller must answer a call; Tango's own default."""
+"""Seconds in which the controller must reply to a call; Tango's own default."""
 
 QUIET_TIME: Final = 3.0
 """Seconds without news after which the controller is asked."""
 
 PATIENCE: Final = 30.0
-"""Seconds for which a wait outlives a controller that does not answer: enough for its restart."""
+"""Seconds for which a wait outlives a controller that does not reply: enough for its restart."""
 
 INBOX_SIZE: Final = 20_000
 """Events kept for a slow reader. More are dropped, and found again by their sequence numbers."""
@@ -77,7 +77,7 @@ class Deadline:
 
     @classmethod
     def of(cls, timeout: float | Deadline | None) -> Deadline:
-        """Take seconds from now, or a deadline that several steps share."""
+        """Make one of seconds from now, or of a deadline that several steps share."""
         return timeout if isinstance(timeout, Deadline) else cls(timeout)
 
     def sooner(self, other: Deadline) -> Deadline:
@@ -96,13 +96,13 @@ class Deadline:
         return seconds if remaining is None else min(seconds, remaining)
 
     def check(self, situation: str) -> None:
-        """Raise WaitTimeout, saying what is still so, when the time is over."""
+        """Raise WaitTimeout, which names what is still so, when the time is over."""
         if self.remaining == 0.0:
             raise WaitTimeout(f"{situation} after {self.timeout:g} s")
 
 
 class Patience:
-    """Puts up with a controller that does not answer, for a while."""
+    """Puts up with a controller that does not reply, for a while."""
 
     def __init__(self, limit: float = PATIENCE, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
@@ -110,7 +110,7 @@ class Patience:
         self._silent_since: float | None = None
 
     def ask(self, question: Callable[[], Answer]) -> Answer | None:
-        """Answer None while the controller is away; raise ControllerUnreachable when it stays away."""
+        """Return None while the controller is away; raise ControllerUnreachable when it stays away."""
         with self.forgiving():
             return question()
         return None
@@ -134,7 +134,7 @@ class Patience:
 
 
 class _Letters(queue.Queue[Any]):
-    """A queue in which one reason to ask is enough: while it waits at the end, another says nothing new."""
+    """A queue in which one reason to ask is enough: while it waits at the end, another adds nothing."""
 
     def _put(self, item: Any) -> None:
         if item is not None or not self.queue or self.queue[-1] is not None:
@@ -163,7 +163,7 @@ class Inbox(Generic[T]):
             self._queue.put_nowait(value)
 
     def get(self, timeout: float) -> T | None:
-        """Wait for the next value; None says that the controller should be asked (an error, or quiet)."""
+        """Wait for the next value; None is a reason to ask the controller (an error, or quiet)."""
         try:
             news = self._queue.get(timeout=timeout) if timeout > 0 else self._queue.get_nowait()
         except queue.Empty:

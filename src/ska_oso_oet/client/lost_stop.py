@@ -1,8 +1,7 @@
-"""What a client tells of a stop that the controller did not outlive."""
+"""What a client reports of a stop that the controller did not outlive."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
@@ -24,8 +23,8 @@ _NOT_RUN: Final[dict[str, Any]] = {
 }
 
 
-def _told_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
-    """Tell how an abort script ended, and where it was cut off if the controller took it with it."""
+def _end_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
+    """Report how an abort script ended, and where it was cut off if the controller took it with it."""
     told: dict[str, Any] = {"procedure_id": abort.id, "state": abort.state.value}
     if abort.exit is not None and abort.exit.cause == "controller lost":
         before = abort.history.process_states[-2][0]
@@ -37,9 +36,9 @@ def _told_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
     return told
 
 
-def _told_of_aborts(procedure: ProcedureSummary, listed: Iterable[ProcedureSummary]) -> dict[str, Any]:
-    """Tell how the abort went of each subarray that a procedure had."""
-    made = {abort.subarray_id: _told_of_abort(abort) for abort in listed if abort.abort_of == procedure.id}
+def _aborts_of(procedure: ProcedureSummary, listed: Iterable[ProcedureSummary]) -> dict[str, Any]:
+    """Report how the abort went of each subarray that a procedure had."""
+    made = {abort.subarray_id: _end_of_abort(abort) for abort in listed if abort.abort_of == procedure.id}
     each = [(number, made.get(number, _NOT_RUN)) for number in procedure.subarray_ids or made]
     if len(each) > 1:
         return told_together([{"subarray_id": number, **told} for number, told in each])
@@ -49,14 +48,14 @@ def _told_of_aborts(procedure: ProcedureSummary, listed: Iterable[ProcedureSumma
 def ended_with_the_controller(
     procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool | None
 ) -> CommandResult:
-    """Tell of a stop whose own result is gone what is known of it; its abort may be among those `listed`."""
+    """Report what is known of a stop whose own result is gone; its abort may be among those `listed`."""
     detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
     if procedure.exit is not None and procedure.exit.message:
         detail["message"] = procedure.exit.message
     called = any(state is ProcedureState.RUNNING for state, _ in procedure.history.process_states)
     if called if run_abort is None else run_abort:
-        detail["abort"] = _told_of_aborts(procedure, listed)
-    return CommandResult(ResultCode.OK, json.dumps(detail))
+        detail["abort"] = _aborts_of(procedure, listed)
+    return CommandResult.of(ResultCode.OK, detail)
 
 
 def result_of_lost_stop(

@@ -1,8 +1,8 @@
-"""OETClient: procedures, activities, events and the history of one OETController.
+"""OETClient has the procedures, activities, events and the history of one OETController.
 
 Every failure that can be expected is an OetError: InvalidArgument, NotFound, Rejected,
 ControllerUnreachable, HistoryUnavailable or WaitTimeout. A script that fails is not an error of the client:
-it is told by the `state` and `exit` of the ProcedureSummary.
+it shows in the `state` and `exit` of the ProcedureSummary.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class OETClient(ActivityCalls, SchedulingBlockCalls, HistoryCalls, StatusCalls):
     def start_or_end(self, procedure_id: int, timeout: float | Deadline | None = None) -> ProcedureSummary:
         """Start a procedure that was created for it; where that is refused it is ended, as nobody else will.
 
-        Raises Rejected then, and says what became of it.
+        Raises Rejected then, which names what became of it.
         """
         try:
             return self.start(procedure_id)

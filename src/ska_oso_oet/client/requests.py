@@ -1,4 +1,4 @@
-"""What a caller means: scripts and arguments made into commands, and the procedure that needs no name."""
+"""Scripts and arguments become commands here, and the procedure is chosen that a caller does not name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class ActivityOptions(TypedDict, total=False):
-    """What may be said beside the name of an activity and its Scheduling Block; see ActivityCommand."""
+    """What may be set beside the name of an activity and its Scheduling Block; see ActivityCommand."""
 
     sbd_version: int | None
     prepare_only: bool
@@ -35,7 +35,7 @@ def as_command(
     init: ProcedureInput,
     main: ProcedureInput | None = None,
 ) -> PrepareProcessCommand:
-    """Make the command that creates a procedure from `script`; a whole command is taken as it is.
+    """Make the command that creates a procedure from `script`; a whole command is used as it is.
 
     Raises InvalidArgument for a string that is no script URI, and for arguments beside a whole command.
     """
@@ -50,7 +50,7 @@ def as_command(
 
 
 def as_script(script: str | ExecutableScript) -> ExecutableScript:
-    """Read a script URI, or a path; raises InvalidArgument. A script is taken as it is.
+    """Read a script URI, or a path; raises InvalidArgument. A script is used as it is.
 
     A path is one of the controller's machine; one that begins at the current directory must exist here.
     """

@@ -1,4 +1,4 @@
-"""The Tango side of OETClient: calls, reads and subscriptions, with Tango's errors translated."""
+"""The Tango side of OETClient calls, reads and subscribes, and translates Tango's errors."""
 
 from __future__ import annotations
 

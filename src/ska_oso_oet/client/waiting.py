@@ -1,12 +1,12 @@
-"""Waiting for procedures, activities and long running commands: by change events, and by asking."""
+"""Procedures, activities and long running commands are waited for by change events, and by asking."""
 
 from __future__ import annotations
 
 import json
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Patience
@@ -74,7 +74,7 @@ class Kind(Generic[S]):
         return fresh
 
     def has_entered(self, known: S, states: Collection[State]) -> bool:
-        """Say whether it is, or was, in one of `states`, or can no longer get there."""
+        """Return whether it is, or was, in one of `states`, or can no longer get there."""
         return known.state.final or any(state in states for state, _ in self.history(known))
 
     def wait(self, controller: Controller, number: int, states: Collection[State], deadline: Deadline) -> S:
@@ -118,20 +118,27 @@ ACTIVITIES: Final = Kind[ActivitySummary](
 )
 
 
-class CommandResult(NamedTuple):
-    """How a long running command ended; `text` is for the operator, often compact JSON."""
+@dataclass(frozen=True)
+class CommandResult:
+    """How a long running command ended; `text` is for the operator, the JSON of `detail` if there is one."""
 
     code: ResultCode
     text: str
+    detail: dict[str, Any] = field(default_factory=dict, compare=False)
 
-    @property
-    def detail(self) -> dict[str, Any]:
-        """The text's JSON object, empty where the text is not one."""
+    @classmethod
+    def of(cls, code: ResultCode, detail: dict[str, Any]) -> CommandResult:
+        """Make the result that has a detail."""
+        return cls(code, json.dumps(detail), detail)
+
+    @classmethod
+    def read(cls, code: int, text: str) -> CommandResult:
+        """Read the result that a device sends; there is no detail where the text is not a JSON object."""
         try:
-            document = json.loads(self.text)
+            document = json.loads(text)
         except ValueError:
-            return {}
-        return document if isinstance(document, dict) else {}
+            document = None
+        return cls(ResultCode(code), text, document if isinstance(document, dict) else {})
 
 
 def wait_for_command(link: Link, command_id: str, deadline: Deadline) -> CommandResult:
@@ -161,9 +168,9 @@ def wait_for_command(link: Link, command_id: str, deadline: Deadline) -> Command
 
 
 def may_have_ended(event: Sequence[str] | None, command_id: str) -> bool:
-    """Say whether an event of LRC_EVENT is a reason to ask for the result of a command.
+    """Return whether an event of LRC_EVENT is a reason to ask for the result of a command.
 
-    It is where the command ends, and where nothing is said: after an error, and at the beginning of a
+    It is where the command ends, and where the event is empty: after an error, and at the beginning of a
     connection, before which events may have been missed.
     """
     return not event or (event[0] == command_id and "result" in json.loads(event[1]))
@@ -178,4 +185,4 @@ def command_result(link: Link, command_id: str) -> CommandResult | None:
     if status not in FINAL:
         return None
     code, text = outcome["result"]
-    return CommandResult(ResultCode(code), text)
+    return CommandResult.read(code, text)

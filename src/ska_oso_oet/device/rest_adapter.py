@@ -180,7 +180,7 @@ class OETRestAdapter(SKABaseDevice):
     def _on_readiness(self, reason: str | None) -> None:
         service = self._service
         if service is not None:
-            service.tell_readiness(reason)
+            service.note_readiness(reason)
 
     def _on_controller_state(self, state: DevState | None) -> None:
         self._controller_state = DevState.UNKNOWN if state is None else state

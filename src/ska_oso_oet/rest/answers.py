@@ -1,4 +1,4 @@
-"""What the routes of the HTTP API have in common: how bodies are read, and answers made."""
+"""All routes of the HTTP API read bodies and make responses with these functions."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def answer(
 
 
 def described(*codes: int) -> dict[int | str, dict[str, Any]]:
-    """Describe the errors that a route may answer."""
+    """Describe the errors that a route may respond with."""
     return {code: {"model": Failure} for code in codes}
 
 
 def prefers_representation(headers: Iterable[str]) -> bool:
-    """Tell whether headers Prefer (RFC 7240) ask for a representation; of several wishes the first counts."""
+    """Return whether headers Prefer (RFC 7240) ask for a representation; the first of several counts."""
     wishes = (part.partition(";")[0] for header in headers for part in header.split(","))
     plain = ("".join(wish.split()).replace('"', "").lower() for wish in wishes)
     return next((wish for wish in plain if wish.startswith("return=")), "") == REPRESENTATION

@@ -1,4 +1,4 @@
-"""Procedures and activities on the HTTP API: each request becomes a call of the controller."""
+"""Each request about procedures or activities over HTTP becomes a call of the controller."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def procedure_routes(backend: Backend) -> APIRouter:
 
     @router.post("", status_code=201, response_model=OneProcedure, responses=described(400, 409, 413, 502))
     async def create_procedure(request: Request, new: NewProcedure) -> Response:
-        """Load a script and call its `init`; the answer is given as soon as the procedure exists."""
+        """Load a script and call its `init`; the response comes as soon as the procedure exists."""
         summary = await calls.ask(controller.create, new.command())
         procedure = _procedures(request)(summary)
         return answer(OneProcedure(procedure=procedure), 201, {"Location": procedure.uri})
@@ -98,9 +98,9 @@ def procedure_routes(backend: Backend) -> APIRouter:
     ) -> Response:
         """Start a READY procedure (state RUNNING), or stop a live one (state STOPPED).
 
-        A start is answered when it is accepted. A stop is answered when the process is gone and, unless
+        The response to a start comes when it is accepted, that to a stop when the process is gone and, unless
         `abort` is false or main was not called, the abort script has ended: by a message, or with
-        `Prefer: return=representation` by the procedure and the result of the stop, which then tells also
+        `Prefer: return=representation` by the procedure and the result of the stop, which then has also
         what the abort script did not do.
         """
         if update.state == "RUNNING":
@@ -157,7 +157,7 @@ def activity_routes(backend: Backend) -> APIRouter:
 
     @router.post("", status_code=201, response_model=OneActivity, responses=described(400, 409, 413))
     async def run_activity(request: Request, new: NewActivity) -> Response:
-        """Run an activity of a Scheduling Block; the answer is given as soon as it is accepted."""
+        """Run an activity of a Scheduling Block; the response comes as soon as it is accepted."""
         summary = await calls.ask(controller.run_activity, new)
         activity = _activities(request)(summary)
         return answer(OneActivity(activity=activity), 201, {"Location": activity.uri})

@@ -1,4 +1,4 @@
-"""The HTTP application: the API, the probes, the web page, and what guards them."""
+"""The HTTP application has the API, the probes, the web page, and what guards them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _ROUTES: Final = (
 _DESCRIPTION: Final = """Observing scripts on demand, as REST resources.
 
 Create a procedure with POST, start it by setting its state to RUNNING, stop it by setting it to STOPPED.
-`/stream` tells everything that happens as server-sent events."""
+`/stream` sends everything that happens as server-sent events."""
 
 
 def create_app(backend: Backend, settings: RestSettings, token: bytes | None, counter: Counter) -> ASGIApp:
@@ -87,12 +87,12 @@ def _probes(backend: Backend) -> APIRouter:
 
     @router.get("/healthz")
     async def alive() -> dict[str, str]:
-        """Tell that this process serves."""
+        """Report that this process serves."""
         return {"status": "ok"}
 
     @router.get("/readyz", responses={503: {}})
     async def ready() -> JSONResponse:
-        """Tell whether scripts can be started; if not, 503 says why."""
+        """Report whether scripts can be started; if not, 503 has the reason."""
         backend.hub.require_ready()
         return JSONResponse({"status": "ready"})
 

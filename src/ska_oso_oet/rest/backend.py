@@ -1,4 +1,4 @@
-"""What stands behind the routes: the calls that they make, and the stream of events."""
+"""Behind the routes stand the calls that they make, and the stream of events."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from ska_oso_oet.history.queries import Pruned, PruneQuery
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.calls import Calls
-    from ska_oso_oet.rest.endings import Endings
-    from ska_oso_oet.rest.event_log import Missing, Reader
+    from ska_oso_oet.rest.command_waits import CommandWaits
+    from ska_oso_oet.rest.event_log import EventLogReader, Missing
     from ska_oso_oet.rest.requests import ProcedureUpdate
     from ska_oso_oet.rest.server_sent import Position
     from ska_oso_oet.rest.stream import EventHub
@@ -46,10 +46,10 @@ KEEP_ALIVE: Final = 15
 """Seconds between the comments that keep a silent stream open."""
 
 SEND_TIMEOUT: Final = 30.0
-"""Seconds for which a client may take nothing at all before its stream is cut."""
+"""Seconds for which a client may receive nothing at all before its stream is cut."""
 
 COMMAND_TIMEOUT: Final = 120.0
-"""Seconds that a stop or a pruning may take; the abort script has 60 s unless its property says otherwise."""
+"""Seconds that a stop or a pruning may take; the abort script has 60 s unless its property is set."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,11 @@ class Backend:
     controller: TangoController
     calls: Calls
     hub: EventHub
-    endings: Endings
+    endings: CommandWaits
     paging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One page of the journal is read at a time, so that clients who come back together hold nobody up."""
 
-    async def next_page(self, reader: Reader, missing: Missing) -> bytes:
+    async def next_page(self, reader: EventLogReader, missing: Missing) -> bytes:
         """Read some of what a reader is missing from the controller's journal."""
         async with self.paging:
             page, seq = await self.calls.ask(read_page, self.controller, missing)
@@ -144,7 +144,7 @@ class StreamResponse(EventSourceResponse):
             await super().__call__(scope, receive, send)
 
 
-async def _written(backend: Backend, reader: Reader) -> AsyncIterator[bytes]:
+async def _written(backend: Backend, reader: EventLogReader) -> AsyncIterator[bytes]:
     """Write what a reader gets.
 
     The comment that comes first gets the header through programs that hold it back until something follows.
@@ -155,7 +155,7 @@ async def _written(backend: Backend, reader: Reader) -> AsyncIterator[bytes]:
             yield await backend.next_page(reader, reader.missing)
     except OetError:
         return  # the client comes back with the id of what it got last
-    while batch := await reader.take():
+    while batch := await reader.read():
         yield batch
 
 

@@ -1,4 +1,4 @@
-"""Blocking calls to the controller, made in threads that are few and owned."""
+"""Blocking calls to the controller are made in threads that are few and owned."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Calls:
 
 
 def _executor(threads: int, name: str) -> ThreadPoolExecutor:
-    """Make an executor with all its threads: later the system may have none to give."""
+    """Make an executor with all its threads: later the system may have none left."""
     executor = ThreadPoolExecutor(threads, name)
     together = Barrier(threads)
     for begun in [executor.submit(together.wait) for _ in range(threads)]:

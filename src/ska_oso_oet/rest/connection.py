@@ -1,4 +1,4 @@
-"""Connections of the HTTP service: who does not get on loses its place to those who do."""
+"""A connection of the HTTP service that does not get on loses its place to those that do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 REQUEST_SECS: Final = 10.0
 """How long a request's header may take, and how long a connection may stay without one."""
 STALLED_SECS: Final = 30.0
-"""How long a client may take nothing of what it is sent."""
+"""How long a client may receive nothing of what it is sent."""
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -23,7 +23,7 @@ class Places:
     """The connections that there may be. When all are taken, the one that has longest not asked is closed.
 
     `request_secs` bounds the time until a request's header is there, `stalled_secs` the time in which a
-    client takes nothing of what it is sent.
+    client receives nothing of what it is sent.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class Places:
         self._taken = 0
         self._waiting: dict[Connection, None] = {}
 
-    def take(self, connection: Connection) -> bool:
-        """Take a place; False when there is none to be had."""
+    def occupy(self, connection: Connection) -> bool:
+        """Occupy a place; False when there is none to be had."""
         if self._taken >= self._limit and not self._free_one():
             return False
         self._taken += 1
@@ -59,7 +59,7 @@ class Places:
         self._waiting.pop(connection, None)
 
     def leave(self, connection: Connection) -> None:
-        """Give a place back."""
+        """Note that a place is free."""
         self._waiting.pop(connection, None)
         self._taken -= 1
 
@@ -75,9 +75,9 @@ class Connection(H11Protocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a place, or say that there is none."""
+        """Occupy a place, or refuse the connection."""
         super().connection_made(transport)
-        self._has_place = self._places.take(self)
+        self._has_place = self._places.occupy(self)
         if self._has_place:
             self._expect_request()
         else:
@@ -85,7 +85,7 @@ class Connection(H11Protocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Give the place back."""
+        """Leave the place."""
         self._cancel()
         self._forget_stall()
         if self._has_place:
@@ -94,7 +94,7 @@ class Connection(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what came; a header's deadline is not put off by parts of it."""
+        """Handle what came; a header's deadline is not put off by parts of it."""
         if self.transport.is_closing():
             return
         super().data_received(data)
@@ -110,7 +110,7 @@ class Connection(H11Protocol):
             self._expect_request()
 
     def pause_writing(self) -> None:
-        """Note that the client does not take what it is sent."""
+        """Note that the client does not receive what it is sent."""
         super().pause_writing()
         if self._stalled is None:
             self._stalled = self.loop.call_later(self._places.stalled_secs, self.transport.abort)

@@ -1,4 +1,4 @@
-"""Errors as HTTP tells them: `{"error": "404 Not Found", "type": "ResourceNotFound", "Message": "…"}`."""
+"""Errors have one form: `{"error": "404 Not Found", "type": "ResourceNotFound", "Message": "…"}`."""
 
 from __future__ import annotations
 
@@ -67,12 +67,12 @@ def error_body(status: HTTPStatus, kind: str, message: str) -> dict[str, str]:
 def error_response(
     status: HTTPStatus, kind: str, message: str, headers: dict[str, str] | None = None
 ) -> JSONResponse:
-    """Make the answer to a request that failed."""
+    """Make the response to a request that failed."""
     return JSONResponse(error_body(status, kind, message), status.value, headers)
 
 
 def install(app: FastAPI) -> None:
-    """Have an app tell every failure in one form."""
+    """Have an app report every failure in one form."""
     app.add_exception_handler(OetError, _expected)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)

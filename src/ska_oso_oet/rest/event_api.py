@@ -1,4 +1,4 @@
-"""The events of the bus on the HTTP API: a stream, and the journal from any place in it."""
+"""The HTTP API has the events of the bus as a stream, and the journal from any place in it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def event_routes(backend: Backend) -> APIRouter:
         """Send every event, or those of one procedure, as it is published, for ever.
 
         Each is `data:{…, "topic": …}` with `id:<epoch>:<number>`. With `Last-Event-ID`, what came after that
-        event is sent first. What the OET itself has to say has a name: `gap` (events that cannot be had any
+        event is sent first. A message of the OET itself has a name: `gap` (events that cannot be had any
         more or, without an id, that this client is too slow), `epoch` (the controller was restarted),
         `disconnected` and `reconnected`.
         """

@@ -1,4 +1,4 @@
-"""The newest events as they are sent, once for all clients; each client has a place in them.
+"""The newest events are kept as they are sent, once for all clients; each client has a place in them.
 
 Used on the event loop only.
 """
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 32 * 1024 * 1024
 """What is kept for those who come back and for those who are slow; a single event may have more."""
 BATCH_BYTES: Final = 256 * 1024
-"""What a client is given at once; the next when it has taken that."""
+"""What is sent to a client at once; the next follows when it has received that."""
 _SCANNED: Final = 1000
 """Events that are looked at before others get a turn."""
 
 
 class EventLog:
-    """Events of a controller, from the oldest that is kept to the newest, and what the OET says between."""
+    """Events of a controller, from the oldest kept to the newest, and messages of the OET between them."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._chunks: deque[Chunk] = deque()
         self._size = 0
-        self._readers: set[Reader] = set()
+        self._readers: set[EventLogReader] = set()
         self.first = 0
         self.epoch = ""
 
@@ -63,11 +63,11 @@ class EventLog:
             return [self._chunks[-1]]
         return list(islice(self._chunks, place - self.first, place - self.first + _SCANNED))
 
-    def add(self, reader: Reader) -> None:
+    def add(self, reader: EventLogReader) -> None:
         """Wake a reader by what comes."""
         self._readers.add(reader)
 
-    def discard(self, reader: Reader) -> None:
+    def discard(self, reader: EventLogReader) -> None:
         """Forget a reader."""
         self._readers.discard(reader)
 
@@ -82,7 +82,7 @@ class EventLog:
             reader.end()
 
     def kept(self, epoch: str) -> Kept | None:
-        """Tell what is kept of an epoch; None when it is unknown."""
+        """Return what is kept of an epoch; None when it is unknown."""
         places = ((place, chunk.position) for place, chunk in enumerate(self._chunks, self.first))
         found = [(place, at.seq) for place, at in places if at is not None and at.epoch == epoch]
         if found:
@@ -110,11 +110,11 @@ class Missing(NamedTuple):
         return self._replace(since=self.since._replace(seq=seq)) if seq + 1 < self.until else None
 
 
-class Reader:
+class EventLogReader:
     """What one client has still to be sent, of one procedure or all.
 
     It begins after `since`, or now. What is `missing`, since it is no longer kept here, has to be sent before
-    the first `take`. A client that is so slow that what it has to be sent is no longer kept is let go.
+    the first `read`. A client that is so slow that what it has to be sent is no longer kept is let go.
     """
 
     def __init__(self, log: EventLog, since: Position | None = None, procedure_id: int | None = None) -> None:
@@ -145,8 +145,8 @@ class Reader:
         if self.missing is not None:
             self.missing = self.missing.after(seq)
 
-    def tell(self, chunk: Chunk) -> None:
-        """Say something to this client alone, first of all."""
+    def send_first(self, chunk: Chunk) -> None:
+        """Send something to this client alone, before everything else."""
         self._early.append(chunk)
 
     def end(self) -> None:
@@ -154,13 +154,13 @@ class Reader:
         self._ended = True
         self.news.set()
 
-    async def take(self) -> bytes:
+    async def read(self) -> bytes:
         """Wait for what is next; nothing is the end."""
         if self._early:
             early, self._early = self._early, []
             return b"".join(chunk.content for chunk in early)
         while True:
-            await asyncio.sleep(0)  # a client that takes everything at once is not the only one
+            await asyncio.sleep(0)  # a client that receives everything at once is not the only one
             if self._place < self._log.first:
                 return self._let_go()
             if batch := self._batch():
@@ -196,7 +196,7 @@ class Reader:
         return self._place >= self._joined or self._is_new(chunk)
 
     def _is_new(self, chunk: Chunk) -> bool:
-        """Tell whether what was kept before the client came is news for it."""
+        """Return whether what was kept before the client came is news for it."""
         if chunk.position is None:
             return False
         since = self._since

@@ -32,7 +32,7 @@ _OWN_FILES: Final = (
 
 
 class Counter:
-    """Counts requests, and says when it has."""
+    """Counts requests, and reports each."""
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self.requests = 0
@@ -135,7 +135,7 @@ class TokenRequired:
 
 
 class OwnFilesOnly:
-    """Lets a page that does not say itself what it may load have nothing from other servers.
+    """Lets a page that does not declare itself what it may load have nothing from other servers.
 
     That is for the viewers of the API's description: they bring scripts and styles within their pages, and
     one of them a logo of its maker's.
@@ -158,7 +158,7 @@ class OwnFilesOnly:
 
 
 class SizeLimit:
-    """Refuses bodies of more than `limit` bytes, whether they say so or not, and those that do not come."""
+    """Refuses bodies of more than `limit` bytes, declared or not, and those that do not come."""
 
     def __init__(self, app: ASGIApp, limit: int, seconds: float = BODY_SECS) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The history on the HTTP API: procedures of all runs of the controller, and its pruning."""
+"""The HTTP API lists procedures of all runs of the controller, and prunes the history."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def history_routes(backend: Backend) -> APIRouter:
 
     @router.post("/prune", response_model=PrunedHistory, responses=described(409, 413, 504))
     async def prune_history(query: PruneQuery) -> Response:
-        """Delete what has ended from the history; the answer is given when it is gone.
+        """Delete what has ended from the history; the response comes when it is gone.
 
         `older_than` (s) is the age of the end; the newest `keep` procedures and activities stay whatever
-        their age. One of them must be given.
+        their age. One of them is required.
         """
         return answer(PrunedHistory(pruned=await backend.prune(query)))
 

@@ -1,4 +1,4 @@
-"""Events that are no longer kept here, from the controller's journal, page by page."""
+"""Events that are no longer kept here are read from the controller's journal, page by page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from ska_oso_oet.rest.event_log import Missing
 
 PAGE: Final = 100
-"""Events of a page: what is in memory for a client, who is given the next one when it has taken it."""
+"""Events of a page: what is in memory for a client, who is sent the next one when it has received it."""
 
 
 def read_page(controller: TangoController, missing: Missing) -> tuple[bytes, int]:
     """Read a page of what is missing: what to send, and the number up to which nothing is missing then.
 
-    What the journal does not have any more is said by a gap. Raises OetError.
+    What the journal does not have any more is reported by a gap. Raises OetError.
     """
     epoch, since = missing.since
     query = EventsQuery(since=since, epoch=epoch, limit=PAGE, procedure_id=missing.procedure_id)

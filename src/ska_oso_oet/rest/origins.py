@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 HOST_TOLD_BY_PROXY: Final = "oet.host_told_by_proxy"
-"""Key of a scope: a trusted proxy, which answers for it, has said which name the request is for."""
+"""Key of a scope: a trusted proxy, which vouches for it, has declared which name the request is for."""
 LOCAL: Final = "localhost"
 ANY: Final = "*"
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class KnownHost:
-    """Lets requests pass that are for one of `names`, for an address, or for what a trusted proxy says.
+    """Lets requests pass that are for one of `names`, for an address, or for what a trusted proxy declares.
 
     An address cannot be made to mean another machine. `*` among the names stands for any.
     """
@@ -76,7 +76,7 @@ class OwnPages:
     def _is_foreign(self, scope: Scope) -> bool:
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        if origin is None:  # a program, or a browser that says where the request comes from
+        if origin is None:  # a program, or a browser that declares where the request comes from
             return headers.get("sec-fetch-site") == "cross-site"
         if ANY in self._allowed or origin in self._allowed:
             return False

@@ -1,4 +1,4 @@
-"""What may be asked of the HTTP API: bodies and queries, and the commands that they become."""
+"""Bodies and queries of requests to the HTTP API become commands of the controller here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON that the HTTP API answers: procedures and activities as resources, and what comes with them.
+"""The JSON of responses of the HTTP API has procedures and activities as resources, and what comes with them.
 
 Shapes are those of the reference documents ("Module View: REST API"): a resource has a `uri` and no id, and
 the arguments of a script's `main` are called `run`.
@@ -108,13 +108,13 @@ class HistoryList(Model):
 
 
 class PrunedHistory(Model):
-    """The body of an answer to a pruning: how many were deleted."""
+    """The body of a response to a pruning: how many were deleted."""
 
     pruned: Pruned
 
 
 class OneProcedure(Model):
-    """The body of an answer about one procedure."""
+    """The body of a response about one procedure."""
 
     procedure: Procedure
 
@@ -153,7 +153,7 @@ class Activity(Model):
 
 
 class OneActivity(Model):
-    """The body of an answer about one activity."""
+    """The body of a response about one activity."""
 
     activity: Activity
 
@@ -165,7 +165,7 @@ class AllActivities(Model):
 
 
 class AbortMessage(Model):
-    """The body of an answer to a stop."""
+    """The body of a response to a stop."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"abort_message": "Successfully stopped script with ID 2"}]}
@@ -188,7 +188,7 @@ class AbortOutcome(Model):
 
 
 class StopResult(Model):
-    """The result of the command StopProcedure; keys that have nothing to say are left out.
+    """The result of the command StopProcedure; keys without a value are left out.
 
     `code` is the name of an SKA ResultCode. `state` and `message` are those of the procedure that was
     stopped; `abort` is there when that was asked for.
@@ -202,7 +202,7 @@ class StopResult(Model):
 
 
 class StoppedProcedure(Model):
-    """The body of an answer to a stop for who prefers a representation."""
+    """The body of a response to a stop for who prefers a representation."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -244,7 +244,7 @@ class Output(Model):
 
 
 class BusEvent(Model):
-    """An event of the bus; `time` is in seconds since 1970, `data` is what its topic says.
+    """An event of the bus; `time` is in seconds since 1970, `data` are the values of its topic.
 
     `procedure_id` is the procedure that it comes from or speaks of, whatever name `msg_src` is.
     """
@@ -260,7 +260,7 @@ class BusEvent(Model):
 
 
 class SomeEvents(Model):
-    """The body of an answer with events; `first_seq` and `last_seq` say what the journal holds.
+    """The body of a response with events; the journal holds the numbers `first_seq` to `last_seq`.
 
     `gap` is true when something between what was asked for and the first event is lost.
     """
@@ -273,7 +273,7 @@ class SomeEvents(Model):
 
 
 class Failure(Model):
-    """The body of every answer that is an error."""
+    """The body of every response that is an error."""
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -1,4 +1,4 @@
-"""Events of the bus and words of the OET as server-sent events."""
+"""Events of the bus and messages of the OET are written as server-sent events."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Position(NamedTuple):
 class Chunk(NamedTuple):
     """An item of the stream as it is sent, and where it belongs; a message of ours belongs nowhere.
 
-    `own` is what the OET says itself, which concerns everyone; other items are events of the bus, with the
+    `own` is a message of the OET itself, which concerns everyone; other items are events of the bus, with the
     procedure that they come from or speak of.
     """
 
@@ -46,7 +46,7 @@ class Chunk(NamedTuple):
     procedure_id: int | None = None
 
     def concerns(self, procedure_id: int | None) -> bool:
-        """Tell whether who wants the events of one procedure, or None for all, wants it."""
+        """Return whether who wants the events of one procedure, or None for all, wants it."""
         return self.own or procedure_id in {None, self.procedure_id}
 
 
@@ -73,12 +73,12 @@ def encode(item: StreamItem) -> Chunk:
 
 
 def readiness(reason: str) -> Chunk:
-    """Say why scripts cannot be started; nothing when they can."""
+    """Write why scripts cannot be started; null when they can."""
     return message("readiness", {"why_not_ready": reason or None})
 
 
 def message(name: str, data: dict[str, Any], position: Position | None = None) -> Chunk:
-    """Write an item; what the OET says itself has a name."""
+    """Write an item; a message of the OET itself has a name."""
     lines = [f"event:{name}"] if name else []
     lines.append(f"data:{json.dumps(data)}")
     if position is not None:

@@ -1,4 +1,4 @@
-"""The HTTP service as a whole: a socket, uvicorn on a thread of its own, and its way to the controller."""
+"""The HTTP service puts a socket, uvicorn on a thread of its own and the way to the controller together."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ska_oso_oet.client.events import EventStream
 from ska_oso_oet.rest.app import create_app
 from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
+from ska_oso_oet.rest.command_waits import CommandWaits
 from ska_oso_oet.rest.connection import Connection, Places
-from ska_oso_oet.rest.endings import Endings
 from ska_oso_oet.rest.listening import ListeningSocket
 from ska_oso_oet.rest.settings import EVERYWHERE
 from ska_oso_oet.rest.stream import EventHub
@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 RESERVED: Final = 100
 """Descriptors that are not for connections."""
 ACCEPT_TROUBLE_SECS: Final = 60.0
-"""After which it is said again that no connection can be taken."""
+"""Seconds after which it is logged again that no connection can be accepted."""
 GRACE: Final = 2
 """Seconds that requests have to end in when the service stops; streams are ended at once."""
 
@@ -75,7 +75,7 @@ class RestService:
             around.on_streams,
             max_readers=settings.max_connections // 2,
         )
-        backend = Backend(controller, self._calls, self._hub, Endings(controller, self._calls))
+        backend = Backend(controller, self._calls, self._hub, CommandWaits(controller, self._calls))
         app = create_app(backend, settings, settings.token(), around.counter)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -88,7 +88,7 @@ class RestService:
                 server_header=False,
                 access_log=False,
                 log_config=None,
-                log_level="error",  # what clients do wrong is told to them
+                log_level="error",  # what clients do wrong is in the responses to them
                 timeout_graceful_shutdown=GRACE,
             )
         )
@@ -112,9 +112,9 @@ class RestService:
             host = socket.gethostname()
         return f"http://{f'[{host}]' if ':' in host else host}:{self._socket.port}{self._settings.api_prefix}"
 
-    def tell_readiness(self, reason: str | None) -> None:
+    def note_readiness(self, reason: str | None) -> None:
         """Note why the controller can start no script; empty when it can, None when that is not known."""
-        self._hub.tell_readiness(reason)
+        self._hub.note_readiness(reason)
 
     def start(self) -> None:
         """Listen and serve; raises PortTaken."""
@@ -139,7 +139,7 @@ class RestService:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except Exception as error:  # noqa: BLE001 - the thread's boundary: the device tells it
+        except Exception as error:  # noqa: BLE001 - the thread's boundary: the device reports it
             _log.exception("the HTTP server has failed")
             self._around.on_failure(f"the HTTP server has failed: {type(error).__name__}: {error}")
         else:

@@ -1,4 +1,4 @@
-"""How the controller fares, on the HTTP API: what `oet status` and `oet config show` print."""
+"""The HTTP API reports how the controller fares, as `oet status` and `oet config show` print it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def status_routes(backend: Backend) -> APIRouter:
 
     @router.get("/status", response_model=Status)
     async def get_status() -> Response:
-        """Tell state, health, who holds which subarray and what there is; answered in every state."""
+        """Read state, health, who holds which subarray and what there is; possible in every state."""
         return answer(await backend.calls.ask(backend.controller.status))
 
     @router.get("/settings", response_model=Settings, responses=described(409))

@@ -1,4 +1,4 @@
-"""The JSON of the controller itself: how it fares, and its settings."""
+"""The JSON of the controller itself has how it fares, and its settings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class HeldSubarray(Model):
 
 
 class Status(Model):
-    """How the controller fares; `devices` says which of those that its health depends on answer."""
+    """How the controller fares; `devices` has which of those that its health depends on reply."""
 
     device: str
     state: str

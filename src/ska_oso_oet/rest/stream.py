@@ -1,4 +1,4 @@
-"""One subscription to the controller, for all clients that listen to events over HTTP."""
+"""All clients that listen to events over HTTP share one subscription to the controller."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from ska_oso_oet.client.events import Disconnected, Gap, Reconnected
 from ska_oso_oet.errors import ControllerUnreachable, OetError
 from ska_oso_oet.rest.errors import TooManyStreams
-from ska_oso_oet.rest.event_log import EventLog, Reader
+from ska_oso_oet.rest.event_log import EventLog, EventLogReader
 from ska_oso_oet.rest.server_sent import encode, readiness
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Events(Protocol):
 
 
 class ControllerNotReady(ControllerUnreachable):
-    """The controller answers, and can start no script; the message says why."""
+    """The controller replies, and can start no script; the message has the reason."""
 
     code = "OET_ControllerNotReady"
 
@@ -84,7 +84,7 @@ class EventHub:
         """Why no events can be had; None while they can. Used on the event loop."""
         self._reported: str | None = self.trouble
         self._why_not_ready: str | None = None
-        self._told_readiness = ""
+        self._pushed_readiness = ""
 
     # ------------------------------------------------------------ on the event loop
 
@@ -99,14 +99,16 @@ class EventHub:
         self._events.end_readers()
 
     @contextmanager
-    def reader(self, since: Position | None = None, procedure_id: int | None = None) -> Iterator[Reader]:
-        """Give a new reader the events after `since`, or from now on, until the context is left.
+    def reader(
+        self, since: Position | None = None, procedure_id: int | None = None
+    ) -> Iterator[EventLogReader]:
+        """Make a reader of the events after `since`, or from now on, until the context is left.
 
         All of them, or those of a procedure.
         """
-        reader = Reader(self._events, since, procedure_id)
+        reader = EventLogReader(self._events, since, procedure_id)
         if self._why_not_ready:
-            reader.tell(readiness(self._why_not_ready))
+            reader.send_first(readiness(self._why_not_ready))
         if self._ended:
             reader.end()
         self._events.add(reader)
@@ -138,19 +140,19 @@ class EventHub:
             raise ControllerNotReady(self._why_not_ready)
         self.require_events()
         if self._why_not_ready is None:
-            raise ControllerNotReady("the controller has not said yet whether scripts can be started")
+            raise ControllerNotReady("the controller has not reported yet whether scripts can be started")
 
     # ------------------------------------------------------------ from any thread
 
-    def tell_readiness(self, reason: str | None) -> None:
-        """Take why the controller can start no script, empty when it can, and tell who listens.
+    def note_readiness(self, reason: str | None) -> None:
+        """Note why the controller can start no script, empty when it can, and push it to who listens.
 
-        None says that it is not known, as after the controller was lost. To be called after `start`.
+        None is for what is not known, as after the controller was lost. To be called after `start`.
         """
         self._why_not_ready = reason
-        if reason not in {None, self._told_readiness}:
-            self._told_readiness = reason or ""
-            self._send(readiness(self._told_readiness))
+        if reason not in {None, self._pushed_readiness}:
+            self._pushed_readiness = reason or ""
+            self._send(readiness(self._pushed_readiness))
 
     def _send(self, chunk: Chunk) -> None:
         self._submit(self._events.append, chunk)
@@ -187,18 +189,18 @@ class EventHub:
             if self._stopping.is_set():
                 stream.close()
         try:
-            self._take_what_was(stream)
+            self._keep_what_was(stream)
             self._report(None)
             while (item := stream.get()) is not None:
                 self._hand_on(item)
         finally:
             stream.close()
 
-    def _take_what_was(self, stream: Events) -> None:
+    def _keep_what_was(self, stream: Events) -> None:
         """Keep what was published before, which is news only for those who come back."""
         self._submit(self._events.begin, stream.epoch)
         for item in stream.drain():
-            # What the controller no longer has is told to those who miss it.
+            # What the controller no longer has is reported to those who miss it.
             if self._heard is not None or not isinstance(item, Gap):
                 self._hand_on(item)
 

@@ -1,4 +1,4 @@
-"""The ends of long running commands, waited for on the event loop."""
+"""The ends of long running commands are waited for on the event loop."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from ska_oso_oet.rest.calls import Calls
 
 
-class Endings:
-    """Waits for commands without a thread for each: the controller tells which one has ended.
+class CommandWaits:
+    """Waits for commands without a thread for each: the controller pushes which one has ended.
 
-    How, it is asked then; and every QUIET_TIME as well, in case that it could not tell.
+    How, it is asked then; and every QUIET_TIME as well, in case that the push was lost.
     """
 
     def __init__(self, controller: TangoController, calls: Calls) -> None:
@@ -33,7 +33,7 @@ class Endings:
     async def of(self, command_id: str, within: float) -> CommandResult:
         """Wait, alone, for the end of a command; raises WaitTimeout after `within` seconds.
 
-        A controller that does not answer is waited for as by every client: it may be started again.
+        A controller that does not reply is waited for as by every client: it may be started again.
         """
         await self._listen()
         deadline = Deadline(within)
@@ -57,14 +57,14 @@ class Endings:
         if self._listening:
             return
         self._listening = True
-        tell = partial(self._tell, asyncio.get_running_loop())
+        tell = partial(self._on_event, asyncio.get_running_loop())
         try:
             await self._calls.ask(self._controller.link.subscribe, LRC_EVENT, tell)
         except BaseException:
             self._listening = False
             raise
 
-    def _tell(self, loop: asyncio.AbstractEventLoop, event: Sequence[str] | None) -> None:
+    def _on_event(self, loop: asyncio.AbstractEventLoop, event: Sequence[str] | None) -> None:
         """Wake who waits; on a thread of the connection."""
         if not event or event[0] in self._waiting:
             with suppress(RuntimeError):  # the loop has been closed
