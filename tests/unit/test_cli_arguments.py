@@ -7,11 +7,12 @@ from contextlib import chdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ska_oso_oet.cli.arguments import literal, said, split, with_flag_values
-from ska_oso_oet.cli.naming import chosen, refuse_lone_number
+from ska_oso_oet.cli.naming import chosen, number_of, refuse_lone_number
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.source.script import FileSystemScript
@@ -169,3 +170,10 @@ def test_none_as_text_says_as_little_as_nothing() -> None:
     assert said(git_repo=None, git_branch="main", git_commit="None", subarray_id="none") == {
         "git_branch": "main"
     }
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "abc", "1.0", ""])
+def test_what_is_no_id_is_refused_in_plain_words(text: str) -> None:
+    assert number_of("7") == 7
+    with pytest.raises(typer.BadParameter, match="an ID is a whole number from 1 on, not"):
+        number_of(text)

@@ -1,4 +1,4 @@
-"""`oet activity`: run, list, describe."""
+"""`oet activity` runs, lists and describes activities."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from ska_oso_oet.cli import exit_codes, tables
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
-from ska_oso_oet.cli.naming import Number, chosen
+from ska_oso_oet.cli.naming import Aid, Number, chosen
 from ska_oso_oet.cli.procedure import Flag
 from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivitySummary
 
 app = typer.Typer(no_args_is_help=True, help="Run the activities of Scheduling Blocks.")
-
-Aid = Annotated[int | None, typer.Option("--aid", min=1, help="The activity's ID.")]
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The `oet` application: its options, `listen`, `up`, and the one place where errors end."""
+"""The `oet` application has its options, `listen`, `up`, and the one place where errors end."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ska_oso_oet.cli.arguments import with_flag_values
 from ska_oso_oet.cli.event_lines import about_topic, notice
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.groups import Root
+from ska_oso_oet.cli.naming import number_of
 from ska_oso_oet.cli.output import (
     OutputLost,
     answer,
@@ -93,7 +94,8 @@ def listen(
         int | None, typer.Option("--since", min=0, help="Begin after the event with this number.")
     ] = None,
     procedure_id: Annotated[
-        int | None, typer.Option("--pid", min=1, help="Only events of the procedure with this ID.")
+        int | None,
+        typer.Option("--pid", metavar="ID", parser=number_of, help="Only events of this procedure."),
     ] = None,
 ) -> ExitCode:
     """Print events as they happen, until Ctrl-C or --timeout; with --json, one JSON object on each line."""

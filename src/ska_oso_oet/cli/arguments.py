@@ -1,4 +1,4 @@
-"""The arguments of a script on the command line.
+"""The arguments of a script are read from the command line.
 
 A value is a Python literal (`14.0`, `[1, 2]`, `None`) or one of JSON's `true`, `false` and `null` where
 it is one, else a string. Arguments travel as JSON: a tuple becomes a list, and a literal that JSON does

@@ -1,4 +1,4 @@
-"""The history: `oet procedure list --all` and `oet history prune`."""
+"""`oet procedure list --all` and `oet history prune` work on the history."""
 
 from __future__ import annotations
 

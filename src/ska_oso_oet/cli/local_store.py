@@ -1,4 +1,4 @@
-"""A store of Scheduling Blocks that this process opens itself, where there is no controller."""
+"""This process opens a store of Scheduling Blocks itself, where there is no controller."""
 
 from __future__ import annotations
 

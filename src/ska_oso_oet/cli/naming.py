@@ -11,7 +11,19 @@ from ska_oso_oet.errors import InvalidArgument
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Number = Annotated[int | None, typer.Argument(metavar="ID", min=1, show_default=False, help="Its ID.")]
+
+def number_of(text: str) -> int:
+    """Read the ID of a procedure or an activity; raises a usage error for what cannot be one."""
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter(f"an ID is a whole number from 1 on, not {text!r}")
+
+
+Number = Annotated[
+    int | None, typer.Argument(metavar="ID", parser=number_of, show_default=False, help="Its ID.")
+]
+Pid = Annotated[int | None, typer.Option("--pid", metavar="ID", parser=number_of, help="The procedure's ID.")]
+Aid = Annotated[int | None, typer.Option("--aid", metavar="ID", parser=number_of, help="The activity's ID.")]
 
 
 def chosen(number: int | None, option: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The lines that a procedure writes, each once and in order, whatever the events leave out."""
+"""The lines that a procedure writes are read each once and in order, whatever the events leave out."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: PLR0913 - Typer reads a command's options from the parameters of its function
-"""`oet procedure`: create, list, start, stop, describe, run."""
+"""`oet procedure` creates, lists, starts, stops, describes and runs procedures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ska_oso_oet.cli import exit_codes, history, tables
 from ska_oso_oet.cli.arguments import Call, literal, said, split
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
-from ska_oso_oet.cli.naming import Number, chosen, refuse_lone_number
+from ska_oso_oet.cli.naming import Number, Pid, chosen, refuse_lone_number
 from ska_oso_oet.cli.output import answer
 from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.cli.steps import create_procedure, start_created, start_procedure
@@ -67,7 +67,6 @@ CreateEnv = Annotated[
     ),
 ]
 Listen = Annotated[Flag, typer.Option("--listen", case_sensitive=False, help="Follow the procedure.")]
-Pid = Annotated[int | None, typer.Option("--pid", min=1, help="The procedure's ID.")]
 
 
 @app.command(context_settings=SCRIPT)

@@ -1,4 +1,4 @@
-"""`oet procedure output`: what a script has written, and writes."""
+"""`oet procedure output` prints what a script has written, and writes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import typer
 
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Goal, OutputView, follow
-from ska_oso_oet.cli.naming import Number, chosen
-from ska_oso_oet.cli.procedure import Pid  # noqa: TC001 - Typer reads it at run time
+from ska_oso_oet.cli.naming import Number, Pid, chosen
 from ska_oso_oet.cli.session import Session, with_session
 from ska_oso_oet.client.waiting import PROCEDURES
 from ska_oso_oet.errors import ProcedureNotFound

@@ -1,4 +1,4 @@
-"""`oet sbd`: the SBDefinitions in the controller's ODA, or in a store that is opened without a controller."""
+"""`oet sbd` works on SBDefinitions in the controller's ODA, or in a store opened without a controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`oet sbi`: the SBInstances, which record what was executed of which SBDefinition."""
+"""`oet sbi` has the SBInstances, which record what was executed of which SBDefinition."""
 
 from __future__ import annotations
 

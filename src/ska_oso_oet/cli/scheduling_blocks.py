@@ -1,4 +1,4 @@
-"""What `oet sbd` and `oet sbi` have in common: which store they ask, and how a document is printed."""
+"""`oet sbd` and `oet sbi` have in common which store they ask, and how a document is printed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed while something is followed: lines, and on a terminal a progress bar below them."""
+"""While something is followed, lines are printed, and on a terminal a progress bar below them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What OETClient is made of: requests over a link, those about activities and those about the history."""
+"""Requests of OETClient about activities, the history and the status are in the classes of this module."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class SchedulingBlockCalls(Calls):
     def add_sbd(
         self, document: SBDefinition | str | bytes | Mapping[str, Any], author: str | None = None
     ) -> StoredSBDefinition:
-        """Store an SBDefinition; one that does not say its version becomes the next version.
+        """Store an SBDefinition; one without a version becomes the next version.
 
         `author` is for such a one that names nobody. Raises InvalidArgument, and Rejected where another
         document is stored as this version.

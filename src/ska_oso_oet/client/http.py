@@ -1,4 +1,4 @@
-"""HttpClient: OETController from Python through its HTTP API, where Tango cannot be used.
+"""HttpClient reaches OETController from Python through its HTTP API, where Tango cannot be used.
 
 ::
 

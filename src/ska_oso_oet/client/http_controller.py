@@ -1,4 +1,4 @@
-"""OETController over HTTP: the resources of its API as the port that clients use."""
+"""The HTTP API implements the port that clients use."""
 
 from __future__ import annotations
 

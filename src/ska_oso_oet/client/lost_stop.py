@@ -1,4 +1,4 @@
-"""What a client reports of a stop that the controller did not outlive."""
+"""A client works out by itself what became of a stop that the controller did not outlive."""
 
 from __future__ import annotations
 

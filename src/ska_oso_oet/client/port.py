@@ -1,4 +1,4 @@
-"""The port of OETController: what a client can ask of it, whether over Tango or over HTTP.
+"""The port has all that a client can ask of OETController, whether over Tango or over HTTP.
 
 Arguments and results are typed; JSON is the business of whoever implements the port, and is read once, where
 it arrives. Every method raises OetError, ControllerUnreachable among them.

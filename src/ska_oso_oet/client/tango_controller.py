@@ -1,4 +1,4 @@
-"""OETController over Tango: its commands and attributes as the port that clients use."""
+"""Commands and attributes of the device implement the port that clients use."""
 
 from __future__ import annotations
 

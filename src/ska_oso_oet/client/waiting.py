@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 State = ProcedureState | ActivityState
 
 LRC_EVENT: Final = "_lrcEvent"
-"""The attribute whose events tell of one command each: `[id, JSON]`, with its result when it has ended."""
+"""The attribute whose events concern one command each: `[id, JSON]`, with its result when it has ended."""
 
 _IDS: Final = range(2**63)
 """Numbers that a procedure or an activity can have, which travel as 64 bits; 0 is the newest."""

@@ -1,4 +1,4 @@
-"""What every request passes before the API: its place, size and token, and what a page may load."""
+"""Every request passes guards before the API: of places, sizes and tokens, and of what a page may load."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the HTTP service listens: at an address of its own, or with a socket that it was handed."""
+"""The HTTP service listens at an address of its own, or with a socket that it was handed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Scheduling Blocks of the controller's ODA on the HTTP API, and what was executed of them."""
+"""The HTTP API has the Scheduling Blocks of the controller's ODA, and what was executed of them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def sbd_routes(backend: Backend) -> APIRouter:
 
     @router.post("", status_code=201, response_model=OneSBDefinition, responses=described(409, 413))
     async def add_sbd(request: Request, document: Annotated[dict[str, Any], Body()]) -> Response:
-        """Store an SBDefinition; one that does not say its version becomes the next version."""
+        """Store an SBDefinition; one without a version becomes the next version."""
         stored: StoredSBDefinition = await calls.ask(controller.add_sbd, SBDefinition.submitted(document))
         place = f"{request.url_for('list_sbds')}/{stored.sbd.sbd_id}?version={stored.sbd.version}"
         return answer(stored, 201, {"Location": place})

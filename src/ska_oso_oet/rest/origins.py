@@ -1,4 +1,4 @@
-"""What keeps pages of other servers out: the name that a request is for, and the page that it comes from.
+"""Pages of other servers are kept out by the name that a request is for, and the page that it comes from.
 
 A browser lets a page talk to the server of its own name, and whoever owns a name can have it mean any
 address, also that of this service (DNS rebinding). So a request has to be for a name that the service is
