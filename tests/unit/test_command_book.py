@@ -101,8 +101,8 @@ class Bench(Service):
             self.procedures.on_state(pid, state)
         self.dispatch()
 
-    def says(self, pid: int, percent: float) -> None:
-        self.procedures.on_event(pid, "procedure.progress", {"progress": percent})
+    def says(self, pid: int, percent: float, **about: Any) -> None:
+        self.procedures.on_event(pid, "procedure.progress", {"progress": percent, **about})
         self.dispatch()
 
     def ends(self, pid: int, ending: Returned | Raised) -> None:
@@ -277,7 +277,11 @@ def test_an_activity_that_did_not_complete_says_why(bench: Bench, state: Activit
     running.message = "the receiver is warm"
     running.advance(state, 1.0)
     bench.book.on_activity(running.summary())
-    content = {"activity_id": 1, "procedure_id": 1, "state": state.value, "message": "the receiver is warm"}
+    content: dict[str, Any] = {"activity_id": 1, "procedure_id": 1, "state": state.value}
+    content["message"] = "the receiver is warm"
+    if code == FAILED:
+        error = {"reason": "FAILED", "desc": "the receiver is warm"}
+        content |= {"health_state": "FAILED", "error": [error]}
     assert bench.result(command_id) == (code, content)
     assert bench.device.lrc.outcome(command_id).status.name == ("COMPLETED" if code == FAILED else "ABORTED")
 
@@ -291,3 +295,47 @@ def test_a_prepared_activity_ends_its_command_even_if_another_has_started_it(ben
     bench.book.on_activity(prepared.summary())
     content = {"activity_id": 1, "procedure_id": 1, "state": "PREPARED"}
     assert bench.result(command_id) == (OK, content)
+
+
+DEVICES: dict[str, Any] = {"devices": ["ska_mid/tm_subarray_node/1"], "health_state": "DEGRADED"}
+
+
+def test_what_a_script_reports_of_devices_is_in_the_result_and_in_the_summary(bench: Bench) -> None:
+    pid, _ = bench.create()
+    bench.loads(pid)
+    command_id = bench.start(pid)
+    failed = {**DEVICES, "failed_devices": ["ska_mid/dish/2"]}
+    bench.says(pid, 40, **failed)
+    bench.ends(pid, Returned())
+    assert bench.result(command_id) == (OK, {"procedure_id": pid, "state": "COMPLETE", **failed})
+    [summary] = bench.procedures.summarise([pid])
+    assert json.loads(summary.to_json())["progress"] == {"percent": 40.0, "message": "", **failed}
+
+
+def test_devices_that_are_no_names_are_no_progress(bench: Bench) -> None:
+    pid, _ = bench.create()
+    bench.loads(pid)
+    bench.start(pid)
+    wrong: list[dict[str, Any]] = [{"devices": [{}]}, {"devices": ["d"] * 101}, {"health_state": "FINE"}]
+    for about in wrong:
+        bench.says(pid, 40, **about)
+    assert bench.procedures.summarise([pid])[0].progress is None
+
+
+@pytest.mark.parametrize(("state", "health"), [(A.COMPLETE, "DEGRADED"), (A.FAILED, "FAILED")])
+def test_the_devices_health_and_errors_of_an_activity_are_in_its_result(
+    bench: Bench, state: ActivityState, health: str
+) -> None:
+    running, command_id = run_activity(bench)
+    bench.loads(1)
+    bench.procedures.start(StartProcessCommand(procedure_id=1), command_id)
+    bench.says(1, 50, **DEVICES)
+    for each in (A.PREPARED, A.RUNNING, state):
+        running.message = "no dish" if each is A.FAILED else None
+        running.advance(each, 1.0)
+    bench.book.on_activity(running.summary())
+    _, content = bench.result(command_id) or (None, {})
+    assert content["devices"] == DEVICES["devices"]
+    assert content["health_state"] == health
+    error = [{"reason": "FAILED", "desc": "no dish"}] if state is A.FAILED else None
+    assert content.get("error") == error

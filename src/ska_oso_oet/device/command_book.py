@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
@@ -59,6 +60,14 @@ class Entry:
         self.command.finish(status, (code, text))
 
 
+@dataclass(frozen=True)
+class _Reason:
+    """Why an activity did not complete, as an element of an error stack."""
+
+    reason: str
+    desc: str
+
+
 class ActivityEntry(Entry):
     """A live RunActivity: a task of the subtasks create, init and main, which its procedure goes through.
 
@@ -90,24 +99,40 @@ class ActivityEntry(Entry):
             self._update(INIT, ResultCode.OK)
         running = procedure.state is ProcedureState.RUNNING and MAIN in self._subtasks
         if running and procedure.progress is not None:
-            percent = int(procedure.progress.percent)
-            self._tracker.update_task(task_name=MAIN, status=TaskStatus.IN_PROGRESS, progress=percent)
+            percent, about = int(procedure.progress.percent), procedure.progress.about_devices()
+            self._tracker.update_task(
+                task_name=MAIN, status=TaskStatus.IN_PROGRESS, progress=percent, **about
+            )
 
     def _end_subtasks(self, activity: ActivitySummary) -> None:
         """End the subtasks that have not ended: the activity has done what was asked for, or will not."""
         self._content = _content(activity)
         code = _CODE_OF_STATE.get(activity.state, ResultCode.OK)
+        why = activity.message or ""
+        if code is ResultCode.FAILED:
+            # Only one subtask has it: the last, which never ends before the activity does.
+            self._tracker.update_task(
+                task_name=self._subtasks[-1], error=(_Reason(activity.state.value, why),)
+            )
         for subtask in self._subtasks:
-            self._update(subtask, code, activity.message or "")
+            self._update(subtask, code, why)
 
     def _update(self, subtask: str, code: ResultCode, message: str = "") -> None:
         self._tracker.update_task(task_name=subtask, status=TaskStatus.COMPLETED, result=(code, message))
 
-    def _report(self, *, progress: int = 0, result: tuple[ResultCode, str] | None = None, **_: Any) -> None:
+    def _report(
+        self, *, progress: int = 0, result: tuple[ResultCode, str] | None = None, **about: Any
+    ) -> None:
+        """Pass on what the tracker reports: progress, and at the end what is known of devices and errors."""
         if result is None:
             self.command.progress(progress)
-        else:
-            self.end(result[0], json.dumps(self._content))
+            return
+        known: dict[str, Any] = {
+            key: about[key] for key in ("devices", "failed_devices", "health_state") if key in about
+        }
+        if "error" in about:
+            known["error"] = [{"reason": each.reason, "desc": each.desc} for each in about["error"]]
+        self.end(result[0], json.dumps(self._content | known))
 
 
 def _content(activity: ActivitySummary) -> dict[str, Any]:

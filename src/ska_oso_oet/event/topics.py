@@ -187,12 +187,17 @@ class procedure:
         """A script says how far it is."""
 
         @staticmethod
-        def msgDataSpec(msg_src, progress, message="") -> None:  # type: ignore[no-untyped-def]
+        def msgDataSpec(  # type: ignore[no-untyped-def]
+            msg_src, progress, message="", devices=None, failed_devices=None, health_state=None
+        ) -> None:
             """Carry these data.
 
             - msg_src: who the event comes from
             - progress: 0 to 100
             - message: a few words (optional)
+            - devices: names of the devices that the script works with (optional)
+            - failed_devices: names of those that have failed (optional)
+            - health_state: OK, DEGRADED or FAILED, of these devices (optional)
             """
 
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, AliasChoices, Field, JsonValue, field_valid
 
 from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model, own_constructor
-from ska_oso_oet.procedure.bounds import Stacktrace, Words, shown_args, shown_script
+from ska_oso_oet.procedure.bounds import Name, Stacktrace, Words, shown_args, shown_script
 from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in
 from ska_oso_oet.source.loader import ModuleFactory
 from ska_oso_oet.source.script import (
@@ -164,11 +164,28 @@ class ProcedureHistory(Model):
     stacktrace: Stacktrace | None = None
 
 
+MAX_DEVICES: Final = 100
+
+
+def _is_unsaid(value: object) -> bool:
+    return not value
+
+
 class Progress(Model):
-    """What a script reports of itself: 0 to 100, and a few words."""
+    """What a script reports of itself: 0 to 100, a few words, and the devices that it works with.
+
+    `health_state` is about these devices; what a script does not report is left out of JSON.
+    """
 
     percent: float = Field(ge=0, le=100)
     message: Words = ""
+    devices: list[Name] = Field(default_factory=list, max_length=MAX_DEVICES, exclude_if=_is_unsaid)
+    failed_devices: list[Name] = Field(default_factory=list, max_length=MAX_DEVICES, exclude_if=_is_unsaid)
+    health_state: Literal["OK", "DEGRADED", "FAILED"] | None = Field(default=None, exclude_if=_is_unsaid)
+
+    def about_devices(self) -> dict[str, Any]:
+        """Return what is reported of devices, by name (JSON-ready)."""
+        return self.model_dump(mode="json", exclude={"percent", "message"})
 
 
 class ProcedureSummary(Model):

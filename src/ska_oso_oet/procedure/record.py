@@ -88,7 +88,9 @@ class Record:
     def note_progress(self, data: Mapping[str, Any]) -> bool:
         """Note what the script says of its progress; False where that is none."""
         try:
-            progress = Progress(percent=data["progress"], message=printable(str(data.get("message", ""))))
+            about = {key: data[key] for key in ("devices", "failed_devices", "health_state") if data.get(key)}
+            message = printable(str(data.get("message", "")))
+            progress = Progress(percent=data["progress"], message=message, **about)
         except (KeyError, ValueError):
             return False
         self.procedure.progress = progress
@@ -126,7 +128,9 @@ class Record:
             content["message"] = self.procedure.exit.message
         if self.overdue:
             content["message"] = "not ended in time"
-        return content
+        return (
+            content if self.procedure.progress is None else content | self.procedure.progress.about_devices()
+        )
 
     def progress(self) -> dict[str, int]:
         """Say how far the commands are that go on, in percent.

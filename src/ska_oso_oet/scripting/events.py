@@ -20,6 +20,10 @@ class Announcer:
         """Tell users something, on topic user.script.announce."""
         self.send("user.script.announce", msg=message)
 
-    def progress(self, percent: float, message: str = "") -> None:
-        """Report how far the script has come, 0 to 100, on topic procedure.progress."""
-        self.send("procedure.progress", progress=max(0, min(100, int(percent))), message=message)
+    def progress(self, percent: float, message: str = "", **about: object) -> None:
+        """Report how far the script has come, 0 to 100, on topic procedure.progress.
+
+        `about` are `devices`, `failed_devices` (lists of names) and `health_state` (OK, DEGRADED or FAILED):
+        they become part of the procedure's progress and of the result of its command.
+        """
+        self.send("procedure.progress", progress=max(0, min(100, int(percent))), message=message, **about)
