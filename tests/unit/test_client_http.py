@@ -284,6 +284,16 @@ def test_a_stop_has_the_result_of_the_command(
     assert end.result.text in {json.dumps(result), "it cannot be"}
 
 
+def test_a_create_and_a_start_are_one_request_each(server: FakeServer, client: HttpClient) -> None:
+    server.answer("POST /procedures", {"procedure": procedure(server, "CREATING")})
+    server.answer("PUT /procedures/7", {"procedure": procedure(server, "RUNNING")})
+    created = client.create("file:///x.py", 1)
+    assert (created.id, created.script_args.main.args) == (7, [1])
+    assert client.start(created.id).state is ProcedureState.RUNNING
+    assert [path.removeprefix("/api/v1.0") for path in server.paths] == ["/procedures", "/procedures/7"]
+    assert [json.loads(body).get("state") for body in server.bodies] == [None, "RUNNING"]
+
+
 def test_what_is_not_there_cannot_be_stopped(server: FakeServer, client: HttpClient) -> None:
     failure = {"error": "404 …", "type": "ResourceNotFound", "Message": "No information available for PID=7"}
     server.answer("PUT /procedures/7", failure, 404)
