@@ -54,7 +54,8 @@ def test_a_user_without_name_and_home_runs_scripts(
     data = place / "data"
     stack = start_stack([*as_nobody, program("oet"), "up", "--port=0", f"--data-dir={data}"], data)
     stack.wait_ready()
-    assert not stack.stderr
+    # A slow machine is told what it waits for, which is no complaint.
+    assert [line for line in stack.stderr.splitlines() if not line.startswith("oet up: starting for ")] == []
     controller = tango.DeviceProxy(f"tango://{stack.tango_host}/mid-oso/oet-controller/01")
     stack.wait_until(lambda: controller.healthState == HealthState.OK, "the controller's health")
     (place / "hello.py").write_text("import os\n\ndef main():\n    print('uid', os.getuid())\n")
