@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.models import Model
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.procedure.output import Line
-    from ska_oso_oet.procedure.record import Record
+    from ska_oso_oet.procedure.record import Record, StartRequest
 
 SOURCE: Final = "SESWorker"
 """`msg_src` of the events that the service makes, as in the reference documents."""
@@ -114,6 +114,16 @@ class ProcedureAnnouncer:
             "lines": [line.to_dict() for line in lines],
         }
         self._bus.publish("procedure.output", str(procedure_id), content, procedure_id=procedure_id)
+
+    def start_refused(self, record: Record, request: StartRequest, why: str) -> None:
+        """Announce that a procedure which was to be started once READY could not be, and stays READY."""
+        pid = record.procedure.id
+        content = {**record.content(), "message": why}
+        command_id = request.command_id
+        outcomes = (CommandOutcome(command_id, "failed", content),) if command_id else ()
+        change = _change(record, outcomes)
+        message = {"msg": f"procedure {pid} is READY and was not started: {why}"}
+        self._bus.publish("user.script.announce", SOURCE, message, procedure_id=pid, subject=change)
 
     def abort_not_run(self, stopped: Record, why: str) -> None:
         """Announce that a procedure was stopped, but that its subarray could not be aborted."""

@@ -12,7 +12,7 @@ from ska_oso_oet.event.journal import covers
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureHistory, ProcedureState, ProcedureSummary
 from ska_oso_oet.procedure.ports import ServiceRules
-from ska_oso_oet.procedure.record import StopRequest
+from ska_oso_oet.procedure.record import StartRequest, StopRequest
 from ska_oso_oet.procedure.steps import ProcedureSteps
 from ska_oso_oet.procedure.verdict import judge
 
@@ -85,24 +85,31 @@ class ScriptExecutionService(ProcedureSteps):
     ) -> ProcedureSummary:
         """Call the `main` of a READY procedure; does not wait for it.
 
-        Raises NotReady, SubarrayNotAllowed, or SubarrayBusy, which names the holder.
+        With `force_start` one that is being prepared is started as soon as it is READY, if its subarray is
+        free then. Raises NotReady, SubarrayNotAllowed, or SubarrayBusy, which names the holder.
         """
         with self._lock:
             last = self._records.last_of(requester) if cmd.procedure_id is None else None
             record = last or self._records.get(cmd.procedure_id or 0)
             procedure = record.procedure
-            if procedure.state is not _S.READY or record.stops:
+            queued = cmd.force_start and record.can_queue
+            if not queued and (procedure.state is not _S.READY or record.stops):
                 raise NotReady(record.why_not_ready(", which was created last," if last else ""))
             arguments = procedure.script_args
             if cmd.script_args.main is not None:
                 arguments = arguments.model_copy(update={"main": cmd.script_args.main})
             # The subarrays that count are those that main is going to be told.
-            self._rules.subarrays.check_start(procedure.id, arguments.subarrays)
-            self._require_subarray(replace(procedure, script_args=arguments, states=[]))
+            if queued:
+                self._rules.subarrays.check(arguments.subarrays)
+            else:
+                self._require_start(replace(procedure, script_args=arguments, states=[]))
             procedure.script_args = arguments
-            record.start_command, record.starter = command_id, requester
             self._announcer.request("start", cmd, command_id, procedure.id)
-            self._run_main(record)
+            request = StartRequest(command_id, requester)
+            if queued:
+                record.queued = request
+            else:
+                self._run_main(record, request)
             return procedure.summary()
 
     def stop(
@@ -157,7 +164,7 @@ class ScriptExecutionService(ProcedureSteps):
         """Stop the live procedure that a command has created or started, if there is one."""
         with self._lock:
             for record in self._records:
-                if command_id == record.request_id:
+                if command_id in record.commands:
                     self._stop(record, StopRequest())
 
     # ------------------------------------------------------------ reports, on the engine's thread

@@ -66,11 +66,13 @@ class StartProcessCommand(Model):
     """StartProcedure: call the `main` of a READY procedure; without an id, of the one created last.
 
     That is the last one of who asks, where that can be known: never another user's, and if it is not READY
-    none is started. Arguments given here replace those that were given when the procedure was created.
+    none is started. Arguments given here replace those that were given when the procedure was created. With
+    `force_start` a procedure that is still being prepared is started as soon as it is READY.
     """
 
     procedure_id: StrictInt | None = Field(None, ge=1)
     script_args: MainArgs = MainArgs()
+    force_start: StrictBool = False
 
     @own_constructor
     def __init__(
@@ -78,6 +80,7 @@ class StartProcessCommand(Model):
         process_uid: int | None = None,
         fn_name: str = "main",
         run_args: ProcedureInput | None = None,
+        force_start: bool = False,  # noqa: FBT001, FBT002 - the published signature of the original
         **fields: Any,
     ) -> None:
         """Name the procedure as `process_uid` or `procedure_id`, and give `run_args` or `script_args`.
@@ -90,7 +93,7 @@ class StartProcessCommand(Model):
             fields["procedure_id"] = process_uid
         if run_args is not None:
             fields["script_args"] = MainArgs(main=run_args)
-        self._take(**fields)
+        self._take(force_start=force_start, **fields)
 
     @property
     def process_uid(self) -> int | None:

@@ -67,6 +67,11 @@ class ProcedureState(StrEnum):
         """True when the process is gone and nothing follows."""
         return not NEXT[self]
 
+    @property
+    def before_ready(self) -> bool:
+        """True while the script is being prepared."""
+        return self not in {_S.READY, _S.RUNNING} and not self.final
+
 
 _S = ProcedureState
 _ENDS: Final = frozenset({_S.FAILED, _S.STOPPED})

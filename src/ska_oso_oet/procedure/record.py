@@ -39,13 +39,25 @@ class StopRequest:
     why: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StartRequest:
+    """One wish that main is called: by which command, if any, and by whom."""
+
+    command_id: str | None = None
+    requester: str | None = None
+
+
 @dataclass
 class Record:
-    """A procedure, and the commands that wait for it; `starter` is who has started it."""
+    """A procedure, and the commands that wait for it; `starter` is who has started it.
+
+    A start that is `queued` is carried out as soon as the procedure is READY.
+    """
 
     procedure: Procedure
     start_command: str | None = None
     starter: str | None = None
+    queued: StartRequest | None = None
     stops: list[StopRequest] = field(default_factory=list)
     abort_of: AbortRun | None = None
     overdue: bool = False
@@ -65,6 +77,17 @@ class Record:
     def request_id(self) -> str | None:
         """The command on whose behalf the process does what it does."""
         return self.start_command or self.procedure.command_id
+
+    @property
+    def commands(self) -> set[str | None]:
+        """The commands that the process is there for; a start that is queued is one of them."""
+        return {self.request_id} | ({self.queued.command_id} if self.queued is not None else set())
+
+    @property
+    def can_queue(self) -> bool:
+        """True while the procedure is being prepared, and nobody has asked for its start or its end."""
+        before_ready = self.procedure.state.before_ready
+        return before_ready and self.queued is None and not self.stops and self.abort_of is None
 
     @property
     def users(self) -> set[str | None]:
@@ -113,6 +136,8 @@ class Record:
         state = self.procedure.state
         if self.stops and not state.final:
             return f"procedure {self.procedure.id}{which} is being stopped"
+        if self.queued is not None and not state.final:
+            return f"procedure {self.procedure.id}{which} is going to be started once it is READY"
         why = self.procedure.exit.message if self.procedure.exit is not None else None
         return f"procedure {self.procedure.id}{which} is {state}, not READY" + (f": {why}" if why else "")
 
@@ -154,6 +179,8 @@ class Record:
         content = self.content()
         outcomes = [CommandOutcome(self.request_id, result, content)] if self.request_id else []
         if self.procedure.state.final:
+            if self.queued is not None and self.queued.command_id:
+                outcomes.append(CommandOutcome(self.queued.command_id, result, content))
             stops = [stop for stop in self.stops if not stop.run_abort]
             outcomes += ends_of(stops, content)
             if self.abort_of is not None:

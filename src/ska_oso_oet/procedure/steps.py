@@ -6,7 +6,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.errors import SubarrayBusy
+from ska_oso_oet.errors import Rejected, SubarrayBusy
 from ska_oso_oet.procedure.aborts import AbortRun
 from ska_oso_oet.procedure.announcer import ProcedureAnnouncer
 from ska_oso_oet.procedure.commands import PrepareProcessCommand
@@ -15,7 +15,7 @@ from ska_oso_oet.procedure.exclusivity import held_by, holder_for
 from ska_oso_oet.procedure.output import OutputRecorder
 from ska_oso_oet.procedure.ports import Allowed
 from ska_oso_oet.procedure.queries import ProcedureQueries
-from ska_oso_oet.procedure.record import Record, StopRequest
+from ska_oso_oet.procedure.record import Record, StartRequest, StopRequest
 from ska_oso_oet.procedure.records import Records
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ class ProcedureSteps(ProcedureQueries):
         self._workers.create_worker(procedure.id, cmd, allowed)
         return record
 
-    def _run_main(self, record: Record) -> None:
+    def _run_main(self, record: Record, request: StartRequest | None = None) -> None:
+        if request is not None:
+            record.start_command, record.starter = request.command_id, request.requester
         # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
         self._enter(record, _S.RUNNING)
         procedure = record.procedure
@@ -88,12 +90,24 @@ class ProcedureSteps(ProcedureQueries):
     def _on_ready(self, record: Record) -> None:
         if record.abort_of is not None:
             self._run_main(record)
+        elif record.queued is not None and not record.stops:
+            self._run_queued(record, record.queued)
         # Each is a process; whoever creates one and forgets it does so again and again.
         limit = self._rules.max_ready
         for unstarted in self._records.unstarted_beyond(limit):
             why = f"nobody had started it, and more than {limit} procedures were READY (MaxReadyProcedures)"
             _log.warning("Procedure %d is ended: %s", unstarted.procedure.id, why)
             self._stop(unstarted, StopRequest(why=why))
+
+    def _run_queued(self, record: Record, request: StartRequest) -> None:
+        """Carry out a start that has waited for READY; what cannot be started now stays READY."""
+        record.queued = None
+        try:
+            self._require_start(record.procedure)
+        except Rejected as refusal:
+            self._announcer.start_refused(record, request, str(refusal))
+        else:
+            self._run_main(record, request)
 
     def _stop(self, record: Record, request: StopRequest) -> None:
         if not record.procedure.state.final:
@@ -134,7 +148,9 @@ class ProcedureSteps(ProcedureQueries):
     def _holder_for(self, procedure: Procedure) -> Procedure | None:
         return holder_for(procedure, self._records.holders(), self._rules.exclusivity)
 
-    def _require_subarray(self, procedure: Procedure) -> None:
+    def _require_start(self, procedure: Procedure) -> None:
+        """Raise SubarrayNotAllowed, or SubarrayBusy, for what main must not be called of now."""
+        self._rules.subarrays.check_start(procedure.id, procedure.subarrays)
         if (holder := self._holder_for(procedure)) is not None:
             raise SubarrayBusy(f"procedure {procedure.id} cannot start: {held_by(holder)}")
 
