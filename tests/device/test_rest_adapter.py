@@ -187,6 +187,33 @@ def test_a_procedure_from_creation_to_its_end(adapter: Adapter) -> None:
         assert [p["state"] for p in client.get("/procedures").json()["procedures"]] == ["COMPLETE"]
 
 
+def test_the_session_of_the_manual_at_the_speed_of_a_program(adapter: Adapter) -> None:
+    """POST, and PUT at once; and answers that wait for the state that the manual shows."""
+    with adapter.client as client, client.stream("GET", "/stream") as stream:
+        events = sent_events(stream)
+        slow = adapter.script(SCRIPT.replace("    pass", "    time.sleep(0.3)"))
+        uri = created(client, slow, subarray_id=1).headers["Location"]
+        refused = client.put(uri, json={"state": "RUNNING", "force_start": False})
+        assert (refused.status_code, refused.json()["type"]) == (409, "OET_Rejected")
+        body = {"script_args": {"run": {"kwargs": {"scan_duration": 0.0}}}, "state": "RUNNING"}
+        queued = client.put(uri, json=body)
+        assert queued.status_code == 200, queued.text
+        assert queued.json()["procedure"]["script_args"]["run"]["kwargs"] == {"scan_duration": 0.0}
+        assert client.put(uri, json=body).status_code == 409
+        body = {"script_uri": slow, "script_args": {"init": {"kwargs": {"subarray_id": 2}}}}
+        made = client.post("/procedures", json=body, headers={"Prefer": "wait=30"})
+        assert made.headers["Preference-Applied"] == "wait=30"
+        assert made.json()["procedure"]["state"] == "READY"
+        begun = {"state": "RUNNING", "script_args": {"run": {"args": [600]}}}
+        started = client.put(f"{made.headers['Location']}?wait=30", json=begun)
+        assert started.json()["procedure"]["state"] == "RUNNING"
+        until_state(events, "procedure.lifecycle.complete")
+        first = client.get(uri).json()["procedure"]
+        assert [state for state, _ in first["history"]["process_states"]][-2:] == ["RUNNING", "COMPLETE"]
+        stopped = client.put(made.headers["Location"], json={"state": "STOPPED", "abort": False})
+        assert stopped.json() == {"abort_message": "Successfully stopped script with ID 2"}
+
+
 def test_stop_and_abort(adapter: Adapter) -> None:
     with adapter.client as client, client.stream("GET", "/stream") as stream:
         events = sent_events(stream)

@@ -119,7 +119,7 @@ def test_describe_shows_states_arguments_repository_and_stack_trace(
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (
         "ID Script URI",
-        "2 git:///a[red].py tango://h:1/a/b/c/procedures",
+        "2 git:///a[red].py tango://h:1/a/b/c/procedures/2",
         "Time State",
         "2020-09-30 10:29:39.605270 FAILED",
         "Index Method Arguments Keyword Arguments",
@@ -305,7 +305,7 @@ def test_describe_of_an_activity_shows_the_reason_the_version_and_the_instance(
         "1 allocate sbd-123 FAILED",
         "SB Version SB Instance Prepare Only",
         "3 sbi-9 False",
-        "tango://h:1/a/b/c/activities",
+        f"tango://h:1/a/b/c/activities/{_activity().id}",
         "2020-09-30 10:29:39.605270 FAILED",
         "init [] {'foo': 'bar'}",
         "Ended: the ODA has no SBDefinition sbd-123",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.rest.backend import Backend
 
 NAMED = re.compile(r"""(?:src|href|spec-url)="([^"]+)"|\burl: '([^']+)'""")
-NOTHING = cast("Backend", SimpleNamespace(controller=None, calls=None, hub=None))
+NOTHING = cast("Backend", SimpleNamespace(controller=None, calls=None, hub=None, states=None))
 
 
 def get(*paths: str, prefix: str = "") -> list[httpx.Response]:
@@ -66,3 +66,50 @@ def test_the_page_of_operators_keeps_its_own_policy() -> None:
 def test_requests_of_a_viewer_go_where_it_came_from() -> None:
     assert get("/openapi.json", prefix="/oet")[0].json()["servers"] == [{"url": "/oet"}]
     assert "Preference-Applied" in get("/openapi.json")[0].text
+
+
+def description(token: bytes | None) -> dict[str, Any]:
+    app = create_app(NOTHING, RestSettings.load({}), token, Counter(lambda: None))
+    headers = {} if token is None else {"Authorization": f"Bearer {token.decode()}"}
+
+    async def scenario() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
+            return await client.get("/openapi.json", headers=headers)
+
+    document: dict[str, Any] = asyncio.run(scenario()).json()
+    return document
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {each["operationId"]: each for path in document["paths"].values() for each in path.values()}
+
+
+def test_a_generator_of_clients_finds_what_it_needs() -> None:
+    found = operations(description(None))
+    assert {"create_procedure", "update_procedure", "run_activity", "list_sbds"} <= set(found)
+    for name, operation in found.items():
+        assert "422" not in operation["responses"], name
+        for parameter in operation.get("parameters", []):
+            assert parameter["in"] != "header" or "array" not in str(parameter["schema"]), name
+    assert "400" in found["list_history"]["responses"]
+    assert "HTTPValidationError" not in str(found)
+    assert not any("security" in operation for operation in found.values())
+
+
+def test_a_token_is_part_of_the_description_of_the_api_alone() -> None:
+    document = description(b"s3cret")
+    assert document["components"]["securitySchemes"] == {"bearer": {"type": "http", "scheme": "bearer"}}
+    found = operations(document)
+    assert found["create_procedure"]["security"] == [{"bearer": []}]
+    assert "security" not in found["alive"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz?x=1", "/api/v1.0/procedures?state=READY", "/api/v1/status?a=", "/api/v1.0/sbds?limit=1"],
+)
+def test_an_unknown_parameter_is_a_fault_wherever_it_is(path: str) -> None:
+    [refused] = get(path)
+    assert (refused.status_code, refused.json()["type"]) == (400, "OET_InvalidArgument")
+    assert refused.json()["Message"].startswith("no such parameter: ")

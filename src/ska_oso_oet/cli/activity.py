@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -14,10 +14,13 @@ from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.naming import Aid, Number, chosen
 from ska_oso_oet.cli.procedure import Flag
 from ska_oso_oet.cli.session import Session, acts, with_session
-from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound
+from ska_oso_oet.errors import InvalidArgument, ProcedureNotFound, WaitTimeout
 
 if TYPE_CHECKING:
     from ska_oso_oet.activity.domain import ActivitySummary
+
+NUMBER_SECS: Final = 2.0
+"""Seconds that an activity which is not followed has to get a procedure, before it is printed without."""
 
 app = typer.Typer(no_args_is_help=True, help="Run the activities of Scheduling Blocks.")
 
@@ -75,6 +78,10 @@ def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters 
         if not session.json:
             tables.print_activities([activity])
         activity = follower.until_done(activity)
+    else:
+        with suppress(WaitTimeout):
+            patience = session.deadline.at_most(NUMBER_SECS)
+            activity = session.client.wait_activity_procedure(activity.id, patience)
     return _report(session, activity)
 
 

@@ -114,7 +114,7 @@ def print_procedure(procedure: ProcedureSummary, controller: str, now: float) ->
     )
     print_table(
         ("ID", "Script", "URI"),
-        [(procedure.id, script_name(procedure), _attribute(controller, "procedures"))],
+        [(procedure.id, script_name(procedure), _place(controller, "procedures", procedure.id))],
     )
     print_table(
         ("Time", "State"),
@@ -148,10 +148,10 @@ def print_stacktrace(procedure: ProcedureSummary) -> None:
         paragraph_of_lines(f"Stack trace\n-----------\n{procedure.history.stacktrace.rstrip()}")
 
 
-def _attribute(controller: str, name: str) -> str:
-    """Name the attribute that a Tango client finds it in."""
-    device, mark, option = controller.partition("#")
-    return f"{device}/{name}{mark}{option}"
+def _place(controller: str, plural: str, number: int) -> str:
+    """Name the place of a procedure or an activity: a URL, or its number in the attribute of that name."""
+    name, mark, rest = controller.partition("#")
+    return f"{name}/{plural}/{number}{mark}{rest}"
 
 
 def print_activities(activities: Iterable[ActivitySummary]) -> None:
@@ -191,7 +191,7 @@ def print_activity(activity: ActivitySummary, controller: str) -> None:
         ("SB Version", "SB Instance", "Prepare Only"),
         [(_known(activity.sbd_version), _known(activity.sbi_id), activity.prepare_only)],
     )
-    print_table(("URI",), [(_attribute(controller, "activities"),)])
+    print_table(("URI",), [(_place(controller, "activities", activity.id),)])
     states = [(moment(when, fraction=True), state.value) for state, when in activity.activity_states]
     print_table(("Time", "State"), states)
     calls = (("init", activity.script_args.init), ("main", activity.script_args.main))

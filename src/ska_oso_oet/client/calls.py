@@ -66,6 +66,14 @@ class ActivityCalls(Calls):
         deadline = Deadline.of(timeout)
         return ACTIVITIES.wait(self._controller.until(deadline), activity_id, states, deadline)
 
+    def wait_activity_procedure(
+        self, activity_id: int, timeout: float | Deadline | None = None
+    ) -> ActivitySummary:
+        """Wait until an activity has a procedure, or has ended; raises as `wait` does."""
+        deadline = Deadline.of(timeout)
+        controller = self._controller.until(deadline)
+        return ACTIVITIES.wait_until(controller, activity_id, _has_procedure, deadline)
+
     def list_activities(self) -> Sequence[ActivitySummary]:
         """List every live activity and the newest finished ones, oldest first."""
         return self._controller.listed(ACTIVITIES)
@@ -108,6 +116,10 @@ class SchedulingBlockCalls(Calls):
     def sbi(self, sbi_id: str) -> StoredSBInstance:
         """Read an SBInstance; raises NotFound."""
         return self._controller.sbi(SBInstanceQuery.parse({"sbi_id": sbi_id}))
+
+
+def _has_procedure(activity: ActivitySummary) -> bool:
+    return activity.procedure_id is not None or activity.state.final
 
 
 class HistoryCalls(Calls):

@@ -75,7 +75,8 @@ class HttpController:
     def start(self, command: StartProcessCommand) -> ProcedureSummary:
         """Request the start of a procedure; returns once that is accepted."""
         main = command.script_args.main
-        body = {"state": "RUNNING", "script_args": {} if main is None else {"run": main.to_dict()}}
+        arguments = {} if main is None else {"run": main.to_dict()}
+        body = {"state": "RUNNING", "script_args": arguments, "force_start": command.force_start}
         number = command.procedure_id or self.created_last().id
         with _if_there_is(PROCEDURES, number, Rejected):
             return self._one(PROCEDURES, "PUT", f"/procedures/{number}", body)

@@ -78,7 +78,13 @@ class Kind(Generic[S]):
         return known.state.final or any(state in states for state, _ in self.history(known))
 
     def wait(self, controller: Controller, number: int, states: Collection[State], deadline: Deadline) -> S:
-        """Wait until it has entered one of `states`, or has ended.
+        """Wait until it has entered one of `states`, or has ended."""
+        return self.wait_until(controller, number, partial(self.has_entered, states=states), deadline)
+
+    def wait_until(
+        self, controller: Controller, number: int, reached: Callable[[S], bool], deadline: Deadline
+    ) -> S:
+        """Wait until something is true of it.
 
         Subscribes first and reads then, so that nothing can happen in between.
         """
@@ -86,7 +92,7 @@ class Kind(Generic[S]):
             known = self.describe(controller, number)
             patience = Patience()
             connected = False
-            while not self.has_entered(known, states):
+            while not reached(known):
                 deadline.check(f"{self.word} {known.id} is still {known.state}")
                 changed = inbox.get(deadline.at_most(QUIET_TIME))
                 news = next(filter(partial(_is_same, known), changed or ()), None) if connected else None

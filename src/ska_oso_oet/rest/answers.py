@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Path, Request
 from fastapi.exceptions import HTTPException
@@ -11,14 +11,13 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from pydantic_core import from_json
 
+from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model
+from ska_oso_oet.rest.description import parameters_of
 from ska_oso_oet.rest.resources import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping
-
-REPRESENTATION: Final = "return=representation"
-"""The preference for what has become of a resource, as the header Prefer has it."""
+    from collections.abc import Callable, Coroutine, Mapping
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
@@ -32,14 +31,16 @@ class _Request(Request):
             raise HTTPException(400, f"the body is no JSON: {error}") from None
 
 
-class JsonRoute(APIRoute):
-    """A route that reads its body strictly."""
+class StrictRoute(APIRoute):
+    """A route that reads its body strictly, and takes no parameter that its description does not have."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Make the handler of requests."""
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            if unknown := sorted(set(request.query_params) - parameters_of(request.app, self.name)):
+                raise InvalidArgument(f"no such parameter: {', '.join(unknown)}")
             return await handler(_Request(request.scope, request.receive))
 
         return handle
@@ -56,10 +57,3 @@ def answer(
 def described(*codes: int) -> dict[int | str, dict[str, Any]]:
     """Describe the errors that a route may respond with."""
     return {code: {"model": Failure} for code in codes}
-
-
-def prefers_representation(headers: Iterable[str]) -> bool:
-    """Return whether headers Prefer (RFC 7240) ask for a representation; the first of several counts."""
-    wishes = (part.partition(";")[0] for header in headers for part in header.split(","))
-    plain = ("".join(wish.split()).replace('"', "").lower() for wish in wishes)
-    return next((wish for wish in plain if wish.startswith("return=")), "") == REPRESENTATION

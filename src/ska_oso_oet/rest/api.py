@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
 
 from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES
 from ska_oso_oet.errors import ActivityNotFound, NotFound, OetError
 from ska_oso_oet.procedure.domain import ProcedureState
-from ska_oso_oet.rest.answers import (
-    REPRESENTATION,
-    Id,
-    JsonRoute,
-    answer,
-    described,
-    prefers_representation,
-)
+from ska_oso_oet.rest.answers import Id, StrictRoute, answer, described
 from ska_oso_oet.rest.errors import AbortFailed
+from ska_oso_oet.rest.preferences import APPLIED, Preferences, preferences
 from ska_oso_oet.rest.requests import NewActivity, NewProcedure, ProcedureUpdate
 from ska_oso_oet.rest.resources import (
     AbortMessage,
@@ -41,12 +35,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.backend import Backend
 
-_APPLIED: Final = {
-    "Preference-Applied": {
-        "description": f"`{REPRESENTATION}` where a stop was answered so",
-        "schema": {"type": "string"},
-    }
-}
+Preferred = Annotated[Preferences, Depends(preferences)]
 
 
 def _procedures(request: Request) -> Callable[[ProcedureSummary], Procedure]:
@@ -63,7 +52,7 @@ def _activities(request: Request) -> Callable[[ActivitySummary], Activity]:
 def procedure_routes(backend: Backend) -> APIRouter:
     """Make the resources of procedures."""
     router = APIRouter(
-        prefix="/procedures", tags=["procedures"], route_class=JsonRoute, responses=described(503)
+        prefix="/procedures", tags=["procedures"], route_class=StrictRoute, responses=described(503)
     )
     controller, calls = backend.controller, backend.calls
 
@@ -73,12 +62,22 @@ def procedure_routes(backend: Backend) -> APIRouter:
         summaries = await calls.ask(controller.listed, PROCEDURES)
         return answer(AllProcedures(procedures=list(map(_procedures(request), summaries))))
 
-    @router.post("", status_code=201, response_model=OneProcedure, responses=described(400, 409, 413, 502))
-    async def create_procedure(request: Request, new: NewProcedure) -> Response:
-        """Load a script and call its `init`; the response comes as soon as the procedure exists."""
-        summary = await calls.ask(controller.create, new.command())
+    @router.post(
+        "",
+        status_code=201,
+        response_model=OneProcedure,
+        responses={201: {"headers": APPLIED}, **described(400, 409, 413, 502)},
+    )
+    async def create_procedure(request: Request, new: NewProcedure, prefer: Preferred) -> Response:
+        """Load a script and call its `init`; the answer is given as soon as the procedure exists.
+
+        With `Prefer: wait=N`, or `?wait=N`, it is given once the procedure is READY or has ended, or after N
+        seconds.
+        """
+        summary = await backend.create(new.command(), prefer.wait)
         procedure = _procedures(request)(summary)
-        return answer(OneProcedure(procedure=procedure), 201, {"Location": procedure.uri})
+        headers = {"Location": procedure.uri, **prefer.applied()}
+        return answer(OneProcedure(procedure=procedure), 201, headers)
 
     @router.get("/{number}", response_model=OneProcedure, responses=described(404))
     async def get_procedure(request: Request, number: Id) -> Response:
@@ -88,27 +87,32 @@ def procedure_routes(backend: Backend) -> APIRouter:
     @router.put(
         "/{number}",
         response_model=OneProcedure | AbortMessage | StoppedProcedure,
-        responses={200: {"headers": _APPLIED}, **described(400, 404, 409, 413, 502, 504)},
+        responses={200: {"headers": APPLIED}, **described(400, 404, 409, 413, 502, 504)},
     )
     async def update_procedure(
         request: Request,
         number: Id,
         update: ProcedureUpdate,
-        prefer: Annotated[list[str] | None, Header(examples=[REPRESENTATION])] = None,
+        prefer: Preferred,
     ) -> Response:
-        """Start a READY procedure (state RUNNING), or stop a live one (state STOPPED).
+        """Start a procedure (state RUNNING), or stop a live one (state STOPPED).
 
-        The response to a start comes when it is accepted, that to a stop when the process is gone and, unless
-        `abort` is false or main was not called, the abort script has ended: by a message, or with
-        `Prefer: return=representation` by the procedure and the result of the stop, which then has also
-        what the abort script did not do.
+        A start is answered when it is accepted. Where the procedure is not READY yet, it begins as soon as it
+        is, unless `force_start` is false. With `Prefer: wait=N`, or `?wait=N`, it is answered once the
+        procedure is RUNNING or has ended, or after N seconds.
+
+        A stop is answered when the process is gone and, unless `abort` is false or main was not called, the
+        abort script has ended: by a message, or with `Prefer: return=representation` by the procedure and the
+        result of the stop, which then tells also what the abort script did not do.
         """
         if update.state == "RUNNING":
-            summary = await backend.start(number, update)
-            return answer(OneProcedure(procedure=_procedures(request)(summary)))
+            summary = await backend.start(number, update, prefer.wait)
+            procedure = _procedures(request)(summary)
+            return answer(OneProcedure(procedure=procedure), 200, prefer.applied())
         result = await backend.stop(number, run_abort=update.abort)
-        if prefers_representation(prefer or ()):
-            return _stopped(_procedures(request)(await backend.describe(number)), result)
+        if prefer.representation:
+            procedure = _procedures(request)(await backend.describe(number))
+            return answer(_stopped(procedure, result), 200, prefer.applied(stopped=True))
         return answer(AbortMessage(abort_message=_abort_message(number, result, demanded=update.abort)))
 
     @router.get("/{number}/output", response_model=Output, responses=described(404))
@@ -119,10 +123,9 @@ def procedure_routes(backend: Backend) -> APIRouter:
     return router
 
 
-def _stopped(procedure: Procedure, result: CommandResult) -> Response:
+def _stopped(procedure: Procedure, result: CommandResult) -> dict[str, Any]:
     told = {"code": result.code.name, **(result.detail or {"message": result.text})}
-    applied = {"Preference-Applied": REPRESENTATION}
-    return answer({"procedure": procedure.to_dict(), "result": told}, 200, applied)
+    return {"procedure": procedure.to_dict(), "result": told}
 
 
 def _abort_message(number: int, result: CommandResult, *, demanded: bool | None) -> str:
@@ -145,7 +148,7 @@ def _abort_message(number: int, result: CommandResult, *, demanded: bool | None)
 def activity_routes(backend: Backend) -> APIRouter:
     """Make the resources of activities."""
     router = APIRouter(
-        prefix="/activities", tags=["activities"], route_class=JsonRoute, responses=described(502, 503)
+        prefix="/activities", tags=["activities"], route_class=StrictRoute, responses=described(502, 503)
     )
     controller, calls = backend.controller, backend.calls
 
@@ -155,12 +158,22 @@ def activity_routes(backend: Backend) -> APIRouter:
         summaries = await calls.ask(controller.listed, ACTIVITIES)
         return answer(AllActivities(activities=list(map(_activities(request), summaries))))
 
-    @router.post("", status_code=201, response_model=OneActivity, responses=described(400, 409, 413))
-    async def run_activity(request: Request, new: NewActivity) -> Response:
-        """Run an activity of a Scheduling Block; the response comes as soon as it is accepted."""
-        summary = await calls.ask(controller.run_activity, new)
+    @router.post(
+        "",
+        status_code=201,
+        response_model=OneActivity,
+        responses={201: {"headers": APPLIED}, **described(400, 409, 413)},
+    )
+    async def run_activity(request: Request, new: NewActivity, prefer: Preferred) -> Response:
+        """Run an activity of a Scheduling Block; the answer has the number of its procedure.
+
+        It is given as soon as that is there, or the activity has ended, or after 2 s; with `Prefer: wait=N`,
+        or `?wait=N`, after N seconds.
+        """
+        summary = await backend.run_activity(new, prefer.wait)
         activity = _activities(request)(summary)
-        return answer(OneActivity(activity=activity), 201, {"Location": activity.uri})
+        headers = {"Location": activity.uri, **prefer.applied()}
+        return answer(OneActivity(activity=activity), 201, headers)
 
     @router.get("/{number}", response_model=OneActivity, responses=described(404))
     async def get_activity(request: Request, number: Id) -> Response:

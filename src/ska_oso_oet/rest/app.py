@@ -15,7 +15,9 @@ from fastapi_offline import FastAPIOffline
 
 from ska_oso_oet import __version__
 from ska_oso_oet.rest import errors
+from ska_oso_oet.rest.answers import StrictRoute
 from ska_oso_oet.rest.api import activity_routes, procedure_routes
+from ska_oso_oet.rest.description import describe, operation_id
 from ska_oso_oet.rest.event_api import event_routes
 from ska_oso_oet.rest.guards import BehindProxy, Counted, OwnFilesOnly, SizeLimit, TokenRequired
 from ska_oso_oet.rest.history_api import history_routes
@@ -58,7 +60,9 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
         description=_DESCRIPTION,
         version=__version__,
         redirect_slashes=False,
+        generate_unique_id_function=operation_id,
     )
+    describe(app, settings.api_prefix, needs_token=token is not None)
     errors.install(app)
     for routes in _ROUTES:
         app.include_router(routes(backend), prefix=settings.api_prefix)
@@ -83,7 +87,7 @@ def create_app(backend: Backend, settings: RestSettings, token: bytes | None, co
 
 
 def _probes(backend: Backend) -> APIRouter:
-    router = APIRouter(tags=["probes"])
+    router = APIRouter(tags=["probes"], route_class=StrictRoute)
 
     @router.get("/healthz")
     async def alive() -> dict[str, str]:

@@ -12,7 +12,7 @@ from sse_starlette.sse import SendTimeoutError
 
 from ska_oso_oet.client.lost_stop import result_of_lost_stop
 from ska_oso_oet.client.tango_controller import pruned
-from ska_oso_oet.client.waiting import PROCEDURES
+from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES
 from ska_oso_oet.errors import (
     CommandForgotten,
     ControllerUnreachable,
@@ -23,6 +23,7 @@ from ska_oso_oet.errors import (
     WaitTimeout,
 )
 from ska_oso_oet.procedure.commands import StopProcessCommand
+from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.output import OutputQuery
 from ska_oso_oet.rest.journal_pages import read_page
 
@@ -31,15 +32,18 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from ska_oso_oet.activity.domain import ActivityCommand, ActivitySummary
     from ska_oso_oet.client.tango_controller import TangoController
     from ska_oso_oet.client.waiting import CommandResult
     from ska_oso_oet.history.queries import Pruned, PruneQuery
+    from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.rest.calls import Calls
     from ska_oso_oet.rest.command_waits import CommandWaits
     from ska_oso_oet.rest.event_log import EventLogReader, Missing
     from ska_oso_oet.rest.requests import ProcedureUpdate
     from ska_oso_oet.rest.server_sent import Position
+    from ska_oso_oet.rest.state_waits import StateWaits
     from ska_oso_oet.rest.stream import EventHub
 
 KEEP_ALIVE: Final = 15
@@ -52,6 +56,10 @@ COMMAND_TIMEOUT: Final = 120.0
 """Seconds that a stop or a pruning may take; the abort script has 60 s unless its property is set."""
 
 
+NUMBER_SECS: Final = 2.0
+"""Seconds that the answer to a new activity waits for the number of its procedure by itself."""
+
+
 @dataclass(frozen=True)
 class Backend:
     """The controller as routes use it: nothing here blocks the event loop."""
@@ -60,6 +68,7 @@ class Backend:
     calls: Calls
     hub: EventHub
     endings: CommandWaits
+    states: StateWaits
     paging: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One page of the journal is read at a time, so that clients who come back together hold nobody up."""
 
@@ -81,13 +90,33 @@ class Backend:
             query = OutputQuery(procedure_id=procedure_id, since=since)
             return await self.calls.ask(self.controller.output, query)
 
-    async def start(self, procedure_id: int, update: ProcedureUpdate) -> ProcedureSummary:
-        """Start a procedure, and describe it."""
+    async def create(self, command: PrepareProcessCommand, wait: float | None) -> ProcedureSummary:
+        """Create a procedure; with `wait`, in seconds, return once it is READY."""
+        created = await self.calls.ask(self.controller.create, command)
+        return await self._once(ProcedureState.READY, created, wait)
+
+    async def start(self, procedure_id: int, update: ProcedureUpdate, wait: float | None) -> ProcedureSummary:
+        """Start a procedure, and describe it; with `wait`, in seconds, return once it is RUNNING."""
         try:
-            return await self.calls.ask(self.controller.start, update.start(procedure_id))
+            started = await self.calls.ask(self.controller.start, update.start(procedure_id))
         except Rejected:
             await self.describe(procedure_id)  # it may not even exist
             raise
+        return await self._once(ProcedureState.RUNNING, started, wait)
+
+    async def _once(
+        self, state: ProcedureState, known: ProcedureSummary, wait: float | None
+    ) -> ProcedureSummary:
+        def reached(summary: ProcedureSummary) -> bool:
+            return any(entered is state for entered, _ in summary.history.process_states)
+
+        return known if wait is None else await self.states.until(PROCEDURES, known, reached, wait)
+
+    async def run_activity(self, command: ActivityCommand, wait: float | None) -> ActivitySummary:
+        """Run an activity; return once its procedure has a number, or after `wait` seconds."""
+        accepted = await self.calls.ask(self.controller.run_activity, command)
+        within = NUMBER_SECS if wait is None else wait
+        return await self.states.until(ACTIVITIES, accepted, _has_procedure, within)
 
     async def stop(self, procedure_id: int, *, run_abort: bool | None) -> CommandResult:
         """Stop a procedure and wait until it is gone, and its subarray aborted if that was asked for."""
@@ -125,6 +154,10 @@ def _words_of_the_reference(procedure_id: int) -> Iterator[None]:
         yield
     except NotFound:
         raise ProcedureNotFound(f"No information available for PID={procedure_id}") from None
+
+
+def _has_procedure(activity: ActivitySummary) -> bool:
+    return activity.procedure_id is not None
 
 
 class StreamResponse(EventSourceResponse):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 
-from ska_oso_oet.rest.answers import answer, described
+from ska_oso_oet.rest.answers import StrictRoute, answer, described
 from ska_oso_oet.rest.backend import StreamResponse
 from ska_oso_oet.rest.requests import EventsParameters
 from ska_oso_oet.rest.resources import SomeEvents
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def event_routes(backend: Backend) -> APIRouter:
     """Make the resources of events."""
-    router = APIRouter(tags=["events"], responses=described(400, 503))
+    router = APIRouter(tags=["events"], route_class=StrictRoute, responses=described(400, 503))
 
     @router.get("/events", response_model=SomeEvents)
     async def list_events(asked: Annotated[EventsParameters, Query()]) -> Response:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from ska_oso_oet.history.queries import PruneQuery
-from ska_oso_oet.rest.answers import JsonRoute, answer, described
+from ska_oso_oet.rest.answers import StrictRoute, answer, described
 from ska_oso_oet.rest.requests import HistoryParameters
 from ska_oso_oet.rest.resources import HistoryEntry, HistoryList, PrunedHistory
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def history_routes(backend: Backend) -> APIRouter:
     """Make the resources of the history."""
     router = APIRouter(
-        prefix="/history", tags=["history"], route_class=JsonRoute, responses=described(400, 502, 503)
+        prefix="/history", tags=["history"], route_class=StrictRoute, responses=described(400, 502, 503)
     )
 
     @router.get("", response_model=HistoryList)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Path, Query, Request
 from fastapi.responses import Response
@@ -19,10 +19,15 @@ from ska_oso_oet.oda.desk import (
     StoredSBDefinition,
 )
 from ska_oso_oet.oda.sbdefinition import SBDefinition
-from ska_oso_oet.rest.answers import JsonRoute, answer, described
+from ska_oso_oet.rest.answers import StrictRoute, answer, described
 
 if TYPE_CHECKING:
+    from enum import Enum
+
     from ska_oso_oet.rest.backend import Backend
+
+
+_TAGS: Final[list[str | Enum]] = ["scheduling blocks"]
 
 
 class OneSBDefinition(Model):
@@ -54,7 +59,10 @@ class SBInstanceParameters(Model):
 def sbd_routes(backend: Backend) -> APIRouter:
     """Make the resources of SBDefinitions."""
     router = APIRouter(
-        prefix="/sbds", tags=["scheduling blocks"], route_class=JsonRoute, responses=described(400, 502, 503)
+        prefix="/sbds",
+        tags=["scheduling blocks"],
+        route_class=StrictRoute,
+        responses=described(400, 502, 503),
     )
     controller, calls = backend.controller, backend.calls
 
@@ -84,7 +92,10 @@ def sbd_routes(backend: Backend) -> APIRouter:
 def sbi_routes(backend: Backend) -> APIRouter:
     """Make the resources of SBInstances."""
     router = APIRouter(
-        prefix="/sbis", tags=["scheduling blocks"], route_class=JsonRoute, responses=described(400, 502, 503)
+        prefix="/sbis",
+        tags=["scheduling blocks"],
+        route_class=StrictRoute,
+        responses=described(400, 502, 503),
     )
     controller, calls = backend.controller, backend.calls
 

@@ -89,7 +89,7 @@ class ProcedureUpdate(Model):
 
     A whole procedure may be sent; what of it cannot be changed is ignored. With `abort`, a stop is
     followed by the abort script for each of the procedure's subarrays; null means that it is if main has been
-    called.
+    called. With `force_start` a start may come before the procedure is READY, and waits for that.
     """
 
     model_config = ConfigDict(
@@ -104,6 +104,7 @@ class ProcedureUpdate(Model):
     state: Literal["RUNNING", "STOPPED"]
     script_args: UpdatedArgs = UpdatedArgs()
     abort: StrictBool | None = None
+    force_start: StrictBool = True
     script: JsonValue = None
     history: JsonValue = None
     uri: JsonValue = None
@@ -119,7 +120,8 @@ class ProcedureUpdate(Model):
         """Make the command that starts the procedure."""
         run = self.script_args.run
         args = {} if run is None else {"main": run}
-        return StartProcessCommand.parse({"procedure_id": procedure_id, "script_args": args})
+        given = {"procedure_id": procedure_id, "script_args": args, "force_start": self.force_start}
+        return StartProcessCommand.parse(given)
 
 
 class NewActivity(ActivityCommand):

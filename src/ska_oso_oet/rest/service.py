@@ -22,6 +22,7 @@ from ska_oso_oet.rest.command_waits import CommandWaits
 from ska_oso_oet.rest.connection import Connection, Places
 from ska_oso_oet.rest.listening import ListeningSocket
 from ska_oso_oet.rest.settings import EVERYWHERE
+from ska_oso_oet.rest.state_waits import StateWaits
 from ska_oso_oet.rest.stream import EventHub
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ class RestService:
             around.on_streams,
             max_readers=settings.max_connections // 2,
         )
-        backend = Backend(controller, self._calls, self._hub, CommandWaits(controller, self._calls))
+        endings, states = CommandWaits(controller, self._calls), StateWaits(controller, self._calls)
+        backend = Backend(controller, self._calls, self._hub, endings, states)
         app = create_app(backend, settings, settings.token(), around.counter)
         self._server = uvicorn.Server(
             uvicorn.Config(

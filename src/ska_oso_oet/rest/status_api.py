@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from ska_oso_oet.rest.answers import answer, described
+from ska_oso_oet.rest.answers import StrictRoute, answer, described
 from ska_oso_oet.rest.status_resources import Settings, Status
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def status_routes(backend: Backend) -> APIRouter:
     """Make the resources of the controller itself."""
-    router = APIRouter(tags=["controller"], responses=described(503))
+    router = APIRouter(tags=["controller"], route_class=StrictRoute, responses=described(503))
 
     @router.get("/status", response_model=Status)
     async def get_status() -> Response:
