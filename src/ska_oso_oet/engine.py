@@ -53,7 +53,7 @@ _TRIM_SECS: Final = 1.0
 class Engine:
     """The event bus, the procedures and the processes that run them, from `start` to `stop`.
 
-    `defer` has a function called later, in order, on the thread that tells events; `flow` knows how far that
+    `defer` has a function called later, in order, on the thread that pushes events; `flow` knows how far that
     thread is behind; `on_activity` is called with each change of an activity, and must not block.
     """
 
@@ -184,7 +184,7 @@ class Engine:
         self._on_activity(activity)
 
     def remains(self) -> dict[int, Remains]:
-        """Tell which procedures were killed and are still there, and what of them."""
+        """Report which procedures were killed and are still there, and what of them."""
         return self._pool.remains()
 
     def _trim(self) -> None:
@@ -201,7 +201,7 @@ class Engine:
             _log.warning("Clones and environments were not tidied up: %s", error)
 
     def stop(self) -> None:
-        """Stop every procedure by the stop ladder, and the threads; what happened has been told by then.
+        """Stop every procedure by the stop ladder, and the threads; what happened has been announced by then.
 
         Scripts have their grace period, and aborts their time; it says first how long that may take.
         """
@@ -218,7 +218,7 @@ class Engine:
         self._run_directory.close()
         self._trimming.cancel()
         self._trimming.join(_TRIM_SECS)
-        # The last to go: after everything that is told until here.
+        # The last to go: after everything that is announced until here.
         self._defer(self._stop_history)
 
     def _stop_history(self) -> None:

@@ -1,4 +1,4 @@
-"""Activities on the controller's Tango interface."""
+"""ActivityInterface is the part of the controller's Tango interface that runs and shows activities."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class ActivityInterface(ControllerInterface):
         self.book.on_activity(summary)
 
     def read_activities(self) -> str:
-        """Answer what there is, with the number of an event that it contains."""
+        """Return what there is, with the number of an event that it contains."""
         journal = self.settled_engine.journal
         seq = journal.last_seq
         listed = ", ".join(summary.to_json() for summary in self.running_engine.activities.summarise())
         return f'{{"epoch": "{journal.epoch}", "seq": {seq}, "activities": [{listed}]}}'
 
     def read_activity_changed(self) -> str:
-        """Answer the newest change, {} before the first."""
+        """Return the newest change, {} before the first."""
         return self._newest_activity
 
     is_RunActivity_allowed = allowed_when("RunActivity")

@@ -1,4 +1,4 @@
-"""OETController: the one door to procedures, activities and events."""
+"""OETController is the one door to procedures, activities and events."""
 
 from __future__ import annotations
 

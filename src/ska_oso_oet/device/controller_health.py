@@ -1,4 +1,4 @@
-"""The health of the controller: which parts it is made of, and how each is checked."""
+"""ControllerHealth finds the health of the controller: it knows its parts, and how each is checked."""
 
 from __future__ import annotations
 
@@ -221,12 +221,14 @@ def check_pump(pump: EventPump) -> Checked:
 
 def _check_processes(engine: Engine) -> Checked:
     now = time.time()
-    late = {pid: remains for pid, remains in engine.remains().items() if now - remains.since > _DEATH_SECS}
+    late = {
+        number: remains for number, remains in engine.remains().items() if now - remains.since > _DEATH_SECS
+    }
     if not late:
         return HealthState.OK, None
     told = (
-        f"{' and '.join(map(describe, sorted(r.pids)))} of procedure {pid}, killed at {_clock(r.since)}"
-        for pid, r in sorted(late.items())
+        f"{' and '.join(map(describe, sorted(r.pids)))} of procedure {number}, killed at {_clock(r.since)}"
+        for number, r in sorted(late.items())
     )
     return HealthState.DEGRADED, f"the operating system does not end {'; '.join(told)}"
 

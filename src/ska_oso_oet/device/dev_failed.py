@@ -1,4 +1,4 @@
-"""The project's errors as Tango clients see them."""
+"""Expected errors of the project become the DevFailed that Tango clients see."""
 
 from __future__ import annotations
 

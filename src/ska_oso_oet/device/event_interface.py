@@ -1,4 +1,4 @@
-"""The event bus on the controller's Tango interface."""
+"""EventInterface is the part of the controller's Tango interface that pushes and replays events."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class EventInterface(ControllerInterface):
             self.pump.push("event", self._newest_event)
 
     def read_event(self) -> str:
-        """Answer the newest event, {} before the first."""
+        """Return the newest event, {} before the first."""
         return self._newest_event
 
     def read_last_event_seq(self) -> int:
-        """Answer the number of the newest event, 0 before the first."""
+        """Return the number of the newest event, 0 before the first."""
         return self.running_engine.journal.last_seq
 
     @command(dtype_in=str, doc_in="JSON: since, epoch, limit, topics", dtype_out=str, doc_out="JSON")

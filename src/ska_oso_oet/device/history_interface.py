@@ -1,4 +1,4 @@
-"""The history on the controller's Tango interface."""
+"""HistoryInterface is the part of the controller's Tango interface that lists and prunes the history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of the controller's Tango interface have in common."""
+"""ControllerInterface has what the parts of the controller's Tango interface have in common."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def json_attribute(method: str, doc: str) -> attribute:
 
 
 class ControllerInterface(SKABaseDevice):
-    """Base of the parts of the controller's Tango interface: its engine, and how commands are answered."""
+    """Base of the parts of the controller's Tango interface: its engine, and what commands return."""
 
     engine: Engine | None = None
     book: CommandBook
@@ -54,7 +54,7 @@ class ControllerInterface(SKABaseDevice):
 
     @property
     def settled_engine(self) -> Engine:
-        """The engine, to be asked what may be told: new ids and final states are stored by now."""
+        """The engine, to be asked what may be shown: new ids and final states are stored by now."""
         engine = self.running_engine
         engine.history.settle()
         return engine

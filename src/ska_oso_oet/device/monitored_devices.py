@@ -1,4 +1,4 @@
-"""Other devices whose health counts, followed by their change events."""
+"""MonitoredDevices follows the health of other devices by their change events."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _SILENT: Final = "does not answer"
 
 
 def is_silent(device: ComponentSnapshot) -> bool:
-    """Tell whether a device was last heard of by its silence."""
+    """Return whether a device was last heard of by its silence."""
     return (device.message or "").startswith(_SILENT)
 
 

@@ -1,4 +1,4 @@
-"""Procedures on the controller's Tango interface."""
+"""ProcedureInterface is the part of the controller's Tango interface that runs and shows procedures."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ class ProcedureInterface(ControllerInterface):
             self.pump.push("runningProcedures", self.read_running_procedures())
 
     def read_procedures(self) -> str:
-        """Answer what there is, with the number of the newest event that it contains."""
+        """Return what there is, with the number of the newest event that it contains."""
         seq, summaries = self.settled_engine.procedures.snapshot()
         listed = ", ".join(summary.to_json() for summary in summaries)
         return f'{{"epoch": "{self.running_engine.journal.epoch}", "seq": {seq}, "procedures": [{listed}]}}'
 
     def read_procedure_changed(self) -> str:
-        """Answer the newest change, {} before the first."""
+        """Return the newest change, {} before the first."""
         return self._newest_procedure
 
     _newest_procedure = "{}"
 
     def read_running_procedures(self) -> list[int]:
-        """Answer which procedures run."""
+        """Return which procedures run."""
         _, summaries = self.running_engine.procedures.snapshot()
         return [summary.id for summary in summaries if summary.state is ProcedureState.RUNNING]
 
@@ -114,7 +114,7 @@ class ProcedureInterface(ControllerInterface):
 
     @command(dtype_in=str, doc_in="JSON: procedure_id, since", dtype_out=str, doc_out="JSON")
     def GetOutput(self, argin: str) -> str:
-        """Answer what a procedure has written."""
+        """Return what a procedure has written."""
         with as_dev_failed("GetOutput"):
             query = self.parsed(OutputQuery.parse, argin)
             try:

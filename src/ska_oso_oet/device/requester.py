@@ -1,4 +1,4 @@
-"""Who gives a command: what Tango tells of a client, as an operator reads it."""
+"""A requester is named from what Tango knows of a client, so that an operator can read it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOOPBACK = ("127.", "::1", "[::1]")
 def requester_of(device: Device) -> str | None:
     """Name the client whose request is being carried out: `user@host pid 42`, without what is not known.
 
-    Tango tells the address and the process id. The user is that of the process, if it runs on this machine.
+    Tango knows the address and the process id. The user is that of the process, if it runs on this machine.
     """
     ident: Any = device.get_client_ident()
     if ident is None or not ident.client_ident:

@@ -1,4 +1,4 @@
-"""OETRestAdapter: the HTTP API and the web page of one OETController."""
+"""OETRestAdapter serves the HTTP API and the web page of one OETController."""
 
 from __future__ import annotations
 
@@ -189,19 +189,19 @@ class OETRestAdapter(SKABaseDevice):
     # ------------------------------------------------------------ attributes
 
     def read_url(self) -> str:
-        """Answer where the API is."""
+        """Return where the API is."""
         service = self._service
         return "" if service is None else service.url
 
     def read_controller_state(self) -> DevState:
-        """Answer the state of the controller as it was last heard of."""
+        """Return the state of the controller as it was last heard of."""
         return self._controller_state
 
     def read_request_count(self) -> int:
-        """Answer how many requests there were."""
+        """Return how many requests there were."""
         return self._counter.requests
 
     def read_stream_clients(self) -> int:
-        """Answer how many clients listen to events."""
+        """Return how many clients listen to events."""
         service = self._service
         return 0 if service is None else service.streams

@@ -1,4 +1,4 @@
-"""How the controller fares, on its Tango interface: its health, and whether scripts can be started."""
+"""StatusInterface shows the controller's health, its settings, and whether scripts can be started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class StatusInterface(ControllerInterface):
-    """Attributes and commands that tell how the controller fares; they answer in every state."""
+    """Attributes and commands that report how the controller fares; they respond in every state."""
 
     healthInfo = json_attribute("read_health_info", "What is wrong, by device name, as JSON")
     whyNotReady = json_attribute(
@@ -36,20 +36,20 @@ class StatusInterface(ControllerInterface):
     _health: ControllerHealth | None = None
     _settings: ControllerSettings | None = None
 
-    def begin_telling(self) -> None:
-        """Begin to tell the health, whatever becomes of the initialisation."""
-        super().begin_telling()
+    def start_reporting(self) -> None:
+        """Begin to report the health, whatever becomes of the initialisation."""
+        super().start_reporting()
         self.declare_events("healthInfo", "whyNotReady")
         self._health_info: dict[str, list[str]] = {self.get_name(): [NOT_INITIALISED]}
         self._health = health = ControllerHealth(self.get_name(), self._publish_health)
         health.start()
 
-    def end_telling(self) -> None:
-        """End it; returns when nothing more is told."""
+    def stop_reporting(self) -> None:
+        """End it; returns when nothing more is reported."""
         health, self._health = self._health, None
         if health is not None:
             health.stop()
-        super().end_telling()
+        super().stop_reporting()
 
     def start_communicating(self) -> None:
         """Begin to check the parts that the health is made of."""
@@ -86,7 +86,7 @@ class StatusInterface(ControllerInterface):
 
     @command(dtype_out=str, doc_out="JSON: state, health, versions, subarrays, …")
     def GetStatus(self) -> str:
-        """Tell how the controller fares and what it does, in every state."""
+        """Return how the controller fares and what it does, in every state."""
         health = self._health
         reason = NOT_INITIALISED if health is None else health.why_not_ready
         return json.dumps(
@@ -107,7 +107,7 @@ class StatusInterface(ControllerInterface):
 
     @command(dtype_out=str, doc_out="JSON: settings, warnings")
     def GetSettings(self) -> str:
-        """Tell the settings in effect, where each comes from, and what was set in vain."""
+        """Return the settings in effect, where each comes from, and what was set in vain."""
         with as_dev_failed("GetSettings"):
             if self._settings is None:
                 raise NotReady(f"the settings cannot be used: {self.model.status}")
@@ -132,10 +132,10 @@ class StatusInterface(ControllerInterface):
             self.pump.put(attribute, tango_text(value))
 
     def read_health_info(self) -> str:
-        """Answer what is wrong, this device first."""
+        """Return what is wrong, this device first."""
         return json.dumps(self._health_info)
 
     def read_why_not_ready(self) -> str:
-        """Answer why no script can be started now."""
+        """Return why no script can be started now."""
         health = self._health
         return tango_text(NOT_INITIALISED if health is None else health.why_not_ready)

@@ -1,4 +1,4 @@
-"""What GetStatus answers: how the controller fares and what it does, in one document."""
+"""The report of GetStatus is one document: how the controller is, and what it does."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def versions() -> dict[str, str]:
-    """Tell the versions of the software."""
+    """Return the versions of the software."""
     return {
         "oet": __version__,
         "python": platform.python_version(),
@@ -27,7 +27,7 @@ def versions() -> dict[str, str]:
 
 
 def work(engine: Engine | None) -> dict[str, Any]:
-    """Tell who holds which subarray, and how many procedures and activities are in which state.
+    """Return who holds which subarray, and how many procedures and activities are in which state.
 
     `subarray_id` is null for a procedure that holds everything.
     """

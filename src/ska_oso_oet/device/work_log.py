@@ -1,4 +1,4 @@
-"""What the controller does, in its log: one line at INFO for each thing that happens."""
+"""The log of the controller has one line at INFO for each thing that happens."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class WorkLog:
 
 
 def _about(summary: ProcedureSummary) -> str:
-    """Say what a procedure is when it begins, and how it went when it ends."""
+    """Return what a procedure is when it begins, and how it went when it ends."""
     if len(summary.history.process_states) == 1:
         script: Any = summary.script
         name = getattr(script, "script_uri", None) or script.script_name

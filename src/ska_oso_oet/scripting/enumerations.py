@@ -1,4 +1,4 @@
-"""The names of the values of enumerated attributes, as their devices have them."""
+"""The values of enumerated attributes are named as their devices name them."""
 
 from __future__ import annotations
 

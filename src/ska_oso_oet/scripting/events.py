@@ -1,4 +1,4 @@
-"""What a script announces on the event bus of the OET."""
+"""Announcer publishes what a script announces on the event bus of the OET."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Announcer:
         pub.sendMessage(topic, msg_src=self.source, **data)
 
     def say(self, message: str) -> None:
-        """Tell users something, on topic user.script.announce."""
+        """Show users a message, on topic user.script.announce."""
         self.send("user.script.announce", msg=message)
 
     def progress(self, percent: float, message: str = "", **about: object) -> None:

@@ -36,7 +36,7 @@ class SingleQueueEventStrategy:
         self._subscription_id = 0
 
     def notify(self, evt: tango.EventData) -> None:
-        """Take an event from the SubscriptionManager."""
+        """Receive an event from the SubscriptionManager."""
         self._events.put(evt)
 
     def read_event(self, attr: Attribute, timeout: float | None = None) -> tango.EventData:
@@ -152,7 +152,7 @@ class TangoExecutor:
         """Run a long running command of an SKA device to its end and return its outcome.
 
         `on_progress` is called, on this thread, with each new progress (0-100). When the script is stopped,
-        or `on_progress` raises, the device is told to Abort before the exception goes on. Raises Rejected
+        or `on_progress` raises, the device is asked to Abort before the exception goes on. Raises Rejected
         when the device refuses, CommandFailed when it did not succeed, WaitTimeout after `timeout` seconds
         (the command is then left running) and DevFailed, the device's own error.
         """

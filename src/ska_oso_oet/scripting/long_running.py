@@ -86,7 +86,7 @@ class LongRunningCommandExecutor:
         self._patience = QuietWait()
 
     def notify(self, evt: tango.EventData) -> None:
-        """Take an event from the SubscriptionManager."""
+        """Receive an event from the SubscriptionManager."""
         self._events.put(evt)
 
     def run(self, timeout: float | None, on_progress: Callable[[int], None] | None) -> LongRunningCommand:
@@ -167,7 +167,7 @@ class LongRunningCommandExecutor:
         return self._with_result(known) if known.ended else known
 
     def _with_result(self, known: LongRunningCommand) -> LongRunningCommand:
-        """Take the result from the list of finished commands; protocol 1 has only that of the newest."""
+        """Read the result from the list of finished commands; protocol 1 has only that of the newest."""
         records = {record["uid"]: record for record in map(json.loads, self._read("lrcFinished"))}
         if known.command_id in records:
             return replace(known, result=records[known.command_id].get("result"))
@@ -191,7 +191,7 @@ class LongRunningCommandExecutor:
 
 
 def apply_event(known: LongRunningCommand, attribute: str, value: list[str]) -> LongRunningCommand:
-    """Take in the value of an event of `attribute` (lower case); one about other commands changes nothing."""
+    """Apply the value of an event of `attribute` (lower case); one about other commands changes nothing."""
     pairs = dict(zip(value[::2], value[1::2], strict=False))
     if (text := pairs.get(known.command_id)) is None:
         return known
@@ -211,4 +211,4 @@ def apply_event(known: LongRunningCommand, attribute: str, value: list[str]) -> 
 
 
 def _ignore(_progress: int) -> None:
-    """Take no notice of progress."""
+    """Ignore progress."""

@@ -1,4 +1,4 @@
-"""Changes of attributes found by reading, for a network that lets no Tango events through."""
+"""PollingManager finds changes of attributes by reading, for a network that blocks Tango events."""
 
 from __future__ import annotations
 
@@ -64,6 +64,6 @@ def _poll(
 
 
 def _tell(observer: weakref.ref[EventObserver], event: SimpleNamespace) -> None:
-    """Tell an observer that still exists; the reference must not keep it alive while nothing is told."""
+    """Notify an observer that still exists; the reference must not keep it alive while nothing changes."""
     if (listening := observer()) is not None:
         listening.notify(event)

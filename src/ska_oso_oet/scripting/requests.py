@@ -1,4 +1,4 @@
-"""Names of what a script asks a Tango device for."""
+"""Attribute and Command name what a script asks a Tango device for."""
 
 from __future__ import annotations
 

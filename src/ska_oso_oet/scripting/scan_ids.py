@@ -1,4 +1,4 @@
-"""Where scan IDs come from."""
+"""Scan IDs come from a file that scripts share, or from a service."""
 
 from __future__ import annotations
 

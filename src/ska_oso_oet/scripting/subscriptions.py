@@ -1,4 +1,4 @@
-"""Change events of Tango attributes: one long-lived subscription, many observers."""
+"""SubscriptionManager has one long-lived subscription to an attribute, and many observers of it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class EventObserver(Protocol):
     """Whoever wants to see events."""
 
     def notify(self, evt: tango.EventData) -> None:
-        """Take an event, on a thread of Tango's. It must return soon: no other event arrives meanwhile."""
+        """Receive an event, on a thread of Tango's. It must return soon: no other event arrives meanwhile."""
 
 
 class Callback:

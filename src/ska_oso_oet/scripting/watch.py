@@ -1,4 +1,4 @@
-"""Waiting for a value of an attribute, without losing one between looking and listening."""
+"""Watch waits for a value of an attribute, and loses none between looking and listening."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class AttributeRead(Protocol):
 
 
 class Changes(Protocol):
-    """Tells observers of changes: a SubscriptionManager or a PollingManager."""
+    """Notifies observers of changes: a SubscriptionManager or a PollingManager."""
 
     def register_observer(self, attr: Attribute, observer: EventObserver) -> None:
-        """Tell `observer` of changes of `attr` from now on."""
+        """Notify `observer` of changes of `attr` from now on."""
 
     def unregister_observer(self, attr: Attribute, observer: EventObserver) -> None:
-        """Tell it no more."""
+        """Notify it no more."""
 
 
 class TimeLimit:
@@ -60,7 +60,7 @@ class QuietWait:
         self._next = SILENCE
 
     def get(self, events: queue.SimpleQueue[Any], deadline: TimeLimit) -> Any:
-        """Take an event; raises queue.Empty when it is time to ask, or to give up."""
+        """Receive an event; raises queue.Empty when it is time to ask, or to give up."""
         left = deadline.left()
         try:
             return events.get(timeout=self._next if left is None else min(left, self._next))
@@ -84,7 +84,7 @@ class Watch:
     """
 
     def __init__(self, attribute: Attribute, read: AttributeRead, changes: Changes) -> None:
-        """Watch `attribute`, whose changes are told by `changes`."""
+        """Watch `attribute`, whose changes come from `changes`."""
         self.attribute = attribute
         self._device = read
         self._changes = changes
@@ -111,7 +111,7 @@ class Watch:
         self._changes.unregister_observer(self.attribute, self)
 
     def notify(self, evt: tango.EventData) -> None:
-        """Take an event."""
+        """Receive an event."""
         self._events.put(evt)
 
     def wait_for(self, predicate: Callable[[Any], bool], timeout: float | None = None) -> Any:

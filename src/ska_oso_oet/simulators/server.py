@@ -1,4 +1,4 @@
-"""The device server `TelescopeSimulator`."""
+"""This is the device server `TelescopeSimulator`."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class SimulatedDevice(Device):
             raise InvalidArgument(f"property Telescope is mid or low, not {self.Telescope!r}")
 
     def delete_device(self) -> None:
-        """Give up what is under way."""
+        """Drop what is under way."""
         self.cancel()
         super().delete_device()
 
@@ -138,10 +138,10 @@ def refuse(reason: str, text: str) -> NoReturn:
 
 
 def started(text: str) -> Answer:
-    """Answer that a change is under way."""
+    """Return that a change is under way."""
     return [ResultCode.STARTED], [text]
 
 
 def done(text: str) -> Answer:
-    """Answer that a change has been made."""
+    """Return that a change has been made."""
     return [ResultCode.OK], [text]

@@ -35,7 +35,7 @@ class SubarrayNode(SimulatedDevice):
 
     @attribute(dtype=ObsState, doc="The observing state")
     def obsState(self) -> ObsState:
-        """Say what the subarray is doing."""
+        """Return what the subarray is doing."""
         state: ObsState = self.values["obsState"]
         return state
 
@@ -46,7 +46,7 @@ class SubarrayNode(SimulatedDevice):
 
     @attribute(dtype=(str,), max_dim_x=1024, doc="Dishes or stations of this subarray")
     def assignedResources(self) -> list[str]:
-        """Say what the subarray has been given."""
+        """Return what the subarray has been given."""
         return list(self.values["assignedResources"])
 
     @attribute(dtype=str, doc="JSON of the newest Configure, empty when not configured")
@@ -56,7 +56,7 @@ class SubarrayNode(SimulatedDevice):
 
     @attribute(dtype=str, doc="Why obsState is FAULT, else empty")
     def faultMessage(self) -> str:
-        """Say what went wrong."""
+        """Return what went wrong."""
         return str(self.values["faultMessage"])
 
     @command(dtype_in=str, doc_in="JSON of the resources", dtype_out="DevVarLongStringArray")

@@ -1,4 +1,4 @@
-"""The enumerations of the SKA control model, for where ska-control-model is not installed."""
+"""These enumerations of the SKA control model are used where ska-control-model is not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the attributes of an SKA device are declared, by the names of the methods behind them."""
+"""The attributes of an SKA device are declared here by the names of the methods behind them."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class SKABaseDevice(EventDevice):
         self.pump.push_changes_only("_lrcEvent")
         self.model.begin()
         self.pump.start()
-        self.begin_telling()
+        self.start_reporting()
         try:
             super().init_device()
             self._start_logging()
@@ -153,11 +153,11 @@ class SKABaseDevice(EventDevice):
             self.guarded(self.stop_communicating)
         if self._has_component:
             self.guarded(self.delete_component)
-        self.guarded(self.end_telling)
+        self.guarded(self.stop_reporting)
         pump, lrc, targets = self.pump, self.lrc, self.targets
         # Without the monitor of the device, for which the pump waits. Another Init may come in between.
         with tango.AutoTangoAllowThreads(self):
-            pump.settle()  # commands that have ended are told so before the others are ended
+            pump.settle()  # commands that have ended are reported before the others are ended
             lrc.close(reason)
             targets.close()
             pump.stop()
@@ -227,7 +227,7 @@ class SKABaseDevice(EventDevice):
 
     @command(dtype_in=str, doc_in="command id", dtype_out=str, doc_out="name of its TaskStatus")
     def CheckLongRunningCommandStatus(self, command_id: str) -> str:
-        """Tell where a command stands; NOT_FOUND if it is not known (any more)."""
+        """Return where a command stands; NOT_FOUND if it is not known (any more)."""
         return self.lrc.outcome(command_id).status.name
 
     @command(dtype_in=str, doc_in="command id", dtype_out=str, doc_out="JSON: status, result, progress")
@@ -237,7 +237,7 @@ class SKABaseDevice(EventDevice):
 
     @command(dtype_out=(str,), doc_out="class and buildState")
     def GetVersionInfo(self) -> list[str]:
-        """Tell the version of the software."""
+        """Return the version of the software."""
         return [f"{type(self).__name__}, {self.read_build_state()}"]
 
     @command(dtype_out="DevUShort", doc_out="The TCP port the debugger is listening on.")

@@ -1,4 +1,4 @@
-"""Attaching a debugger to a running device (extra `debug`)."""
+"""A debugger can attach to a running device (extra `debug`)."""
 
 from __future__ import annotations
 

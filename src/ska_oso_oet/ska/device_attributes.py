@@ -1,4 +1,4 @@
-"""The values of the attributes of an SKA device: what is read and what a write does, without Tango."""
+"""DeviceAttributes reads and writes the attributes of an SKA device, without Tango."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class DeviceAttributes(DeviceHooks):
     """Level and targets of the log."""
 
     def read_admin_mode(self) -> AdminMode:
-        """Answer who may use the device."""
+        """Return who may use the device."""
         return self.model.admin_mode
 
     def write_admin_mode(self, mode: int) -> None:
@@ -56,20 +56,20 @@ class DeviceAttributes(DeviceHooks):
             self.model.disconnected()
 
     def read_health_state(self) -> HealthState:
-        """Answer whether the device can do its work."""
+        """Return whether the device can do its work."""
         return self.model.health
 
     def read_build_state(self) -> str:
-        """Answer the package, version and description of the software."""
+        """Return the package, version and description of the software."""
         package = metadata.metadata(PACKAGE)
         return f"{PACKAGE.replace('-', '_')}, {package['Version']}, {package['Summary']}"
 
     def read_version_id(self) -> str:
-        """Answer the version of the software."""
+        """Return the version of the software."""
         return metadata.version(PACKAGE)
 
     def read_logging_level(self) -> LoggingLevel:
-        """Answer how much is logged."""
+        """Return how much is logged."""
         return self.targets.level
 
     def write_logging_level(self, level: int) -> None:
@@ -78,7 +78,7 @@ class DeviceAttributes(DeviceHooks):
         self.pump.put("loggingLevel", self.targets.level)
 
     def read_logging_targets(self) -> list[str]:
-        """Answer where the log goes."""
+        """Return where the log goes."""
         return self.targets.targets
 
     def write_logging_targets(self, targets: list[str]) -> None:
@@ -87,23 +87,23 @@ class DeviceAttributes(DeviceHooks):
         self.pump.put("loggingTargets", self.targets.targets)
 
     def read_commanded_state(self) -> str:
-        """Answer the state last asked for."""
+        """Return the state last asked for."""
         return self.lrc.commanded_state
 
     def read_protocol_versions(self) -> tuple[int, int]:
-        """Answer the oldest and the newest LRC protocol."""
+        """Return the oldest and the newest LRC protocol."""
         return PROTOCOL_VERSIONS
 
     def read_lrc_event(self) -> list[str]:
-        """Answer nothing: this attribute only has events."""
+        """Return nothing: this attribute only has events."""
         return []
 
     def read_commands(self, attr: Any) -> list[str]:
-        """Answer one of the lists of long running commands."""
+        """Return one of the lists of long running commands."""
         return self.lrc.read(attr.get_name())
 
     def push_initial_values(self) -> None:
-        """Tell subscribers what an initialisation has set back, apart from what the model tells."""
+        """Push what an initialisation has set back, apart from what the model reports."""
         for name in self.lrc.limits.sizes:
             self.pump.put(name, self.lrc.read(name))
         self.pump.put("commandedState", self.lrc.commanded_state)

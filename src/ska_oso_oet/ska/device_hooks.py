@@ -1,4 +1,4 @@
-"""What a device of ours overrides, and what it calls to report on its component; all without Tango."""
+"""DeviceHooks has what a device of ours overrides, and what it calls to report on its component."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class DeviceHooks:
 
     # ------------------------------------------------------------ to be overridden
 
-    def begin_telling(self) -> None:
-        """Make what tells of the device also when its initialisation fails; `pump` and `model` are there.
+    def start_reporting(self) -> None:
+        """Make what reports on the device also when its initialisation fails; `pump` and `model` are there.
 
         It comes before `create_component`, and before the properties are read.
         """
 
-    def end_telling(self) -> None:
-        """End what `begin_telling` has made; it comes after `delete_component`."""
+    def stop_reporting(self) -> None:
+        """End what `start_reporting` has made; it comes after `delete_component`."""
 
     def create_component(self) -> None:
         """Make what the device works with; properties, `pump` and `lrc` are there.
@@ -96,7 +96,7 @@ class DeviceHooks:
         command.finish(TaskStatus.COMPLETED, (ResultCode.OK, "Reset completed OK"))
 
     def follow_state(self) -> None:
-        """Take note that State or adminMode has changed, which `model` tells; called after it was told.
+        """React to a change of State or adminMode, which `model` has; called after it was pushed.
 
         It is called on the pump's thread with no lock held, and returns at once.
         """
@@ -104,23 +104,23 @@ class DeviceHooks:
     # ------------------------------------------------------------ to be called, from any thread
 
     def report_communication(self, status: CommunicationStatus) -> None:
-        """Say whether the component can be reached; ESTABLISHED makes the device ON. Ignored when OFFLINE."""
+        """Report whether the component can be reached; ESTABLISHED is ON. Ignored when OFFLINE."""
         self.model.report_communication(status)
 
     def report_power(self, power: PowerState) -> None:
-        """Say what power the component has. Ignored when OFFLINE."""
+        """Report what power the component has. Ignored when OFFLINE."""
         self.model.report_power(power)
 
     def report_fault(self, message: str) -> None:
-        """Say that the component cannot work: the state is FAULT, Status carries `message`."""
+        """Report that the component cannot work: the state is FAULT, Status carries `message`."""
         self.model.report_fault(message)
 
     def clear_fault(self) -> None:
-        """Say that the component can work again."""
+        """Report that the component can work again."""
         self.model.clear_fault()
 
     def set_health(self, health: HealthState) -> None:
-        """Say whether the device can do its work."""
+        """Report whether the device can do its work."""
         self.model.set_health(health)
 
     def long_running(
@@ -132,7 +132,7 @@ class DeviceHooks:
         commanded: str | None = None,
         urgent: bool = False,
     ) -> LongStringArray:
-        """Begin the long running command `name`, let `work` set it going, and answer for the Tango command.
+        """Begin the long running command `name`, let `work` start it; return what the Tango command does.
 
         `work` returns at once and sees to it that the command is finished, now or later. If it raises
         Rejected or NotFound the command is REJECTED with that text; any other exception is a bug: the

@@ -55,7 +55,7 @@ _POWER: Final = {
 
 
 def refusal_to_switch(target: str, state: str) -> str | None:
-    """Say why a device in `state` need not go to `target` (ON, OFF or STANDBY), if so."""
+    """Return why a device in `state` need not go to `target` (ON, OFF or STANDBY), if so."""
     if target == state:
         return f"Device is already in {state} state."
     if target == "ON" and state == "ALARM":
@@ -170,7 +170,7 @@ class DeviceModel:
             self._emit(name, mode)
 
     def set_health(self, health: HealthState) -> None:
-        """Say whether the device can do its work."""
+        """Report whether the device can do its work."""
         with self._lock:
             if health is not self.health:
                 self.health = health
@@ -179,19 +179,19 @@ class DeviceModel:
     # ------------------------------------------------------------ reports, ignored unless in use
 
     def report_communication(self, status: CommunicationStatus) -> None:
-        """Say whether the component can be reached."""
+        """Report whether the component can be reached."""
         with self._lock:
             if self._in_use:
                 self._communicate(status)
 
     def report_power(self, power: PowerState) -> None:
-        """Say what power the component has."""
+        """Report what power the component has."""
         with self._lock:
             if self._in_use:
                 self._perform(_POWER[power])
 
     def report_fault(self, message: str) -> None:
-        """Say that the component cannot work, and why."""
+        """Report that the component cannot work, and why."""
         with self._lock:
             if not self._in_use:
                 _log.warning("A fault was reported while the device is not in use: %s", message)
@@ -202,7 +202,7 @@ class DeviceModel:
             self._perform(Action.COMPONENT_FAULT)
 
     def clear_fault(self) -> None:
-        """Say that the component can work again."""
+        """Report that the component can work again."""
         with self._lock:
             if self._in_use:
                 self._perform(Action.COMPONENT_NO_FAULT)

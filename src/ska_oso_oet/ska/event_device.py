@@ -1,4 +1,4 @@
-"""EventDevice: what a device pushes to its subscribers, and its State and Status as Tango reads them."""
+"""EventDevice pushes events to the subscribers of a device, and has its State and Status for Tango."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class TangoLogger(Protocol):
 
 
 def tango_level(level: LoggingLevel) -> int:
-    """Answer the level of log4tango: OFF 100 to DEBUG 600."""
+    """Return the level of log4tango: OFF 100 to DEBUG 600."""
     return 100 * (level + 1)
 
 

@@ -1,7 +1,7 @@
 """Long running commands, as SKA clients follow them: protocol versions 1 and 2 of ska-tango-base.
 
-A command is admitted, started, perhaps reports progress, and ends once; each step is told in the
-attributes of both protocols, in the order in which ska-tango-base tells it. What is told is decided
+A command is admitted, started, perhaps reports progress, and ends once; each step is reported in the
+attributes of both protocols, in the order in which ska-tango-base does it. What is reported is decided
 and handed to `emit` under one lock, so all clients see one order; what belongs to others (the abort
 callbacks) is called under none.
 
@@ -61,11 +61,11 @@ class RunningCommand:
         return self._record.abort_requested
 
     def in_progress(self) -> None:
-        """Say that it has started."""
+        """Report that it has started."""
         self._commands.start(self._record)
 
     def progress(self, percent: int) -> None:
-        """Say how far it is, 0 to 100; ignored unless it is in progress."""
+        """Report how far it is, 0 to 100; ignored unless it is in progress."""
         self._commands.report_progress(self._record, percent)
 
     def finish(self, status: TaskStatus, result: Result) -> bool:
@@ -86,7 +86,7 @@ class LongRunningCommands:
 
     `emit(attribute, value)` is called under the lock of this object: it must only store the value, as
     `EventPump.put` does. Values are lists of strings nobody changes (a string for commandedState).
-    `later(delay, fn)` arranges a call of `fn`; with it, the lists of protocol 1 are told again when
+    `later(delay, fn)` arranges a call of `fn`; with it, the lists of protocol 1 are emitted again when
     finished commands leave them, `REMOVAL_TIME` after their end. `clock` is in seconds since 1970.
     """
 
@@ -150,7 +150,7 @@ class LongRunningCommands:
             return self._ledger.outcome(command_id)
 
     def read(self, attribute: str) -> list[str]:
-        """Answer the value of one of the list attributes, now."""
+        """Return the value of one of the list attributes, now."""
         with self._lock:
             return self._ledger.value(attribute)
 
@@ -180,7 +180,7 @@ class LongRunningCommands:
                 self._start(record)
 
     def report_progress(self, record: CommandRecord, percent: int) -> None:
-        """Note and tell the progress of a command in progress."""
+        """Note and emit the progress of a command in progress."""
         with self._lock:
             if record.status is TaskStatus.IN_PROGRESS and record.progress != percent:
                 record.progress = int(percent)

@@ -1,4 +1,4 @@
-"""The commands that a device knows, and the attributes of the SKA contract that list them."""
+"""Ledger keeps the commands that a device knows, and makes the attributes that list them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one long running command, and how the SKA contract writes it down."""
+"""CommandRecord has what is known of one long running command, in the notation of the SKA contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log on stdout, which holds nobody up: whoever reads it may halt, and a pipe has an end."""
+"""The log on stdout blocks nobody: whoever reads it may halt, and a pipe has an end."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class StdoutHandler(logging.Handler):
         self._thread: threading.Thread | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take a record; it is written a moment later."""
+        """Keep a record; it is written a moment later."""
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 - the convention of logging handlers

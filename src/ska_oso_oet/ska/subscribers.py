@@ -70,7 +70,7 @@ class _Mark(NamedTuple):
 class Subscribers:
     """Cuts off the subscribers that leave more than `limit` bytes of events waiting; for one thread.
 
-    `connections` gives those that there are, which are looked at each time `step` bytes have been told.
+    `connections` gives those that there are, which are looked at each time `step` bytes have been pushed.
     `is_of_requests` tells whether a port of this process takes requests, not subscribers.
     """
 
@@ -203,6 +203,6 @@ def own_connections() -> Iterator[TcpConnection]:
 
 
 def is_in_reference(port: int, reference: str) -> bool:
-    """Tell whether a CORBA object reference (`IOR:…`) names a port, as it does that of requests."""
+    """Return whether a CORBA object reference (`IOR:…`) names a port, as it does that of requests."""
     content = bytes.fromhex(reference.removeprefix("IOR:"))
     return any(struct.pack(order, port) in content for order in ("<H", ">H"))

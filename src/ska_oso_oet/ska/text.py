@@ -1,4 +1,4 @@
-"""Texts as Tango can carry them."""
+"""Texts are escaped here so that Tango can carry them."""
 
 from __future__ import annotations
 

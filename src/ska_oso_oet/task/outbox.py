@@ -1,4 +1,4 @@
-"""Calls back from many threads, in order and without a lock held."""
+"""Outbox makes calls back from many threads, in order and without a lock held."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that make one outcome of many; docs/reference/task-aggregation.md has them as tables."""
+"""TaskAggregationPolicy makes one outcome of many; docs/reference/task-aggregation.md has its tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of a task, from its subtasks, in an order that does not depend on theirs."""
+"""The report of a task is made from its subtasks, in an order that does not depend on theirs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one subtask, and how an update changes it."""
+"""SubtaskResult has what is known of one subtask, and changes with each update."""
 
 from __future__ import annotations
 

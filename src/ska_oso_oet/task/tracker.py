@@ -1,4 +1,4 @@
-"""Follows the subtasks of one task and reports its outcome once."""
+"""TaskTracker follows the subtasks of one task and reports its outcome once."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class TaskTracker:
 
     # ------------------------------------------------------------ what happens
     def set_context(self, operation: str | None = None, obs_mode: str | None = None) -> None:
-        """Tell the context when it becomes known; None changes nothing."""
+        """Set the context when it becomes known; None changes nothing."""
         with self._lock:
             self._policy = self._policy.in_context(operation, obs_mode)
 

@@ -1,4 +1,4 @@
-"""Waiting for the first of two events without polling."""
+"""A thread can wait for the first of two events without polling."""
 
 from __future__ import annotations
 
