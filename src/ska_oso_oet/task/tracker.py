@@ -66,7 +66,6 @@ class TaskTracker:
                 self._note_change()
             self._outbox.deliver()
 
-    # ------------------------------------------------------------ what is known
     @property
     def subtasks(self) -> dict[str, SubtaskResult]:
         """The latest of each subtask, by name."""
@@ -119,7 +118,6 @@ class TaskTracker:
         """Return the result code of the task."""
         return self.overall_result
 
-    # ------------------------------------------------------------ what happens
     def set_context(self, operation: str | None = None, obs_mode: str | None = None) -> None:
         """Set the context when it becomes known; None changes nothing."""
         with self._lock:
@@ -160,7 +158,6 @@ class TaskTracker:
         """Release those who wait for completion, whether or not the task has ended."""
         self._completed.set()
 
-    # ------------------------------------------------------------ inside
     def _read(self, task_name: str, fields: Mapping[str, Any]) -> SubtaskUpdate:
         try:
             return SubtaskUpdate.read(task_name, fields)
