@@ -10,6 +10,7 @@ mark in their environment.
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -29,6 +30,11 @@ MARK = "OET_TEST_RUN"
 TASKS = Path("/proc/self/task")
 CHILDREN = TASKS / str(os.getpid()) / "children"
 LASTING = ("multiprocessing.forkserver", "multiprocessing.resource_tracker")
+
+
+def pytest_configure() -> None:
+    # A shell has what it starts in the background ignore Ctrl-C, which all that tests start would inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _processes() -> set[psutil.Process]:

@@ -100,6 +100,7 @@ def _become(
     os.environ.clear()
     os.environ.update(env)
     sys.argv = argv
+    sys.path[:0] = filter(None, env.get("PYTHONPATH", "").split(os.pathsep))  # as Python does when it starts
     for number, given in ((1, out), (2, errors)):
         os.dup2(given.fileno(), number)
         given.close()

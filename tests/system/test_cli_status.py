@@ -12,31 +12,42 @@ from ska_oso_oet.embedded import rest_is_installed
 from tests.system.oet_program import Oet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from tests.system.stack_process import StackProcess
 
 
 @pytest.fixture(params=["tango", "http"])
-def oet(request: pytest.FixtureRequest, own_stack: StackProcess, tmp_path: Path) -> Oet:
-    oet = Oet(own_stack.env, tmp_path)
-    if request.param == "tango":
-        return oet
-    if not rest_is_installed():
-        pytest.skip("the extra rest is not installed")
-    return oet.over_http(own_stack.rest_url)
+def connected(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[StackProcess], Oet]:
+    """Give an `oet` for a stack, in one of two ways."""
+
+    def connect(stack: StackProcess) -> Oet:
+        oet = Oet(stack.env, tmp_path)
+        if request.param == "tango":
+            return oet
+        if not rest_is_installed():
+            pytest.skip("the extra rest is not installed")
+        return oet.over_http(stack.rest_url)
+
+    return connect
 
 
-def test_it_says_how_the_oet_fares_and_whether_it_is_ready(oet: Oet, own_stack: StackProcess) -> None:
+@pytest.fixture
+def oet(connected: Callable[[StackProcess], Oet], stack: StackProcess) -> Oet:
+    return connected(stack)
+
+
+def test_it_says_how_the_oet_fares_and_whether_it_is_ready(oet: Oet, stack: StackProcess) -> None:
     """What `oet up` calls ready is ready for a probe, and what is out of use is not."""
     assert oet.json("status", "--ready")[0] == 0
     code, document = oet.json("status")
     assert code == 0
     assert document["status"]["state"] == "ON"
     adapter = {"mid-oso/oet-rest-adapter/01": True}
-    own_stack.wait_until(lambda: oet.json("status")[1]["status"]["devices"] == adapter, "the adapter answers")
+    stack.wait_until(lambda: oet.json("status")[1]["status"]["devices"] == adapter, "the adapter answers")
     assert "Scripts can be started" in oet("status").stdout
-    controller = tango.DeviceProxy(f"tango://{own_stack.tango_host}/{DEFAULT_DEVICE}")
+    controller = tango.DeviceProxy(f"tango://{stack.tango_host}/{DEFAULT_DEVICE}")
     controller.adminMode = 1
     done = oet("status", "--ready")
     assert (done.returncode, done.stdout) == (3, "")
@@ -62,6 +73,9 @@ def test_it_prints_the_settings_in_effect(oet: Oet) -> None:
     assert "OET_EMBEDDED_SCRIPTS" in oet("config", "show").stdout
 
 
-def test_nothing_there_is_unreachable(oet: Oet, own_stack: StackProcess) -> None:
+def test_nothing_there_is_unreachable(
+    connected: Callable[[StackProcess], Oet], own_stack: StackProcess
+) -> None:
+    oet = connected(own_stack)
     own_stack.close()
     assert oet("status", "--ready").returncode == 6

@@ -87,6 +87,7 @@ def test_where_it_listens_is_a_name_that_it_is_known_by(host: str, expected: str
         ({"Origin": "http://localhost:5000"}, 200),
         ({"Origin": "http://LocalHost:5000", "Sec-Fetch-Site": "same-origin"}, 200),
         ({"Origin": "https://localhost:5000"}, 200),
+        ({"Origin": "http://localhost:5000", "Host": "LocalHost:5000"}, 200),
         ({"Origin": "https://taranta.example", "Sec-Fetch-Site": "cross-site"}, 200),
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "http://localhost:3000", "Sec-Fetch-Site": "same-site"}, 403),

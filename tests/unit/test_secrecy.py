@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 HARMLESS = {"PATH": "/bin", "TANGO_HOST": "here:10000", "OET_HISTORY_URL": "sqlite:////data/history.db"}
 
 
+def test_what_is_known_to_be_secret() -> None:
+    assert set(KNOWN) == {
+        "ADMIN_POSTGRES_PASSWORD",
+        "OET_REST_TOKEN_FILE",
+        "PGPASSFILE",
+        "PGPASSWORD",
+        "POSTGRES_PASSWORD",
+        "TANGOGQL_SECRET",
+    }
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_secrets_are_taken_out(name: str) -> None:
     environ = {**HARMLESS, name: "hunter2-hunter2"}
