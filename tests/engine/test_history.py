@@ -17,7 +17,7 @@ from ska_oso_oet.history.backlog import Rows
 from ska_oso_oet.history.database import HistoryDatabase
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
 from ska_oso_oet.history.rows import procedure_row
-from ska_oso_oet.history.tables import PROCEDURES
+from ska_oso_oet.history.tables import PROCEDURES, REQUESTS
 from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
 from ska_oso_oet.source.environment import environment_id
 from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitArgs, GitScript
@@ -413,6 +413,9 @@ def test_pruning_thousands_keeps_requests_that_are_named(start: Callable[..., Ri
     rig.flush()
     assert prune(rig, keep=2) == Pruned(procedures=598, activities=0)
     assert [entry.requester for entry in page(rig).procedures] == ["user 599", "user 598"]
+    with rig.history._database.writing() as connection:
+        left = connection.scalars(sa.select(REQUESTS.c.command_id).order_by(REQUESTS.c.time)).all()
+    assert left == ["c597", "c598", "c599"]  # those older by more than a second are named by nothing
 
 
 def test_pruning_needs_a_limit() -> None:
