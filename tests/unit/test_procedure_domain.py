@@ -163,7 +163,7 @@ F = '"script_type": "filesystem", "script_uri": "file:///x.py"'
 @pytest.mark.parametrize(
     ("model", "text", "said"),
     [
-        (PrepareProcessCommand, "", "Invalid JSON"),
+        (PrepareProcessCommand, "", "nothing was sent, where JSON is expected"),
         (PrepareProcessCommand, "{", "Invalid JSON"),
         (PrepareProcessCommand, "[1, 2", "Invalid JSON"),
         (PrepareProcessCommand, "{'script': 1}", "Invalid JSON"),
