@@ -1,4 +1,4 @@
-"""`make demo`: a whole observation with a simulated telescope, then one that is stopped in the middle."""
+"""`make demo` shows an observation with a simulated telescope, then one that is stopped in the middle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine behind the controller device: every part, put together in one place."""
+"""The engine behind the controller device is made here: every part, put together in one place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ska_oso_oet.source.git_url import AllowedRepositories
 from ska_oso_oet.source.run_directory import RunDirectory, delete_left_behind
 from ska_oso_oet.source.script import FileSystemScript
 from ska_oso_oet.source.script_policy import ScriptPolicy
-from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.limits import ScriptLimits
 from ska_oso_oet.worker.pool import PRELOAD, ScriptWorkerPool
 from ska_oso_oet.worker.preparation import Places
 
@@ -111,7 +111,7 @@ class Engine:
         self.context = MainContext(PRELOAD, environment)
         self._run_directory = RunDirectory()
         self._settings = settings
-        self._limits = Limits(
+        self._limits = ScriptLimits(
             memory=settings.worker_memory,
             processes=settings.worker_processes,
             cgroups=settings.worker_cgroups,

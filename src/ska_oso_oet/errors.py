@@ -1,4 +1,4 @@
-"""Every failure that is expected, in one tree.
+"""Every failure that is expected is in one tree.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Feature flags: set once, when the OET is deployed, and not changed while it runs.
+"""Feature flags are set once, when the OET is deployed, and do not change while it runs.
 
 The value of a flag comes from the first of these that has it: its environment variable, the file
 `ska_oso_oet.ini` in the home directory, the same file in the root of the installation, the default.

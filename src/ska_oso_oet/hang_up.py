@@ -1,4 +1,4 @@
-"""SIGHUP: the end of its terminal or session ends a device server, in the same order as SIGTERM does.
+"""The end of its terminal or session (SIGHUP) ends a device server, in the same order as SIGTERM does.
 
 Tango catches SIGHUP itself and does nothing, whatever a device registers for; and the main thread of a server
 never comes back from Tango's loop to run a handler of Python's.

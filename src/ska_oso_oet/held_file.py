@@ -1,4 +1,4 @@
-"""HeldFile: what one process at a time may have, for as long as it lives."""
+"""A HeldFile is what one process at a time may have, for as long as it lives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entry points of the device servers."""
+"""The device servers are started here."""
 
 from __future__ import annotations
 

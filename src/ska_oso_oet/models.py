@@ -1,4 +1,4 @@
-"""The base of every JSON shape that crosses a boundary."""
+"""Model is the base of every JSON shape that crosses a boundary."""
 
 from __future__ import annotations
 

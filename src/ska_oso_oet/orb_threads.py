@@ -1,4 +1,4 @@
-"""Threads of a Tango server that are there before clients come, and stay.
+"""Threads of a Tango server are there before clients come, and stay.
 
 omniORB makes a thread for each client when it connects. Where the operating system makes none, since a limit
 of processes is reached, a new client could not even stop what has used them up. It keeps threads that have

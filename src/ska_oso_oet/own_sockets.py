@@ -1,4 +1,4 @@
-"""The TCP sockets of this process, which Tango and others have opened and tell nobody of."""
+"""The TCP sockets of this process, which Tango and others have opened, are found here."""
 
 from __future__ import annotations
 

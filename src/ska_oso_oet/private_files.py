@@ -1,4 +1,4 @@
-"""Directories and files that only their user can read."""
+"""Directories and files are made here that only their user can read."""
 
 from __future__ import annotations
 

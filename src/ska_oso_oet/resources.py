@@ -1,4 +1,4 @@
-"""Files that belong to the installation and are not modules of the package: devices, scripts, programs.
+"""Files that belong to the installation are found here: devices, scripts, programs.
 
 Devices and scripts stand at the top of the source tree, where people look for them; links beside this
 module make them part of an editable install, and the built wheel contains the files themselves.

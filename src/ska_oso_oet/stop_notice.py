@@ -1,4 +1,4 @@
-"""How a server tells whoever stops it how long that may take: a line on its standard output."""
+"""A server reports to whoever stops it how long that may take, in a line on its standard output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What observing scripts talk to Tango devices with.
+"""Observing scripts talk to Tango devices with what this module offers.
 
 Everything here can be interrupted: when a script is stopped, the exception that SIGTERM raises in it ends
 each call and each wait at once, whether or not the device answers::

@@ -1,4 +1,4 @@
-"""What Tango and omniORB read from the environment when they are loaded."""
+"""Tango and omniORB read these variables from the environment when they are loaded."""
 
 from __future__ import annotations
 

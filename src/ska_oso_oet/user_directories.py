@@ -1,4 +1,4 @@
-"""Directories of the user's own, looked for only where they are needed: not every user has a home."""
+"""Directories of the user are looked for only where they are needed: not every user has a home."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ STAND_IN = """\
 DRIVER = """\
     import sys
     from pathlib import Path
-    from ska_oso_oet.embedded import Limits, Parts, Server, up
+    from ska_oso_oet.embedded import StackLimits, Parts, Server, up
 
     port, data_dir, instances, files, limits = sys.argv[1:]
     sys.exit(
@@ -109,7 +109,7 @@ def run_up(tmp_path: Path, start_stack: Start, monkeypatch: pytest.MonkeyPatch) 
         directory = data_dir or tmp_path / "data"
         given = [str(port), str(directory), instances, files or str(tmp_path / "weather.json")]
         driver = [sys.executable, str(tmp_path / "driver.py")]
-        return start_stack([*driver, *given, f"Limits({limits})"], directory)
+        return start_stack([*driver, *given, f"StackLimits({limits})"], directory)
 
     return begin
 

@@ -1,1 +1,1 @@
-"""Activities: named actions of a Scheduling Block, run as procedures."""
+"""Activities are named actions of a Scheduling Block, which are run as procedures."""

@@ -1,4 +1,4 @@
-"""ActivityService: the one door to activities, for any thread."""
+"""ActivityService is the one door to activities, for any thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Activities: what a user asks to be done with a Scheduling Block, and how far it has come.
+"""An activity is what a user asks to be done with a Scheduling Block, and how far that has come.
 
 Nothing here knows of stores, threads or Tango; moments are arguments.
 """

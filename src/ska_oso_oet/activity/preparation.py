@@ -1,4 +1,4 @@
-"""From the request for an activity to the command that prepares its script.
+"""A request for an activity becomes the command that prepares its script here.
 
 This is the part that reads and writes the ODA, and so may take long; nothing runs yet.
 """

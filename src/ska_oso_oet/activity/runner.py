@@ -1,4 +1,4 @@
-"""The rules of running activities: what is asked of procedures, and what is told of activities.
+"""ActivityRunner has the rules of activities: what it asks of procedures, and what it reports.
 
 Everything here happens on one thread, one thing after another; ActivityService owns that thread.
 """

@@ -1,4 +1,4 @@
-"""The `oet` command: a client of the controller like every other.
+"""The `oet` command is a client of the controller like every other.
 
 Tango is imported when the controller is first needed, so that help and completion are quick.
 """

@@ -1,4 +1,4 @@
-"""OETController from Python: `OETClient` over Tango, and `http.HttpClient` over HTTP.
+"""Python programs use OETController through these: `OETClient` over Tango, `http.HttpClient` over HTTP.
 
 ::
 

@@ -1,1 +1,1 @@
-"""What the stores share: the URLs of databases, connections to PostgreSQL, and reasons without secrets."""
+"""The stores share this: URLs of databases, connections to PostgreSQL, and reasons without secrets."""

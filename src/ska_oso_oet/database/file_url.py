@@ -1,4 +1,4 @@
-"""How a file is named as the place of a history."""
+"""A file is named as the place of a history by a URL."""
 
 from __future__ import annotations
 

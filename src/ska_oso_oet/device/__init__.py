@@ -1,1 +1,1 @@
-"""The Tango devices."""
+"""The Tango devices of the OET are in this package."""

@@ -1,4 +1,4 @@
-"""A stack's ports: chosen once, and held until its end."""
+"""The ports of a stack are chosen once, and held until its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A server process that lives no longer than the process that started it."""
+"""A server process lives no longer here than the process that started it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a stack's data, which one stack at a time may use."""
+"""The directory of a stack's data is used by one stack at a time."""
 
 from __future__ import annotations
 

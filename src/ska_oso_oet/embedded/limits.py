@@ -1,4 +1,4 @@
-"""How long the parts of a stack may take."""
+"""The parts of a stack may take no longer than these limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ DEFAULT_TIMEOUT = 180.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class StackLimits:
     """How long the parts may take, in seconds, and how often a server is restarted."""
 
     start: float = DEFAULT_TIMEOUT

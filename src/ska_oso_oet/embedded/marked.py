@@ -1,4 +1,4 @@
-"""The processes of a stack, found by a mark that all of them inherit: servers, scripts and their children."""
+"""All processes of a stack inherit a mark, by which they are found: servers, scripts and their children."""
 
 from __future__ import annotations
 

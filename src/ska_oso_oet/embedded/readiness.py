@@ -1,4 +1,4 @@
-"""Whether the controller of a stack can start scripts, which it is asked until it can."""
+"""The controller of a stack is asked until it can start scripts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Room on the disk: looked for before anything is started, and put up with where it ends later."""
+"""Room on the disk is looked for before anything is started, and put up with where it ends later."""
 
 from __future__ import annotations
 

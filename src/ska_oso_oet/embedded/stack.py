@@ -1,4 +1,4 @@
-"""The embedded stack: its processes, the order in which they start and stop, what happens when one dies."""
+"""The embedded stack starts and stops its processes in order, and decides what follows when one dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ska_oso_oet.embedded.address import HOST, HeldPort
 from ska_oso_oet.embedded.child import Child, StackError, show
 from ska_oso_oet.embedded.directory import owned
-from ska_oso_oet.embedded.limits import Limits
+from ska_oso_oet.embedded.limits import StackLimits
 from ska_oso_oet.embedded.marked import STACK_MARK, end_stack_processes
 from ska_oso_oet.embedded.parts import (
     CONTROLLER,
@@ -44,14 +44,14 @@ PYTHON = (sys.executable, "-P", "-m")  # -P: no code of the directory that the s
 REGISTERED = frozenset({0, 2})  # exit codes of json2tango: nothing to do, written
 
 
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS = StackLimits()
 
 
 def up(
     port: int = DEFAULT_PORT,
     data_dir: Path | None = None,
     parts: Parts | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: StackLimits = DEFAULT_LIMITS,
 ) -> int:
     """Run the embedded stack until SIGINT, SIGTERM or SIGHUP; return the exit code for the shell.
 
@@ -86,7 +86,7 @@ class Ports:
 
 
 class _Stack:
-    def __init__(self, ports: Ports, data_dir: Path, parts: Parts, limits: Limits, umask: int) -> None:
+    def __init__(self, ports: Ports, data_dir: Path, parts: Parts, limits: StackLimits, umask: int) -> None:
         self._ports = ports
         self._limits = limits
         self._data_dir = data_dir

@@ -1,4 +1,4 @@
-"""What is announced is described here as rows of the history's tables."""
+"""Announced changes become rows of the history's tables here."""
 
 from __future__ import annotations
 

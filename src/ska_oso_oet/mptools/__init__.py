@@ -1,4 +1,4 @@
-"""Supervised child processes that talk through pipes.
+"""This package supervises child processes that talk through pipes.
 
 The names and roles are those of Pamela McA'Nulty's mptools, which the original Observation Execution Tool
 used; the mechanism is another: one event loop waits on the pipes of all workers, no lock is shared between

@@ -1,4 +1,4 @@
-"""The parent context of a set of worker processes: one event loop, one thread, one fork server."""
+"""MainContext is the parent of a set of worker processes: one event loop, one thread, one fork server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has ended, and what of it is still there: the rule, without processes."""
+"""This is the rule, without processes, of who has ended and what of it is still there."""
 
 from __future__ import annotations
 

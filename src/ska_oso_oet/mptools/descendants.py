@@ -1,4 +1,4 @@
-"""What descends from this process (prctl(2), proc(5))."""
+"""The descendants of this process are found and named here (prctl(2), proc(5))."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a process ended, and what does not end."""
+"""An ExitStatus is how a process ended; Remains are what does not end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fork server: a clean process that forks workers, sees them die and cleans up behind them.
+"""The fork server is a clean process that forks workers, sees them die and cleans up behind them.
 
 `python -P -m ska_oso_oet.mptools.forkserver FD MODULE…` serves the socket FD after it has imported the
 modules, so that a worker has them without loading them. It starts no thread and no Tango, which makes its

@@ -1,4 +1,4 @@
-"""The controller's end of the fork server."""
+"""ForkServerClient is the controller's end of the fork server."""
 
 from __future__ import annotations
 

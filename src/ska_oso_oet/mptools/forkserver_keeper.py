@@ -1,4 +1,4 @@
-"""Keeps one fork server that works, whatever happens to it."""
+"""ForkServerKeeper keeps one fork server that works, whatever happens to it."""
 
 from __future__ import annotations
 

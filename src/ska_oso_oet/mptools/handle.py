@@ -1,4 +1,4 @@
-"""A process of the operating system that somebody else has forked."""
+"""A handle holds a process of the operating system that somebody else has forked."""
 
 from __future__ import annotations
 

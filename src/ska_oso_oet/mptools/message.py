@@ -1,4 +1,4 @@
-"""Messages between the controller and its workers: JSON in length-prefixed frames.
+"""Messages between the controller and its workers are JSON in length-prefixed frames.
 
 What crosses a pipe is data. Nothing is ever unpickled, so that whatever a user's script makes or sends
 cannot run code in the controller.

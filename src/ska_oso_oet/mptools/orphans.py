@@ -1,4 +1,4 @@
-"""What ended workers have left behind, as the parent of the fork server deals with it."""
+"""The parent of the fork server ends what workers have left behind."""
 
 from __future__ import annotations
 

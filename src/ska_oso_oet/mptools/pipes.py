@@ -1,4 +1,4 @@
-"""The descriptors between the engine and one worker: a channel for messages and two pipes for output."""
+"""Descriptors join the engine and one worker: a channel for messages and two pipes for output."""
 
 from __future__ import annotations
 

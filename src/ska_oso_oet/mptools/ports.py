@@ -1,4 +1,4 @@
-"""What a supervised process is given by whoever makes it."""
+"""Whoever makes a supervised process hands it these ports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parent's side of a supervised process."""
+"""Proc is the parent's side of a supervised process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a program, as the interpreter brings it about, but in time."""
+"""A program is ended here as the interpreter ends it, but in time."""
 
 from __future__ import annotations
 

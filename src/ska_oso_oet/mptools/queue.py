@@ -1,4 +1,4 @@
-"""Message queues over a socket, one direction each."""
+"""A message queue goes over a socket, in one direction."""
 
 from __future__ import annotations
 

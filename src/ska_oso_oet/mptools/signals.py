@@ -1,4 +1,4 @@
-"""POSIX signals in worker processes: a first one asks, a repeated one insists."""
+"""Worker processes read POSIX signals in this way: a first one asks, a repeated one insists."""
 
 from __future__ import annotations
 

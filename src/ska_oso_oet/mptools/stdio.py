@@ -1,4 +1,4 @@
-"""Standard streams of a process whose output somebody follows."""
+"""The standard streams of a process are set up here for whoever follows its output."""
 
 from __future__ import annotations
 

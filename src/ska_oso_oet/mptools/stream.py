@@ -1,4 +1,4 @@
-"""Sockets and pipes on the engine's event loop, without ever blocking it."""
+"""Sockets and pipes are read and written on the engine's event loop, without ever blocking it."""
 
 from __future__ import annotations
 

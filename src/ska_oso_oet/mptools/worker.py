@@ -1,4 +1,4 @@
-"""The child's side of a supervised process: templates for code that runs in a process of its own."""
+"""ProcWorker is the child's side of a supervised process: a template for code in a process of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores of Scheduling Blocks behind one protocol."""
+"""Scheduling Blocks are kept in stores behind one protocol."""
 
 from ska_oso_oet.oda.errors import OdaUnavailable, SBAlreadyExists, SBDefinitionNotFound, SBInstanceNotFound
 from ska_oso_oet.oda.sbdefinition import SBDefinition, SBDefinitionEntry

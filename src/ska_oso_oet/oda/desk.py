@@ -1,4 +1,4 @@
-"""OdaDesk: what a controller's clients ask of its ODA, from any thread."""
+"""OdaDesk does what a controller's clients ask of its ODA, from any thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of the ODA: what the OET reads in them is checked, and everything in them is kept."""
+"""Documents of the ODA are checked where the OET reads them, and everything in them is kept."""
 
 from __future__ import annotations
 

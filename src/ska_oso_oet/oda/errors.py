@@ -1,4 +1,4 @@
-"""What can go wrong with the store of Scheduling Blocks.
+"""These errors are what can go wrong with the store of Scheduling Blocks.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Scheduling Blocks in a directory: `sbd/<sbd_id>/<version>.json` and `sbi/<sbi_id>.json`."""
+"""FilesystemOda keeps Scheduling Blocks in `sbd/<sbd_id>/<version>.json` and `sbi/<sbi_id>.json`."""
 
 from __future__ import annotations
 

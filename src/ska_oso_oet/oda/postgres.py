@@ -1,4 +1,4 @@
-"""Scheduling Blocks in PostgreSQL, in the tables of the SKA's ODA (needs the extra `db`)."""
+"""PostgresOda keeps Scheduling Blocks in the tables of the SKA's ODA (needs the extra `db`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SBDefinition: what an observation is, and which script does which part of it.
+"""An SBDefinition says what an observation is, and which script does which part of it.
 
 The format is that of the SKA Project Data Model (`https://schema.skao.int/ska-oso-pdm-sbd/0.1`); only
 what the OET needs of it is described here.

@@ -1,4 +1,4 @@
-"""SBInstance: the record that an activity of an SBDefinition was executed.
+"""An SBInstance records that an activity of an SBDefinition was executed.
 
 The format is that of the SKA Project Data Model (`https://schema.skao.int/ska-oso-pdm-sbi/0.1`).
 """

@@ -1,4 +1,4 @@
-"""The ODA: the one protocol of its stores, and the choice of a store by settings."""
+"""The stores of Scheduling Blocks have one protocol, and settings choose one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ODA of settings that cannot be used: activities say why, and everything else works."""
+"""UnavailableOda stands for a store that cannot be used: activities report why, and all else works."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Procedures: loaded scripts, the processes that run them and their supervision."""
+"""Procedures are runs of scripts; this package has their rules, and the service that runs them."""

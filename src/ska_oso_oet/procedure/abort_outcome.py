@@ -1,4 +1,4 @@
-"""How several aborts have ended, in the words of a command's result."""
+"""This module words how several aborts have ended, for the result of a command."""
 
 from __future__ import annotations
 

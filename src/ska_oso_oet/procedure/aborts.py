@@ -1,4 +1,4 @@
-"""AbortRun: the abort procedures that follow a stop, one for each subarray, and what is told of them."""
+"""AbortRun follows the abort procedures after a stop, one for each subarray, and what is reported of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of procedures on the event bus."""
+"""ProcedureAnnouncer publishes what happens to procedures on the event bus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScriptExecutionService: the one place where procedures are made, started, stopped and remembered."""
+"""ScriptExecutionService is the one place where procedures are made, started, stopped and remembered."""
 
 from __future__ import annotations
 

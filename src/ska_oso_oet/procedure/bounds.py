@@ -1,4 +1,4 @@
-"""How much of what scripts and clients say is shown: every summary has a bound, and says what it leaves out.
+"""Every summary of what scripts and clients write has a bound, and marks what it leaves out.
 
 Summaries are in attributes that are pushed at each change and in every list, for every client. One that is
 huge would make all of them slow, and those after a restart as well, since the history has it.

@@ -1,4 +1,4 @@
-"""What ScriptExecutionService tells of procedures, beside the events that everyone sees."""
+"""Changes are what ScriptExecutionService reports of procedures, beside the events that everyone sees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The requests that act on procedures: one model each, shared by Tango, REST, the CLI and the service."""
+"""The requests that act on procedures have one model each, shared by Tango, REST, the CLI and the service."""
 
 from __future__ import annotations
 

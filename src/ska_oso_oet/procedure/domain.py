@@ -1,4 +1,4 @@
-"""Procedures: the states that a script's process goes through, and how a procedure is described.
+"""A procedure goes through states, in one order; this module has them, and how a procedure is described.
 
 Nothing here knows of processes, Tango or time: states are given, and moments are arguments.
 """

@@ -1,4 +1,4 @@
-"""EarlierRuns: what ended before the controller was started, as long as it belongs to what is listed."""
+"""EarlierRuns keeps what ended before the controller was started, as long as it belongs to the list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented import path of EnvironmentManager, whose home is `ska_oso_oet.source.environment`."""
+"""EnvironmentManager is documented under this path; its home is `ska_oso_oet.source.environment`."""
 
 from ska_oso_oet.source.environment import Environment, EnvironmentManager
 

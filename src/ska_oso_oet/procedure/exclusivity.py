@@ -1,4 +1,4 @@
-"""Who may run beside whom."""
+"""The rule of exclusivity decides who may run beside whom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented import path of GitArgs and GitManager, whose home is `ska_oso_oet.source.gitmanager`."""
+"""GitArgs and GitManager are documented under this path; their home is `ska_oso_oet.source.gitmanager`."""
 
 from ska_oso_oet.source.gitmanager import GitArgs, GitManager, script_path
 

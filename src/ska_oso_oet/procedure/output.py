@@ -1,4 +1,4 @@
-"""What a procedure writes: the newest lines of its stdout and stderr.
+"""The output of a procedure is kept here: the newest lines of its stdout and stderr.
 
 A line that has no end yet, such as a progress bar, is told as far as it has come.
 """

@@ -1,4 +1,4 @@
-"""What ScriptExecutionService is given: the pool that it commands and the rules that it keeps to."""
+"""ScriptExecutionService is made with these: the pool that it commands and the rules that it keeps to."""
 
 from __future__ import annotations
 

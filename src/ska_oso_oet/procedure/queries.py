@@ -1,4 +1,4 @@
-"""What is asked of procedures: the half of ScriptExecutionService that changes nothing."""
+"""ProcedureQueries is the half of ScriptExecutionService that reads and changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A procedure with what belongs to it while it is remembered."""
+"""A record holds a procedure and what belongs to it while it is remembered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records: the procedures that the service remembers. Not thread-safe; the service has the lock."""
+"""Records holds the procedures that the service remembers, under the lock of the service."""
 
 from __future__ import annotations
 

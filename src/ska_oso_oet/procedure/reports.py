@@ -1,4 +1,4 @@
-"""What a ScriptWorker reports to the controller of its script's life."""
+"""Reports are what a ScriptWorker sends to the controller about the life of its script."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets of the service: kept out of the environment of scripts, and out of what they are seen to write."""
+"""Secrets of the service are kept out of the environment of scripts, and masked in what they write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subarrays: which ones the arguments of a script name, and which ones a controller may command."""
+"""Subarrays are read from the arguments of a script here, and checked: a controller may command only some."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a procedure ended: the rules that turn an exit status and a worker's last word into a state."""
+"""The verdict on a procedure follows from the exit status of its process and the last word of its worker."""
 
 from __future__ import annotations
 

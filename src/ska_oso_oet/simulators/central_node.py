@@ -1,6 +1,6 @@
 # ruff: noqa: N802 - Tango spellings
 # mypy: disallow-untyped-decorators=False, disallow-subclassing-any=False
-"""A simulated CentralNode."""
+"""CentralNode is the simulated device that assigns the receptors of a telescope to its subarrays."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # ruff: noqa: N802 - Tango spellings
 # mypy: disallow-untyped-decorators=False, disallow-subclassing-any=False
-"""What the simulated devices have in common: timed changes, injected faults and errors as DevFailed."""
+"""A simulated device does what its commands ask for, and pushes events of it."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # ruff: noqa: N802 - Tango spellings
 # mypy: disallow-untyped-decorators=False, disallow-subclassing-any=False
-"""A simulated SubarrayNode."""
+"""SubarrayNode is the simulated device of a subarray, with its obsState."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The SKA device contract."""
+"""The SKA device contract is implemented in this package."""

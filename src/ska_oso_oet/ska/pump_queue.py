@@ -1,4 +1,4 @@
-"""What an event pump has to run: in order, later, and once it has less to do."""
+"""An event pump runs what is queued here: in order, later, and once it has less to do."""
 
 from __future__ import annotations
 

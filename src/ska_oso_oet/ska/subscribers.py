@@ -1,4 +1,4 @@
-"""What waits for the subscribers of Tango's events has a bound in bytes.
+"""The events that wait for Tango's subscribers have a bound in bytes.
 
 Tango bounds it by a number of events for each subscriber, whatever their size: 20,000 events of 200 kB are
 4 GB that a halted program keeps in the device server's memory. The operating system knows what each

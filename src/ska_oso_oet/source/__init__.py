@@ -1,1 +1,1 @@
-"""Where scripts come from: files, git repositories, their environments, and which of them may be run."""
+"""Scripts come from files and git repositories; they are found, checked and loaded here."""

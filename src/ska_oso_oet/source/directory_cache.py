@@ -1,4 +1,4 @@
-"""Directories that are costly to make: made once, shared by processes, deleted when nobody uses them.
+"""Directories that are costly to make are made once, shared by processes and deleted when nobody uses them.
 
 Processes agree by `flock` alone, which the kernel releases when its holder dies, whatever killed it::
 

@@ -1,4 +1,4 @@
-"""Python environments for scripts from git: one for each commit, made once, deleted when nobody uses them.
+"""EnvironmentManager makes a Python environment for each commit once, and deletes it when nobody uses it.
 
 Plain synchronous code for a process of its own: it may be killed at any instant, with its process group, and
 leaves nothing that a later call would take for an environment.

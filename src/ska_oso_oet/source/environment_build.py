@@ -1,4 +1,4 @@
-"""How an environment is made: what a project says it needs, installed by pip beside nothing else.
+"""An environment is built from what a project needs, which pip installs beside nothing else.
 
 The environment's own packages come first on `sys.path`; the controller's follow, by a `.pth` file, so that
 pytango and the ScriptWorker can be imported without being installed again.

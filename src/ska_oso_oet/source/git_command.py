@@ -1,4 +1,4 @@
-"""git, run so that it asks nobody, follows nothing, shows no secret and ends in time."""
+"""This module runs git so that it asks nobody, follows nothing, shows no secret and ends in time."""
 
 from __future__ import annotations
 

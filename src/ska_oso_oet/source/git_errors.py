@@ -1,4 +1,4 @@
-"""What can go wrong between a git repository and a script, each with a stable code.
+"""These errors are what can go wrong between a git repository and a script, each with a stable code.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Which repositories may be contacted: URLs in one canonical form, compared by whole path segments.
+"""This module decides which repositories may be contacted, by URLs in one canonical form.
 
 The check is made on what git will be given, so that no second reading of a URL (user names that look like
 hosts, `..`, encoded slashes, `ext::` transports, options) can lead elsewhere.

@@ -1,4 +1,4 @@
-"""Scripts from git repositories: which commit a request means, and a clone of it on this machine.
+"""GitManager finds which commit a request means, and makes a clone of it on this machine.
 
 Plain synchronous code for a process of its own: it may be killed at any instant and leaves nothing that a
 later call would take for a clone.

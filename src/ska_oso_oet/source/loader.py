@@ -1,4 +1,4 @@
-"""Loading scripts: from a description to a Python module."""
+"""This module loads scripts: it makes a Python module of a description."""
 
 from __future__ import annotations
 

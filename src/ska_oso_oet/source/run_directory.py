@@ -1,4 +1,4 @@
-"""RunDirectory: the temporary files of one life of the controller and of its workers."""
+"""RunDirectory has the temporary files of one life of the controller and of its workers."""
 
 from __future__ import annotations
 

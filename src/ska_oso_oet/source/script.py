@@ -1,4 +1,4 @@
-"""What a script is: a file, a file of a git repository, or source that is part of the request."""
+"""A script is a file, a file of a git repository, or source that is part of the request."""
 
 from __future__ import annotations
 

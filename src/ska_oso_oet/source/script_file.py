@@ -1,4 +1,4 @@
-"""Reading a script's file: what is checked is what was opened, and what was opened is what is run."""
+"""A script's file is opened once: what is checked is what was opened, and that is what is run."""
 
 from __future__ import annotations
 

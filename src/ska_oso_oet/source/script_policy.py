@@ -1,4 +1,4 @@
-"""Which scripts may be run."""
+"""ScriptPolicy decides which scripts may be run."""
 
 from __future__ import annotations
 

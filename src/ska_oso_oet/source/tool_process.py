@@ -1,4 +1,4 @@
-"""Programs that prepare a script: their output line by line, their end in time, nothing left running."""
+"""Programs that prepare a script run here: their output is read, they end in time, nothing is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One outcome for a task that several subtasks make up."""
+"""A task that several subtasks make up has one outcome, which this package computes."""
 
 from ska_oso_oet.task.policy import NonEssential, TaskAggregationPolicy, TaskOutcome
 from ska_oso_oet.task.subtask import SubtaskResult, TaskError

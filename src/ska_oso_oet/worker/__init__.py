@@ -1,1 +1,1 @@
-"""Both ends of the pipe between the controller and the processes that run scripts."""
+"""This package has both ends of the pipe between the controller and the processes that run scripts."""

@@ -1,4 +1,4 @@
-"""How a script's end is put into words, in the worker."""
+"""The end of a script is put into words here, in the worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events as scripts are told of them."""
+"""Events are turned into the messages that scripts get of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The functions of a script: found when they are needed, and called, coroutines on one event loop."""
+"""The functions of a script are found when they are needed, and called, coroutines on one event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interrupt of a script: how a stop reaches it, wherever it is."""
+"""An interrupt brings a stop to a script, wherever it is."""
 
 from __future__ import annotations
 

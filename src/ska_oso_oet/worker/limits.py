@@ -1,4 +1,4 @@
-"""What one script and all that it starts may take of the machine."""
+"""A script and all that it starts may use no more of the machine than these limits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LimitFailed(OetError):
     code = "OET_LimitFailed"
 
 
-class Limits(Model):
+class ScriptLimits(Model):
     """Memory (MiB beyond what a worker begins with) and processes, threads included; None is no limit.
 
     `exit_timeout` is how long what it has left may take once it has ended (s).

@@ -1,4 +1,4 @@
-"""The ports of the pool: who hears of its ScriptWorkers, and who says that events come too fast."""
+"""The pool has two ports: one reports what its ScriptWorkers do, one tells whether events come too fast."""
 
 from __future__ import annotations
 

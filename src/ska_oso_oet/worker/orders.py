@@ -1,4 +1,4 @@
-"""The types of the messages between the pool and its ScriptWorkers."""
+"""The messages between the pool and its ScriptWorkers have these types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScriptWorkerPool: the controller's side of all ScriptWorkers."""
+"""ScriptWorkerPool is the controller's side of all ScriptWorkers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ska_oso_oet.procedure.ports import EVERYTHING, Allowed
 from ska_oso_oet.procedure.reports import Ending, Overdue, Resolved, StateEntered, SubarrayGiven
 from ska_oso_oet.source.script import GitScript
 from ska_oso_oet.worker.forwarding import arguments_of, published_by_script
-from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.limits import ScriptLimits
 from ska_oso_oet.worker.orders import Order, RunOrder
 from ska_oso_oet.worker.preparation import LoadOrder, Places
 from ska_oso_oet.worker.words import Interest, LogRecord, Published, Said, read_word
@@ -97,14 +97,14 @@ class ScriptWorkerPool:
         *,
         grace: float,
         places: Callable[[], Places] | None = None,
-        limits: Limits | None = None,
+        limits: ScriptLimits | None = None,
     ) -> None:
         self.main_ctx = main_ctx
         self.listener = listener
         self._flow = flow
         self._grace = grace
         self._places = places
-        self._limits = limits or Limits()
+        self._limits = limits or ScriptLimits()
         self._workers: dict[int, _Worker] = {}
         self._spares: deque[_Worker] = deque()
 

@@ -1,4 +1,4 @@
-"""Getting a script from git to where it can be loaded, in the process that will run it.
+"""A script from git is brought to where it can be loaded, in the process that will run it.
 
 A script that needs an environment of its own runs on that environment's interpreter: the process that made
 the environment becomes it by exec, so that one process, one group and one channel last from the first state
@@ -20,7 +20,7 @@ from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.ports import EVERYTHING, Allowed
 from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, left_open
 from ska_oso_oet.source.environment import Environment, EnvironmentManager
-from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.limits import ScriptLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ class LoadOrder(Model):
     command: PrepareProcessCommand
     allowed: Allowed = EVERYTHING
     places: Places | None = None
-    limits: Limits = Limits()
+    limits: ScriptLimits = ScriptLimits()
     grace: float = 2.0
 
     def subarray_for(self, init: Callable[..., object]) -> int | None:

@@ -1,4 +1,4 @@
-"""The program that a worker becomes on an environment's own interpreter."""
+"""A worker becomes this program when it goes on with an environment's own interpreter."""
 
 from __future__ import annotations
 

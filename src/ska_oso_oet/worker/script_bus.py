@@ -1,4 +1,4 @@
-"""The event bus inside a ScriptWorker: pypubsub's default publisher, bridged to the controller.
+"""ScriptBus is the event bus inside a ScriptWorker: pypubsub's publisher, bridged to the controller.
 
 Scripts use `from pubsub import pub` as they would anywhere.
 """

@@ -1,4 +1,4 @@
-"""What a script logs, on its way to the controller."""
+"""ScriptLog sends what a script logs to the controller."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ScriptWorker: loads a script in a process of its own and calls its functions when told to."""
+"""ScriptWorker loads a script in a process of its own and calls its functions when it is ordered to."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ska_oso_oet.worker.endings import of_exception, of_system_exit
 from ska_oso_oet.worker.functions import INIT, ScriptFunctions
 from ska_oso_oet.worker.inbox import OrderInbox
 from ska_oso_oet.worker.interrupt import Interrupt
-from ska_oso_oet.worker.limits import Limits
+from ska_oso_oet.worker.limits import ScriptLimits
 from ska_oso_oet.worker.orders import SCRIPT_OOM_SCORE, SPARE_NAME, SPARE_OOM_SCORE, Order, RunOrder, Word
 from ska_oso_oet.worker.preparation import GitSource, LoadOrder, ResumeOrder, become
 from ska_oso_oet.worker.script_bus import ScriptBus
@@ -69,7 +69,7 @@ class ScriptWorker(ProcWorker):
         self._bus = ScriptBus(self._tell_event, self._tell_interest)
         self._script_log = ScriptLog(self._tell_log)
         self._end = ProgramEnd()
-        self._limits, self._grace = Limits(), 0.0
+        self._limits, self._grace = ScriptLimits(), 0.0
         self._interrupt = Interrupt(self._hurry)
         self._inbox = OrderInbox(work_q, self._interrupt.handlers, self._bus, self._script_log)
         self._pid = os.getpid()

@@ -1,4 +1,4 @@
-"""A trial of all that scripts need: a worker like theirs, which loads a script and runs it."""
+"""A trial shows that scripts have all they need: a worker like theirs loads a script and runs it."""
 
 from __future__ import annotations
 

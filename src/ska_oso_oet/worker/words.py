@@ -1,4 +1,4 @@
-"""What a ScriptWorker says, read and checked: a script can write into its channel what it likes."""
+"""Messages of a ScriptWorker are read and checked here: a script can write into its channel what it likes."""
 
 from __future__ import annotations
 

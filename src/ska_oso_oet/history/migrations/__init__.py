@@ -1,1 +1,1 @@
-"""How the tables of the history came to be, one step for each version; run at each start."""
+"""The tables of the history are made in steps, one for each version, which run at each start."""

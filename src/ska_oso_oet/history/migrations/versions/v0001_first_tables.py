@@ -1,4 +1,4 @@
-"""The first tables."""
+"""This step makes the first tables."""
 
 from __future__ import annotations
 
