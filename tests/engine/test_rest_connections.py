@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import uvicorn
 
-from ska_oso_oet.rest.connection import Connection, Places
+from ska_oso_oet.rest.connection import ConnectionPlaces, HttpConnection
 from ska_oso_oet.rest.guards import SizeLimit
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Application:
 
 
 class Server:
-    def __init__(self, places: Places, body_secs: float) -> None:
+    def __init__(self, places: ConnectionPlaces, body_secs: float) -> None:
         self.application = Application()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = self._listening.getsockname()
         config = uvicorn.Config(
             SizeLimit(self.application, 1000, body_secs),
-            http=cast("Any", partial(Connection, places=places)),
+            http=cast("Any", partial(HttpConnection, places=places)),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -72,7 +72,7 @@ class Server:
 
 
 @contextmanager
-def serving(places: Places, body_secs: float = DEADLINE) -> Iterator[Server]:
+def serving(places: ConnectionPlaces, body_secs: float = DEADLINE) -> Iterator[Server]:
     server = Server(places, body_secs)
     server.thread.start()
     try:
@@ -91,7 +91,7 @@ def answer(connection: socket.socket) -> bytes:
 
 
 def test_half_open_connections_keep_nobody_out() -> None:
-    with serving(Places(20)) as server, ExitStack() as held:
+    with serving(ConnectionPlaces(20)) as server, ExitStack() as held:
         halves = [held.enter_context(closing(server.connect(HALF))) for _ in range(100)]
         for _ in range(3):
             with closing(server.connect(WHOLE)) as asking:
@@ -102,7 +102,7 @@ def test_half_open_connections_keep_nobody_out() -> None:
 
 
 def test_what_is_being_answered_is_not_closed_for_others() -> None:
-    with serving(Places(2)) as server, ExitStack() as held:
+    with serving(ConnectionPlaces(2)) as server, ExitStack() as held:
         wait = WHOLE.replace(b"/ ", b"/wait ")
         busy = [held.enter_context(closing(server.connect(wait))) for _ in range(2)]
         for _ in busy:
@@ -116,12 +116,12 @@ def test_what_is_being_answered_is_not_closed_for_others() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"G", HALF])
 def test_a_header_comes_in_time(content: bytes) -> None:
-    with serving(Places(20, request_secs=0.2)) as server, closing(server.connect(content)) as half:
+    with serving(ConnectionPlaces(20, request_secs=0.2)) as server, closing(server.connect(content)) as half:
         assert answer(half) == b""
 
 
 def test_a_header_that_trickles_has_no_more_time_than_another() -> None:
-    with serving(Places(20, request_secs=0.5)) as server, closing(server.connect()) as slow:
+    with serving(ConnectionPlaces(20, request_secs=0.5)) as server, closing(server.connect()) as slow:
         slow.settimeout(0.01)
         for number in range(10_000):
             try:
@@ -137,7 +137,7 @@ def test_a_header_that_trickles_has_no_more_time_than_another() -> None:
 
 
 def test_a_connection_that_is_kept_has_time_for_the_next_request_only() -> None:
-    with serving(Places(20, request_secs=0.2)) as server, closing(server.connect(WHOLE)) as kept:
+    with serving(ConnectionPlaces(20, request_secs=0.2)) as server, closing(server.connect(WHOLE)) as kept:
         content = b""
         while part := kept.recv(100_000):
             content += part
@@ -146,12 +146,15 @@ def test_a_connection_that_is_kept_has_time_for_the_next_request_only() -> None:
 
 def test_a_body_comes_in_time() -> None:
     header = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n"
-    with serving(Places(20), body_secs=0.2) as server, closing(server.connect(header + b"half")) as half:
+    with (
+        serving(ConnectionPlaces(20), body_secs=0.2) as server,
+        closing(server.connect(header + b"half")) as half,
+    ):
         assert answer(half) == b"HTTP/1.1 408 Request Timeout"
 
 
 def test_an_answer_that_is_not_taken_is_cut() -> None:
-    places = Places(20, stalled_secs=0.2)
+    places = ConnectionPlaces(20, stalled_secs=0.2)
     with serving(places) as server, closing(server.connect(WHOLE.replace(b"/ ", b"/much "))) as halted:
         assert server.application.ended.wait(DEADLINE)
         got = 0

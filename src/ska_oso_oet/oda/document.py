@@ -74,13 +74,13 @@ Telescope = Annotated[StrictStr, AfterValidator(_check_telescope)]
 Version = Annotated[StrictInt, Field(ge=1, le=2**31 - 1)]  # the database column is an integer
 
 
-class Part(BaseModel):
+class DocumentPart(BaseModel):
     """A part of a document: keys that the OET does not know are none of its business."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Document(Part):
+class Document(DocumentPart):
     """A checked view of a JSON document that is kept as it was given.
 
     `to_dict()`, `to_json()` and the dumps of pydantic give the whole document, unknown keys and the

@@ -16,7 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model
-from ska_oso_oet.oda.document import Document, Identifier, Part, Telescope, Version
+from ska_oso_oet.oda.document import Document, DocumentPart, Identifier, Telescope, Version
 from ska_oso_oet.procedure.domain import CallArgs
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def new_sbd_id() -> str:
     return f"sbd-{uuid.uuid4()}"
 
 
-class PythonActivity(Part):
+class PythonActivity(DocumentPart):
     """Base of every kind of activity; `run` is accepted for `main` in `function_args`."""
 
     function_args: CallArgs = CallArgs()
@@ -76,7 +76,7 @@ class InlineActivity(PythonActivity):
 AnyActivity = Annotated[FileSystemActivity | GitActivity | InlineActivity, Field(discriminator="kind")]
 
 
-class Metadata(Part):
+class Metadata(DocumentPart):
     """Which version of a document this is, and whose work."""
 
     version: Version | None = None

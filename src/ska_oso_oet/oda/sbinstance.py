@@ -11,20 +11,20 @@ from pydantic import Field, StrictStr
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model
-from ska_oso_oet.oda.document import Document, Identifier, Part, Telescope, Version
+from ska_oso_oet.oda.document import Document, DocumentPart, Identifier, Telescope, Version
 from ska_oso_oet.procedure.domain import ProcedureInput
 
 INTERFACE: Final = "https://schema.skao.int/ska-oso-pdm-sbi/0.1"
 
 
-class FunctionArgs(Part):
+class FunctionArgs(DocumentPart):
     """The arguments that one function of the script was called with."""
 
     function_name: StrictStr
     function_args: ProcedureInput = ProcedureInput()
 
 
-class ActivityCall(Part):
+class ActivityCall(DocumentPart):
     """One execution: which activity, when (ISO 8601), and with which arguments."""
 
     activity_ref: StrictStr

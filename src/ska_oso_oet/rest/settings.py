@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from ska_oso_oet.client import DEFAULT_DEVICE
 from ska_oso_oet.errors import InvalidArgument
-from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES, Settings, listed
+from ska_oso_oet.settings import DEFAULT_MAX_REQUEST_BYTES, ServerSettings, listed
 
 ENVIRONMENT_PREFIX = "OET_REST_"
 
@@ -22,7 +22,7 @@ EVERYWHERE: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not b
 Network = IPv4Network | IPv6Network | Literal["*"]
 
 
-class RestSettings(Settings):
+class RestSettings(ServerSettings):
     """What an OETRestAdapter can be set to (`ApiPrefix`, `OET_REST_API_PREFIX`)."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)

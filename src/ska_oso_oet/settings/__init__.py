@@ -1,4 +1,4 @@
-"""Settings of the device servers come from device properties and environment variables."""
+"""ServerSettings of the device servers come from device properties and environment variables."""
 
 from ska_oso_oet.settings.controller import (
     DEFAULT_MAX_REQUEST_BYTES,
@@ -7,13 +7,13 @@ from ska_oso_oet.settings.controller import (
     default_history_url,
     default_scan_id_file,
 )
-from ska_oso_oet.settings.loader import Settings, listed, property_name
+from ska_oso_oet.settings.loader import ServerSettings, listed, property_name
 
 __all__ = [
     "DEFAULT_MAX_REQUEST_BYTES",
     "MOST_REQUEST_BYTES",
     "ControllerSettings",
-    "Settings",
+    "ServerSettings",
     "default_history_url",
     "default_scan_id_file",
     "listed",

@@ -13,7 +13,7 @@ from ska_oso_oet.database.file_url import file_of, file_url
 from ska_oso_oet.procedure.exclusivity import Exclusivity
 from ska_oso_oet.procedure.subarrays import COUNT, EVERY, Subarrays
 from ska_oso_oet.resources import scripts_dir
-from ska_oso_oet.settings.loader import Settings, listed
+from ska_oso_oet.settings.loader import ServerSettings, listed
 from ska_oso_oet.user_directories import cache_directory, data_directory
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _earlier_name_of_list_length(settings: dict[str, Any]) -> Any:
     return settings.get("history_length", DEFAULT_LIST_LENGTH)
 
 
-class ControllerSettings(Settings):
+class ControllerSettings(ServerSettings):
     """What an OETController can be set to (`StopGracePeriod`, `OET_STOP_GRACE_PERIOD`); times in seconds."""
 
     model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX)

@@ -1,4 +1,4 @@
-"""Settings are read from device properties and the environment here, and refused with the reason."""
+"""ServerSettings are read from device properties and the environment here, and refused with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Settings(BaseSettings):
+class ServerSettings(BaseSettings):
     """The settings of a device server.
 
     A field is given by the device property of the same name in PascalCase, or else by the environment
