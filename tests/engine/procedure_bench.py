@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from ska_oso_oet.engine import Engine
-from ska_oso_oet.errors import NotReady
+from ska_oso_oet.errors import NotReady, ProcedureNotFound
 from ska_oso_oet.procedure.changes import ProcedureChange
 from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand, StopProcessCommand
 from ska_oso_oet.procedure.domain import (
@@ -175,7 +175,10 @@ class Bench:
             return []
 
     def summary(self, pid: int) -> ProcedureSummary:
-        return self.procedures.summarise([pid])[0]
+        found = self.procedures.summarise([pid])
+        if not found:
+            raise ProcedureNotFound(f"{pid} is not in the list")
+        return found[0]
 
     # ------------------------------------------------------------ requests
 

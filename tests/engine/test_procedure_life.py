@@ -145,7 +145,8 @@ def failed_load(bench: Bench, uri: str) -> str:
 
 def test_a_missing_file(bench: Bench) -> None:
     path = bench.folder / "missing.py"
-    assert failed_load(bench, path.as_uri()) == f"there is no script {path}"
+    with pytest.raises(Rejected, match=f"^there is no script {path}$"):
+        bench.load(path.as_uri())
 
 
 def test_a_directory(bench: Bench) -> None:

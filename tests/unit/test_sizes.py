@@ -19,9 +19,6 @@ MAX_CLASS: Final = 200
 
 LARGE: Final = {
     "event/topics.py": "a table of all topics with their data, one class each, as pypubsub reads them",
-    "ska/base_device.py": "the commands and attributes of the SKA contract, which Tango reads from one class",
-    "SKABaseDevice": "the same",
-    "TaskTracker": "one fold over the subtasks, of which each method is a few lines",
 }
 """Modules and classes that may be larger, with the reason."""
 

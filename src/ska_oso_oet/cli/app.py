@@ -181,7 +181,7 @@ def up(
         embedded.DEFAULT_PORT if port is None else port,
         data_dir,
         embedded.Parts(telescope=simulated, rest_port=rest_port),
-        embedded.Limits(start=embedded.DEFAULT_TIMEOUT if timeout is None else timeout),
+        embedded.StackLimits(start=embedded.DEFAULT_TIMEOUT if timeout is None else timeout),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a stack consists of: device servers, the devices to register, and what the environment tells them."""
+"""A stack consists of these parts: device servers, devices to register, variables of the environment."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ CHECK_BYTES: Final = 8 * 1024 * 1024
 _BYTES_ACKED: Final = struct.Struct("@120xQ")  # tcpi_bytes_acked in struct tcp_info of linux/tcp.h
 
 
-class Connection(Protocol):
+class SubscriberConnection(Protocol):
     """A connection of a client to this process."""
 
     @property
@@ -77,7 +77,7 @@ class Subscribers:
     def __init__(
         self,
         is_of_requests: Callable[[int], bool],
-        connections: Callable[[], Iterable[Connection]] | None = None,
+        connections: Callable[[], Iterable[SubscriberConnection]] | None = None,
         limit: int = MAX_WAITING,
         step: int = CHECK_BYTES,
     ) -> None:
@@ -116,7 +116,7 @@ class Subscribers:
                 if connection.host in hosts and not self._is_of_requests(connection.port):
                     connection.cut()
 
-    def _is_late(self, connection: Connection, mark: _Mark | None) -> bool:
+    def _is_late(self, connection: SubscriberConnection, mark: _Mark | None) -> bool:
         mark = mark or _Mark(time.time(), self._told, connection.taken)
         waiting = (self._told - mark.told) - (connection.taken - mark.taken)
         if waiting <= self._limit:

@@ -148,10 +148,7 @@ class TaskTracker:
         self._outbox.deliver()
 
     def wait_for_task_completion(self, timeout_event: threading.Event | None = None) -> bool:
-        """Block until the task has completed (True) or `timeout_event` was set first (False).
-
-        With a ChainedEvent nothing is polled; see `ska_oso_oet.task.waiting` for a plain event.
-        """
+        """Block until the task has completed (True) or `timeout_event` was set (False); see `task.waiting`."""
         return wait_for_first(self._completed, timeout_event)
 
     def signal_task_completion(self) -> None:
