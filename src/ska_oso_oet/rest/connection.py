@@ -19,7 +19,7 @@ STALLED_SECS: Final = 30.0
 _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Places:
+class ConnectionPlaces:
     """The connections that there may be. When all are taken, the one that has longest not asked is closed.
 
     `request_secs` bounds the time until a request's header is there, `stalled_secs` the time in which a
@@ -33,9 +33,9 @@ class Places:
         self.stalled_secs = stalled_secs
         self._limit = limit
         self._taken = 0
-        self._waiting: dict[Connection, None] = {}
+        self._waiting: dict[HttpConnection, None] = {}
 
-    def occupy(self, connection: Connection) -> bool:
+    def occupy(self, connection: HttpConnection) -> bool:
         """Occupy a place; False when there is none to be had."""
         if self._taken >= self._limit and not self._free_one():
             return False
@@ -49,25 +49,25 @@ class Places:
             return True
         return False
 
-    def wait(self, connection: Connection) -> None:
+    def wait(self, connection: HttpConnection) -> None:
         """Note that a connection has no request."""
         self._waiting.pop(connection, None)
         self._waiting[connection] = None
 
-    def ask(self, connection: Connection) -> None:
+    def ask(self, connection: HttpConnection) -> None:
         """Note that it has one."""
         self._waiting.pop(connection, None)
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: HttpConnection) -> None:
         """Note that a place is free."""
         self._waiting.pop(connection, None)
         self._taken -= 1
 
 
-class Connection(H11Protocol):
+class HttpConnection(H11Protocol):
     """A connection that has a place, and time for each thing that its client does."""
 
-    def __init__(self, *args: Any, places: Places, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, places: ConnectionPlaces, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._places = places
         self._has_place = False

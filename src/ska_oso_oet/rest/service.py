@@ -19,7 +19,7 @@ from ska_oso_oet.rest.app import create_app
 from ska_oso_oet.rest.backend import Backend
 from ska_oso_oet.rest.calls import Calls
 from ska_oso_oet.rest.command_waits import CommandWaits
-from ska_oso_oet.rest.connection import Connection, Places
+from ska_oso_oet.rest.connection import ConnectionPlaces, HttpConnection
 from ska_oso_oet.rest.listening import ListeningSocket
 from ska_oso_oet.rest.settings import EVERYWHERE
 from ska_oso_oet.rest.state_waits import StateWaits
@@ -174,8 +174,8 @@ class _TroubleHandler:
 def _connection(limit: int) -> type[asyncio.Protocol]:
     """Make the protocol of connections: there are at most `limit`, and no more than the system allows."""
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    places = Places(max(1, min(limit, descriptors - RESERVED)))
-    return cast("type[asyncio.Protocol]", partial(Connection, places=places))
+    places = ConnectionPlaces(max(1, min(limit, descriptors - RESERVED)))
+    return cast("type[asyncio.Protocol]", partial(HttpConnection, places=places))
 
 
 def _open(controller: TangoController, since: Position | None) -> EventStream:

@@ -148,7 +148,7 @@ class TaskTracker:
         self._outbox.deliver()
 
     def wait_for_task_completion(self, timeout_event: threading.Event | None = None) -> bool:
-        """Block until the task has completed (True) or `timeout_event` was set (False); see `task.waiting`."""
+        """Block until the task has completed (True) or `timeout_event` is set (False); see `task.waiting`."""
         return wait_for_first(self._completed, timeout_event)
 
     def signal_task_completion(self) -> None:
