@@ -1,4 +1,4 @@
-"""What a client prefers (RFC 7240): how a stop is answered, and how long an answer may wait."""
+"""A client may prefer (RFC 7240) how a stop is answered, and how long an answer may wait."""
 
 from __future__ import annotations
 
