@@ -29,7 +29,6 @@ WITH_INPUT = {
     ("POST", "/sbds"),
     ("GET", "/sbds/{sbd_id}"),
     ("GET", "/sbis"),
-    ("GET", "/sbis/{sbi_id}"),
     ("GET", "/events"),
     ("GET", "/history"),
     ("POST", "/history/prune"),
