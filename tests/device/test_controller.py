@@ -468,7 +468,7 @@ def test_unknown_ids_and_commands_are_not_found(controller: Controller) -> None:
             controller.proxy.command_inout(command, argument)
         assert caught.value.args[0].reason == "OET_NotFound"
     schema = json.loads(controller.proxy.GetCommandSchema("StartProcedure"))
-    assert set(schema["properties"]) == {"procedure_id", "script_args"}
+    assert set(schema["properties"]) == {"procedure_id", "script_args", "force_start"}
 
 
 def test_what_sets_something_going_needs_the_device_to_be_on_and_a_stop_does_not(
