@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import threading
 import time
 import uuid
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet import stop_notice
@@ -29,6 +27,7 @@ from ska_oso_oet.source.run_directory import RunDirectory, delete_left_behind
 from ska_oso_oet.source.script import FileSystemScript
 from ska_oso_oet.source.script_policy import ScriptPolicy
 from ska_oso_oet.worker.limits import ScriptLimits
+from ska_oso_oet.worker.places import PlacesOfProcedures
 from ska_oso_oet.worker.pool import PRELOAD, ScriptWorkerPool
 from ska_oso_oet.worker.preparation import Places
 
@@ -111,6 +110,16 @@ class Engine:
         self.context = MainContext(PRELOAD, environment)
         self._run_directory = RunDirectory()
         self._settings = settings
+        self._places = PlacesOfProcedures(
+            Places(
+                directory=settings.environments_dir,
+                repositories=settings.git_repositories,
+                max_idle_environments=settings.max_idle_environments,
+                environment_timeout=settings.environment_timeout,
+                scratch=self._run_directory.path,
+            ),
+            self._run_directory,
+        )
         self._limits = ScriptLimits(
             memory=settings.worker_memory,
             processes=settings.worker_processes,
@@ -141,20 +150,6 @@ class Engine:
             ),
         )
         self.activities.listen(self.bus)
-
-    def _places(self) -> Places:
-        try:
-            scratch = self._run_directory.folder("git")
-        except OSError as error:
-            _log.warning("the directory for temporary files cannot be made anew: %s", error)
-            scratch = Path(tempfile.gettempdir())
-        return Places(
-            directory=self._settings.environments_dir,
-            repositories=self._settings.git_repositories,
-            max_idle_environments=self._settings.max_idle_environments,
-            environment_timeout=self._settings.environment_timeout,
-            scratch=scratch,
-        )
 
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
@@ -191,12 +186,8 @@ class Engine:
         """Delete what killed processes left of temporary files, clones and environments."""
         delete_left_behind()
         self._limits.tidy_up()
-        if not self._settings.environments_dir.is_dir():
-            return
         try:
-            places = self._places()
-            places.clones().trim()
-            places.environments().trim()
+            self._places.trim()
         except (OSError, ImportError) as error:  # GitPython needs the program git
             _log.warning("Clones and environments were not tidied up: %s", error)
 

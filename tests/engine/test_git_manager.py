@@ -163,25 +163,33 @@ def test_a_clone_is_made_once_and_needs_no_repository_afterwards(origin: Origin,
         manager.clone(origin.args("main"))
 
 
-def test_a_clone_that_was_changed_is_made_again(origin: Origin, manager: GitManager) -> None:
-    clone = manager.clone(origin.args("main"))
-    assert manager.clone(origin.args("main")) == clone
-    script_path(clone, "git:///scripts/observe.py").write_text("VERSION = 'changed'\n")
-    again = manager.clone(origin.args("main"))
-    assert script_path(again, "git:///scripts/observe.py").read_text() == "VERSION = 1\n"
-
-
-@pytest.mark.parametrize("ignored", [False, True])
-def test_a_clone_in_which_a_script_has_left_a_file_is_made_again(
-    origin: Origin, manager: GitManager, *, ignored: bool
+def test_a_copy_has_what_was_committed_whatever_has_become_of_the_clone(
+    origin: Origin, manager: GitManager, tmp_path: Path
 ) -> None:
-    """The next script of the same commit could import it."""
-    origin.commit(".gitignore", "*.py[co]\nhelper.py\n" if ignored else "")
-    clone = manager.clone(origin.args("main"))
+    clone = manager.clone(origin.args("main"), files=tmp_path / "first")
     (clone / "scripts" / "helper.py").write_text("VALUE = 'left behind'\n")
-    again = manager.clone(origin.args("main"))
+    script_path(clone, "git:///scripts/observe.py").write_text("VERSION = 'changed'\n")
+    assert manager.clone(origin.args("main"), files=tmp_path / "second") == clone
+    for copy in (tmp_path / "first", tmp_path / "second"):
+        assert [path.relative_to(copy).as_posix() for path in copy.rglob("*")] == [
+            "scripts",
+            "scripts/observe.py",
+        ]
+        assert script_path(copy, "git:///scripts/observe.py").read_text() == "VERSION = 1\n"
+
+
+def test_a_clone_from_which_no_copy_can_be_made_is_made_again(
+    origin: Origin, manager: GitManager, tmp_path: Path
+) -> None:
+    clone = manager.clone(origin.args("main"))
+    for part in (clone / ".git" / "objects").rglob("*"):
+        if part.is_file():
+            part.unlink()
+    said: list[str] = []
+    again = manager.clone(origin.args("main"), say=said.append, files=tmp_path / "copy")
     assert again != clone
-    assert not (again / "scripts" / "helper.py").exists()
+    assert any(line.startswith("the clone is damaged") for line in said)
+    assert script_path(tmp_path / "copy", "git:///scripts/observe.py").read_text() == "VERSION = 1\n"
 
 
 def test_settings_and_hooks_of_the_user_play_no_part(

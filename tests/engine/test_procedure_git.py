@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -19,7 +20,6 @@ from tests.engine.test_git_manager import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
@@ -60,11 +60,17 @@ def bench(
     )
 
 
-def create(bench: Bench, origin: Origin, uri: str = "git:///scripts/observe.py", **script: Any) -> int:
+def create(
+    bench: Bench,
+    origin: Origin,
+    uri: str = "git:///scripts/observe.py",
+    subarray_id: int = 1,
+    **script: Any,
+) -> int:
     git_args = {"git_repo": str(origin.path), "git_branch": "main", **script.pop("git_args", {})}
     request = {
         "script": {"script_type": "git", "script_uri": uri, "git_args": git_args, **script},
-        "script_args": {"init": {"kwargs": {"subarray_id": 1}}},
+        "script_args": {"init": {"kwargs": {"subarray_id": subarray_id}}},
     }
     return bench.procedures.prepare(PrepareProcessCommand.parse(request)).id
 
@@ -92,6 +98,40 @@ def test_a_script_from_git_finds_what_its_repository_has_and_tells_its_commit(
     assert ended.state is S.COMPLETE
     assert commit_of(ended) == tip
     assert bench.told(pid, "v") == [{"n": 7}]
+
+
+@pytest.mark.parametrize("create_env", [False, True])
+def test_each_run_has_a_copy_of_its_own_which_goes_with_its_process(
+    bench: Bench, origin: Origin, *, create_env: bool
+) -> None:
+    """What one leaves beside its script is not there for one that runs at the same moment, nor afterwards."""
+    origin.commit(
+        "scripts/leaving.py",
+        PRELUDE
+        + """
+from pathlib import Path
+def init(subarray_id):
+    tell("beside", names=sorted(path.name for path in Path(__file__).parent.iterdir()), file=__file__)
+    (Path(__file__).parent / "helper.py").touch()
+def main(): os.kill(os.getpid(), signal.SIGKILL)
+""",
+    )
+    runs = []
+    for subarray_id in (1, 2):
+        pid = create(
+            bench, origin, "git:///scripts/leaving.py", subarray_id=subarray_id, create_env=create_env
+        )
+        assert bench.wait(pid, S.READY, *ENDS, timeout=DEADLINE).state is S.READY, bench.written(pid)
+        runs.append(pid)
+    told = [bench.told(pid, "beside")[0] for pid in runs]
+    assert [each["names"] for each in told] == [["leaving.py", "observe.py"]] * 2
+    files = [Path(each["file"]) for each in told]
+    assert all(file.exists() for file in files)
+    for pid in runs:
+        bench.start(pid)
+        assert bench.ended(pid).state is S.FAILED
+    bench.engine._run_directory._deleting.submit(lambda: None).result(DEADLINE)
+    assert not any(file.exists() for file in files)
 
 
 def test_a_script_cannot_change_the_commit_that_it_is_taken_from(bench: Bench, origin: Origin) -> None:

@@ -1,4 +1,4 @@
-"""GitManager finds which commit a request means, and makes a clone of it on this machine.
+"""GitManager finds which commit a request means, makes a clone of it, and a copy for each run.
 
 Plain synchronous code for a process of its own: it may be killed at any instant and leaves nothing that a
 later call would take for a clone.
@@ -97,34 +97,40 @@ class GitManager:
             return _checked_commit(git, repository, commit)
 
     def clone(
-        self, git_args: GitArgs, commit: str | None = None, say: Callable[[str], None] = no_message
+        self,
+        git_args: GitArgs,
+        commit: str | None = None,
+        say: Callable[[str], None] = no_message,
+        *,
+        files: Path | None = None,
     ) -> Path:
-        """Return a directory with the files of a commit: `commit` if given, as `resolve` returned it.
+        """Return a clone with the files of a commit: `commit` if given, as `resolve` returned it.
 
         Processes that want the same clone at once share it. The directory stays for at least a minute;
-        hold it with `in_use` for longer.
+        hold it with `in_use` for longer. What was committed is written to the directory `files` as well,
+        which is the caller's own.
         """
         repository = self._allowed.check(git_args.git_repo)
         commit = commit or self.resolve(git_args)
 
         def make(directory: Path) -> None:
             say(f"cloning {repository.url} at {commit}")
-            _fetch(GitCommand(directory, repository, self._timeout), repository, commit, say)
-
-        def unchanged(directory: Path) -> bool:
             git = GitCommand(directory, repository, self._timeout)
+            _fetch(git, repository, commit, say)
+            _write_files(git, files)
+
+        def copied(directory: Path) -> bool:
             try:
-                # What a script has left there, ignored or not, could be imported by the next one.
-                changes = git("status", "--porcelain", "--ignored", "--untracked-files=all", "--no-renames")
-            except GitError:
-                changes = "unreadable"
-            if changes:
-                say("the clone has been changed since it was made: cloning it again")
+                _write_files(GitCommand(directory, repository, self._timeout), files)
+            except GitTimeout:
+                raise
+            except GitError as error:
+                say(f"the clone is damaged ({error}): cloning it again")
                 return False
             return True
 
         try:
-            return self._clones.get(_key(repository, commit), make, valid=unchanged, say=say)
+            return self._clones.get(_key(repository, commit), make, valid=copied, say=say)
         except OSError as error:  # no space, no permission
             raise GitError(f"repository {repository.url} cannot be cloned: {error}") from error
 
@@ -223,6 +229,13 @@ def _checked_commit(git: GitCommand, repository: Repository, commit: str) -> str
     except GitError:
         pass  # no such object, or an abbreviation of several
     raise UnknownCommit(f"no branch or tag of repository {repository.url} contains one commit {commit}")
+
+
+def _write_files(git: GitCommand, files: Path | None) -> None:
+    """Write what was committed, whatever has become of the files beside git's own."""
+    if files is not None:
+        files.mkdir(exist_ok=True)
+        git("checkout-index", "--all", "--force", "--quiet", f"--prefix={files}/")
 
 
 def _fetch(git: GitCommand, repository: Repository, commit: str, say: Callable[[str], None]) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -27,6 +28,7 @@ class RunDirectory:
         # Nobody sees it under its name before it is held.
         self.path = made.rename(made.with_name(made.name.removeprefix(".")))
         self._making = threading.Lock()
+        self._deleting = ThreadPoolExecutor(1, thread_name_prefix="run-directory")
         self._closed = False
 
     def folder(self, name: str) -> Path:
@@ -37,6 +39,11 @@ class RunDirectory:
             folder = self.path / name
             folder.mkdir(exist_ok=True)
             return folder
+
+    def discard(self, folder: Path) -> None:
+        """Have a folder deleted; returns at once, as there may be many files in it."""
+        with suppress(RuntimeError):  # this is closed, and deleted as a whole
+            self._deleting.submit(shutil.rmtree, folder, ignore_errors=True)
 
     def _is_there(self) -> bool:
         try:
@@ -55,6 +62,7 @@ class RunDirectory:
         """Delete it; once is enough."""
         if not self._closed:
             self._closed = True
+            self._deleting.shutdown(cancel_futures=True)
             shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._held)
 

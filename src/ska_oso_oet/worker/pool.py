@@ -17,7 +17,7 @@ from ska_oso_oet.source.script import GitScript
 from ska_oso_oet.worker.forwarding import arguments_of, published_by_script
 from ska_oso_oet.worker.limits import ScriptLimits
 from ska_oso_oet.worker.orders import Order, RunOrder
-from ska_oso_oet.worker.preparation import LoadOrder, Places
+from ska_oso_oet.worker.preparation import LoadOrder
 from ska_oso_oet.worker.words import Interest, LogRecord, Published, Said, read_word
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.commands import PrepareProcessCommand
     from ska_oso_oet.procedure.domain import ProcedureInput
     from ska_oso_oet.worker.listener import Flow, PoolListener
+    from ska_oso_oet.worker.places import PlacesOfProcedures
 
 WORKER: Final = "ska_oso_oet.worker.script_worker:ScriptWorker"
 PRELOAD: Final = ("ska_oso_oet.worker.script_worker", "ska_oso_oet.tango")
@@ -79,8 +80,8 @@ class ScriptWorkerPool:
     Each worker is named by the id of its procedure. Methods may be called from any thread, and with locks
     held: what they ask for is done on the engine's thread.
 
-    `places` is asked for each script from git. SPARES workers are kept that have nothing to do yet, so that a
-    procedure need not wait for a fork.
+    `places` are entered for each script from git, and left when its process is gone. SPARES workers are kept
+    that have nothing to do yet, so that a procedure need not wait for a fork.
     """
 
     HIGH_WATER = 500
@@ -96,7 +97,7 @@ class ScriptWorkerPool:
         flow: Flow,
         *,
         grace: float,
-        places: Callable[[], Places] | None = None,
+        places: PlacesOfProcedures | None = None,
         limits: ScriptLimits | None = None,
     ) -> None:
         self.main_ctx = main_ctx
@@ -120,7 +121,7 @@ class ScriptWorkerPool:
     ) -> None:
         """Have a worker load a script, to which `allowed` applies, and call its `init`."""
         git = isinstance(command.script, GitScript)
-        places = self._places() if git and self._places is not None else None
+        places = self._places.enter(procedure_id) if git and self._places is not None else None
         order = LoadOrder(
             command=command, allowed=allowed, places=places, limits=self._limits, grace=self._grace
         )
@@ -266,6 +267,8 @@ class ScriptWorkerPool:
                 text = f"messages that its process may not send were ignored: {worker.malformed}"
                 _log.warning("procedure %d: %s", worker.procedure_id, text)
                 self.listener.on_log(worker.procedure_id, "WARNING", text)
+            if self._places is not None:
+                self._places.leave(worker.procedure_id)
             self.listener.on_end(worker.procedure_id, status, worker.ending)
 
     def _lift_limits(self, worker: _Worker) -> str | None:

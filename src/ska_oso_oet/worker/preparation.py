@@ -20,10 +20,12 @@ from ska_oso_oet.procedure.commands import PrepareProcessCommand
 from ska_oso_oet.procedure.ports import EVERYTHING, Allowed
 from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, left_open
 from ska_oso_oet.source.environment import Environment, EnvironmentManager
+from ska_oso_oet.source.loader import load_file
 from ska_oso_oet.worker.limits import ScriptLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import NoReturn
 
     from ska_oso_oet.source.gitmanager import GitManager
@@ -35,7 +37,7 @@ RESUME_MODULE: Final = "ska_oso_oet.worker.resume"
 class Places(Model):
     """Where clones and environments are kept, and which repositories are allowed.
 
-    `scratch` is a directory of this life of the controller, for what is needed for a moment only.
+    `scratch` is a directory of one procedure, which is deleted when its process is gone.
 
     GitPython is imported where it is used: it needs the program git, which only scripts from git do.
     """
@@ -90,46 +92,44 @@ class ResumeOrder(Model):
     name: str
     channel: int
     load: LoadOrder
-    clone: Path
     environment: Environment
 
 
 class GitSource:
-    """A clone of a script's repository, held for as long as this process lives."""
+    """A commit of a script's repository: a clone that many runs share, and this run's own copy of its files.
+
+    A script is given nothing but the copy, so that what it leaves there is not there for any other run.
+    """
 
     def __init__(self, script: GitScript, places: Places) -> None:
         self._script = script
+        self._files = places.scratch / "files"
         self._git = places.clones()
         self._environments = places.environments()
         self._held = ExitStack()
 
     def fetch(self, on_commit: Callable[[str], None]) -> tuple[Path, str]:
-        """Return the clone and its commit, once it is there; `on_commit` is told as soon as it is known."""
+        """Return the clone and its commit, once the copy is made; `on_commit` has the commit before."""
         commit = self._git.resolve(self._script.git_args)
         on_commit(commit)
-        clone = self._git.clone(self._script.git_args, commit, _say)
-        self._held.enter_context(self._git.in_use(clone))
-        return clone, commit
+        return self._git.clone(self._script.git_args, commit, _say, files=self._files), commit
 
     def environment(self, clone: Path, commit: str) -> Environment:
         """Return the environment of the commit, once it is made."""
-        return self._environments.prepare(clone, commit, _say)
+        with self._git.in_use(clone):
+            return self._environments.prepare(clone, commit, _say)
 
-    def hold(self, clone: Path, environment: Environment) -> None:
-        """Keep both while this process lives."""
-        self._held.enter_context(self._git.in_use(clone))
+    def hold(self, environment: Environment) -> None:
+        """Keep an environment while this process lives."""
         self._held.enter_context(self._environments.in_use(environment))
 
-    def file(self, clone: Path) -> Path:
-        """Return the script's file; modules at the top of the repository can be imported by it."""
+    def load(self) -> ModuleType:
+        """Load the script from the copy; modules at the top of the repository can be imported by it."""
         from ska_oso_oet.source.gitmanager import script_path  # noqa: PLC0415 - see Places
 
-        path = script_path(clone, self._script.script_uri)
-        sys.path.append(str(clone))
-        sys.dont_write_bytecode = (
-            True  # a clone is taken for what was committed only if nothing else is in it
-        )
-        return path
+        path = script_path(self._files, self._script.script_uri)
+        sys.path.append(str(self._files))
+        return load_file(path, [self._files.resolve()])
 
 
 def _say(line: str) -> None:

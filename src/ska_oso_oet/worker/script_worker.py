@@ -27,7 +27,7 @@ from ska_oso_oet.procedure.reports import (
     StateEntered,
     SubarrayGiven,
 )
-from ska_oso_oet.source.loader import PROGRAM_NAMES, ModuleFactory, load_file
+from ska_oso_oet.source.loader import PROGRAM_NAMES, ModuleFactory
 from ska_oso_oet.source.script import GitScript
 from ska_oso_oet.source.script_file import ScriptUnreadable
 from ska_oso_oet.worker.endings import of_exception, of_system_exit
@@ -149,7 +149,7 @@ class ScriptWorker(ProcWorker):
         environment = source.environment(clone, commit)
         self.publish_lifecycle(ProcedureState.IDLE)
         channel = self.event_q.detach_writer()
-        become(ResumeOrder(name=self.name, channel=channel, load=order, clone=clone, environment=environment))
+        become(ResumeOrder(name=self.name, channel=channel, load=order, environment=environment))
 
     def _load(self, order: LoadOrder) -> ScriptFunctions:
         self.publish_lifecycle(ProcedureState.LOADING)
@@ -167,11 +167,10 @@ class ScriptWorker(ProcWorker):
     def _load_from_git(self, order: LoadOrder, script: GitScript) -> ModuleType:
         self._source = _source_of(script, order)
         if self._resume is None:
-            clone, _ = self._source.fetch(self._tell_commit)
+            self._source.fetch(self._tell_commit)
         else:
-            clone = self._resume.clone
-            self._source.hold(clone, self._resume.environment)
-        return load_file(self._source.file(clone), [clone.resolve()])
+            self._source.hold(self._resume.environment)
+        return self._source.load()
 
     def _init(self, functions: ScriptFunctions, order: LoadOrder) -> None:
         given = order.command.script_args
