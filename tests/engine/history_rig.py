@@ -98,7 +98,10 @@ class Rig:
         requester: str | None = None,
         to: tuple[ProcedureState, ...] = TO_READY,
     ) -> Record:
-        arguments = CallArgs(init=ProcedureInput(subarray_id=subarray_id))
+        several = (
+            {"subarray_ids": subarray_id} if isinstance(subarray_id, list) else {"subarray_id": subarray_id}
+        )
+        arguments = CallArgs(init=ProcedureInput(**several))
         procedure = Procedure(
             next(self.procedure_ids), script, arguments, self.clock(), command_id, requester
         )

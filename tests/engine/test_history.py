@@ -6,27 +6,36 @@ import itertools
 import json
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from ska_oso_oet.activity.domain import ActivityState
 from ska_oso_oet.errors import ActivityNotFound, InvalidArgument, ProcedureNotFound
+from ska_oso_oet.history import migrations
 from ska_oso_oet.history.backlog import Rows
-from ska_oso_oet.history.database import HistoryDatabase
+from ska_oso_oet.history.database import HistoryDatabase, parse_url
 from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, Pruned, PruneQuery
 from ska_oso_oet.history.rows import procedure_row
-from ska_oso_oet.history.tables import PROCEDURES, REQUESTS
-from ska_oso_oet.procedure.domain import ProcedureState, ProcedureSummary
+from ska_oso_oet.history.tables import PROCEDURES, REQUESTS, SUBARRAYS
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    Procedure,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+)
 from ska_oso_oet.source.environment import environment_id
 from ska_oso_oet.source.script import EmbeddedStringScript, FileSystemScript, GitArgs, GitScript
-from tests.engine.history_rig import Rig
+from tests.engine.history_rig import OBSERVE, Rig
 from tests.engine.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 S = ProcedureState
 
@@ -212,6 +221,63 @@ def test_lists_are_filtered_and_paged(start: Callable[..., Rig]) -> None:
     assert page(rig, script="\0", subarray_id=2**62).total == 0
 
 
+def test_a_procedure_is_found_by_each_of_its_subarrays(start: Callable[..., Rig]) -> None:
+    rig = start()
+    several = rig.create(subarray_id=[3, 1, 4])
+    single = rig.run(subarray_id=4).procedure
+    later = rig.create(subarray_id=None)
+    rig.flush()
+    later.procedure.script_args = CallArgs(init=ProcedureInput(subarray_ids=[1]))
+    rig.enter(later, S.RUNNING)
+    rig.enter(several, S.RUNNING, S.COMPLETE)
+    rig.flush()
+    first, last = several.procedure.id, later.procedure.id
+    assert [ids(rig, subarray_id=number) for number in (1, 2, 3, 4)] == [
+        [last, first],
+        [],
+        [first],
+        [single.id, first],
+    ]
+    assert ids(rig, subarray_id=4, state="COMPLETE", limit=1, page=2) == [first]
+    assert page(rig, subarray_id=4, limit=1).total == 2
+    prune(rig, keep=1)
+    assert [ids(rig, subarray_id=number) for number in (1, 3)] == [[last], []]
+    with rig.history._database.reading() as connection:
+        assert connection.scalar(sa.select(sa.func.count()).select_from(SUBARRAYS)) == 1
+
+
+def test_those_of_a_history_without_the_table_of_subarrays_are_found(
+    start: Callable[..., Rig], url: str
+) -> None:
+    if url.startswith("sqlite"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir()
+    database = HistoryDatabase(parse_url(url))
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    of_each: dict[int, list[int]] = {1: [3, 1, 4], 2: [], 3: [4], 4: [5], 5: [6], 6: [2**70]}
+    with database.writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for number, subarrays in of_each.items():
+            arguments = CallArgs(init=ProcedureInput(subarray_ids=subarrays))
+            procedure = Procedure(number, OBSERVE, arguments, 1.0)
+            connection.execute(PROCEDURES.insert(), procedure_row(procedure.summary(), "run-0"))
+        older = PROCEDURES.update().where(PROCEDURES.c.id == 4)
+        connection.execute(older.values(summary=sa.func.replace(PROCEDURES.c.summary, "subarray_ids", "x")))
+        connection.execute(PROCEDURES.update().where(PROCEDURES.c.id == 5).values(summary="{damaged"))
+    database.close()
+    rig = start()
+    rig.flush()
+    with rig.history._database.reading() as connection:
+        stored = connection.execute(sa.select(SUBARRAYS).order_by(SUBARRAYS.c.subarray_id)).all()
+    assert sorted(tuple(row) for row in stored) == [(1, 1), (3, 1), (4, 1), (4, 3), (5, 4), (6, 5)]
+    assert ids(rig, subarray_id=4) == [3, 1]
+    assert ids(rig, subarray_id=1) == [1]
+    added = rig.run(subarray_id=[1, 2]).procedure.id
+    rig.flush()
+    assert ids(rig, subarray_id=1) == [added, 1]
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -234,9 +300,9 @@ def test_ten_thousand_procedures_are_listed_by_pages(start: Callable[..., Rig]) 
     rows = Rows(
         procedures=[
             procedure_row(record.procedure.summary().model_copy(update={"id": number}), "run-1")
-            | {"subarray_id": number % 16}
             for number in range(1, 10_001)
-        ]
+        ],
+        subarrays=[{"subarray_id": number % 16, "procedure_id": number} for number in range(1, 10_001)],
     )
     rig.flush()
     rig.history._store.write("run-1", rows)

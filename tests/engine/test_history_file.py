@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ska_oso_oet.errors import HistoryUnavailable
+from ska_oso_oet.history.database import SCHEMA
 from ska_oso_oet.history.queries import HistoryQuery
 from ska_oso_oet.procedure.changes import ProcedureChange
 from tests.engine.history_rig import DEADLINE, Rig, S
@@ -182,9 +183,9 @@ def test_an_unknown_schema_is_left_alone_and_told(
     )
     again.kill()
     if version is None:
-        change(file, "INSERT INTO oet_history_version VALUES ('0001')")
+        change(file, f"INSERT INTO oet_history_version VALUES ('{SCHEMA}')")
     else:
-        change(file, "UPDATE oet_history_version SET version_num = '0001'")
+        change(file, f"UPDATE oet_history_version SET version_num = '{SCHEMA}'")
     assert numbers(start("run-3")) == [1]
 
 

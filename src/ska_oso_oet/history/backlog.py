@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.event.journal import covers
-from ska_oso_oet.history.rows import Row, activity_row, event_row, procedure_row, storable
+from ska_oso_oet.history.rows import Row, activity_row, event_row, procedure_row, storable, subarray_rows
 from ska_oso_oet.procedure.changes import ProcedureChange
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
 T = TypeVar("T")
+R = TypeVar("R")
 _log = logging.getLogger(__name__)
 MAX_LINES: Final = 200
 MAX_CHARACTERS: Final = 64 * 1024
@@ -128,6 +129,7 @@ class Backlog:
         return Rows(
             requests=list(self.requests),
             procedures=_described(lambda each: procedure_row(each, self.epoch), procedures),
+            subarrays=[row for rows in _described(subarray_rows, procedures) for row in rows],
             activities=_described(lambda each: activity_row(each, self.epoch), activities),
             events=list(self.events),
             output=[tail.row(number) for number, tail in self.output.items()],
@@ -150,6 +152,7 @@ class Rows:
 
     requests: list[Row] = field(default_factory=list)
     procedures: list[Row] = field(default_factory=list)
+    subarrays: list[Row] = field(default_factory=list)
     activities: list[Row] = field(default_factory=list)
     events: list[Row] = field(default_factory=list)
     output: list[Row] = field(default_factory=list)
@@ -168,7 +171,7 @@ def _request_row(request: Request) -> Row:
     }
 
 
-def _described(describe: Callable[[T], Row | None], subjects: Iterable[T]) -> list[Row]:
+def _described(describe: Callable[[T], R | None], subjects: Iterable[T]) -> list[R]:
     """Describe each; a bug in one must not keep the others from being recorded."""
     rows = []
     for subject in subjects:

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 _log = logging.getLogger(__name__)
-SCHEMA: Final = "0001"
+SCHEMA: Final = "0002"
 """The newest migration."""
+_EARLIER: Final = frozenset({"0001"})
 VERSION_TABLE: Final = "oet_history_version"
 _SQLITE: Final = "sqlite"
 _GONE: Final = "deleted or moved", "all that it had was written to a new one in its place"
@@ -113,7 +114,7 @@ class HistoryDatabase:
             self._file.make()
         with self.writing() as connection:
             found = _schema_of(connection)
-            if found is None:
+            if found is None or found in _EARLIER:
                 _migrate(connection)
             elif found != SCHEMA:
                 raise HistoryTooNew(

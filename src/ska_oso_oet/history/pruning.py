@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import sqlalchemy as sa
 
 from ska_oso_oet.history.queries import Pruned, PruneQuery
-from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS
+from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS, SUBARRAYS
 
 if TYPE_CHECKING:
     from ska_oso_oet.history.database import HistoryDatabase
@@ -47,7 +47,8 @@ def _prune(
             ids = connection.scalars(chunk).all()
             connection.execute(EVENTS.delete().where(of_event.in_(ids)))
             if table is PROCEDURES:
-                connection.execute(OUTPUT.delete().where(OUTPUT.c.procedure_id.in_(ids)))
+                for part in (OUTPUT, SUBARRAYS):
+                    connection.execute(part.delete().where(part.c.procedure_id.in_(ids)))
             connection.execute(table.delete().where(table.c.id.in_(ids)))
         deleted += len(ids)
         if len(ids) < _CHUNK:

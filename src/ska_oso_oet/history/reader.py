@@ -14,7 +14,7 @@ from ska_oso_oet.errors import HistoryUnavailable
 from ska_oso_oet.history.damage import DamagedRow, decoded
 from ska_oso_oet.history.large_rows import COLUMNS, bounded, readable, summary_of
 from ska_oso_oet.history.rows import storable
-from ska_oso_oet.history.tables import ACTIVITIES, OUTPUT, PROCEDURES, REQUESTS
+from ska_oso_oet.history.tables import ACTIVITIES, OUTPUT, PROCEDURES, REQUESTS, SUBARRAYS
 from ska_oso_oet.procedure.domain import ProcedureSummary
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def _conditions(query: HistoryQuery) -> list[sa.ColumnElement[bool]]:
     if query.script is not None:
         conditions.append(columns.script.icontains(storable(query.script), autoescape=True))
     if query.subarray_id is not None:
-        conditions.append(columns.subarray_id == query.subarray_id)
+        of_subarray = sa.select(SUBARRAYS.c.procedure_id).where(SUBARRAYS.c.subarray_id == query.subarray_id)
+        conditions.append(columns.id.in_(of_subarray))
     return conditions
 
 

@@ -38,6 +38,12 @@ def procedure_row(summary: ProcedureSummary, epoch: str) -> Row:
     }
 
 
+def subarray_rows(summary: ProcedureSummary) -> list[Row]:
+    """Describe the subarrays that a procedure is for."""
+    numbers = {_int64(number) for number in summary.subarray_ids} - {None}
+    return [{"subarray_id": number, "procedure_id": summary.id} for number in numbers]
+
+
 def activity_row(summary: ActivitySummary, epoch: str) -> Row:
     """Describe an activity."""
     return {

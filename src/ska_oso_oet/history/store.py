@@ -16,7 +16,7 @@ from ska_oso_oet.activity.domain import ActivityState, ActivitySummary
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.history.damage import DamagedRow, decoded
 from ska_oso_oet.history.errors import is_of_the_store
-from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS, RUNS
+from ska_oso_oet.history.tables import ACTIVITIES, EVENTS, OUTPUT, PROCEDURES, REQUESTS, RUNS, SUBARRAYS
 from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState, ProcedureSummary
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class HistoryStore:
         with self._database.writing() as connection:
             _upsert(connection, REQUESTS, rows.requests)
             _upsert(connection, PROCEDURES, rows.procedures, keep={"epoch"})
+            _upsert(connection, SUBARRAYS, rows.subarrays)
             _upsert(connection, ACTIVITIES, rows.activities, keep={"epoch"})
             _upsert(connection, EVENTS, rows.events)
             _upsert(connection, OUTPUT, rows.output)
@@ -201,7 +202,11 @@ def _upsert(
     insert = dialect.insert(table)
     keys = [column.name for column in table.primary_key]
     values = {name: insert.excluded[name] for name in rows[0] if name not in {*keys, *keep}}
-    statement = insert.on_conflict_do_update(index_elements=keys, set_=values)
+    statement = (
+        insert.on_conflict_do_update(index_elements=keys, set_=values)
+        if values
+        else insert.on_conflict_do_nothing()
+    )
     while chunk := list(islice(remaining, _CHUNK)):
         connection.execute(statement, chunk)
 

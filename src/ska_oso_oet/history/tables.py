@@ -41,9 +41,17 @@ PROCEDURES: Final = sa.Table(
     sa.Column("ended", sa.Double),
     sa.Column("summary", sa.Text, nullable=False),
     sa.Index("ix_oet_procedures_state", "state", "id"),
-    sa.Index("ix_oet_procedures_subarray", "subarray_id", "id"),
     sa.Index("ix_oet_procedures_created", "created"),
 )
+
+SUBARRAYS: Final = sa.Table(
+    "oet_procedure_subarrays",
+    METADATA,
+    sa.Column("subarray_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("procedure_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Index("ix_oet_procedure_subarrays_procedure", "procedure_id"),
+)
+"""All subarrays that a procedure was for; the column `subarray_id` of its own row has the first."""
 
 ACTIVITIES: Final = sa.Table(
     "oet_activities",
