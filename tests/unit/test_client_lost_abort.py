@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
-from ska_oso_oet.client.lost_stop import ended_with_the_controller
-from ska_oso_oet.procedure.domain import CallArgs, ExitRecord, Procedure, ProcedureInput, ProcedureState
+from typing import TYPE_CHECKING, cast
+
+from ska_oso_oet.client.lost_stop import ended_with_the_controller, result_of_lost_stop
+from ska_oso_oet.errors import CommandForgotten
+from ska_oso_oet.history.queries import HistoryPage, HistoryQuery, ProcedureEntry
+from ska_oso_oet.procedure.commands import StopProcessCommand
+from ska_oso_oet.procedure.domain import (
+    CallArgs,
+    ExitRecord,
+    Procedure,
+    ProcedureInput,
+    ProcedureState,
+    ProcedureSummary,
+)
 from ska_oso_oet.source.script import FileSystemScript
+
+if TYPE_CHECKING:
+    from ska_oso_oet.client.port import Controller
 
 S = ProcedureState
 SCRIPT = FileSystemScript(script_uri="file:///x.py")
@@ -72,3 +87,53 @@ def test_of_several_the_worst_counts_and_each_is_told() -> None:
         (4, "FAILED"),
         (5, None),
     ]
+
+
+class ForgetfulController:
+    """A controller that lists the last few procedures, and has the others in its history."""
+
+    def __init__(self, *procedures: Procedure, listed: int) -> None:
+        self.summaries = [each.summary() for each in procedures]
+        self.count = listed
+        self.queries: list[HistoryQuery] = []
+
+    def described(self, _kind: object, number: int) -> ProcedureSummary:
+        return next(each for each in self.summaries if each.id == number)
+
+    def listed(self, _kind: object) -> list[ProcedureSummary]:
+        return self.summaries[-self.count :]
+
+    def history(self, query: HistoryQuery) -> HistoryPage:
+        self.queries.append(query)
+        found = [each for each in self.summaries if query.subarray_id in each.subarray_ids]
+        entries = [ProcedureEntry(**dict(each), epoch="e", environment=None) for each in reversed(found)]
+        return HistoryPage(procedures=entries, total=len(entries))
+
+    def told(self, *, run_abort: bool) -> object:
+        controller = cast("Controller", self)
+        command = StopProcessCommand(procedure_id=1, run_abort=run_abort)
+        return result_of_lost_stop(controller, command, CommandForgotten("lost")).detail.get("abort")
+
+
+def test_aborts_that_have_left_the_list_are_found_in_the_history() -> None:
+    running = (S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY, S.RUNNING)
+    stopped = procedure(1, S.STOPPED, cause="stopped", subarrays=[3, 4, 5])
+    done = [
+        procedure(number, *running, S.COMPLETE, abort_of=1, cause="returned", subarrays=[subarray])
+        for number, subarray in ((2, 3), (3, 4))
+    ]
+    controller = ForgetfulController(stopped, *done, listed=1)
+    abort = controller.told(run_abort=True)
+    assert isinstance(abort, dict)
+    assert [(each["subarray_id"], each["state"]) for each in abort["subarrays"]] == [
+        (3, "COMPLETE"),
+        (4, "COMPLETE"),
+        (5, None),
+    ]
+    assert [query.subarray_id for query in controller.queries] == [3, 5]
+
+
+def test_the_history_is_not_asked_where_no_abort_was_due() -> None:
+    controller = ForgetfulController(procedure(1, S.STOPPED, subarrays=[3]), listed=0)
+    assert controller.told(run_abort=False) is None
+    assert controller.queries == []

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
+from ska_oso_oet.history.queries import MAX_LIMIT, HistoryQuery
 from ska_oso_oet.procedure.abort_outcome import told_together
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ska_oso_oet.client.port import Controller
     from ska_oso_oet.errors import CommandForgotten
@@ -36,9 +37,9 @@ def _end_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
     return told
 
 
-def _aborts_of(procedure: ProcedureSummary, listed: Iterable[ProcedureSummary]) -> dict[str, Any]:
+def _aborts_of(procedure: ProcedureSummary, others: Iterable[ProcedureSummary]) -> dict[str, Any]:
     """Report how the abort went of each subarray that a procedure had."""
-    made = {abort.subarray_id: _end_of_abort(abort) for abort in listed if abort.abort_of == procedure.id}
+    made = {abort.subarray_id: _end_of_abort(abort) for abort in others if abort.abort_of == procedure.id}
     each = [(number, made.get(number, _NOT_RUN)) for number in procedure.subarray_ids or made]
     if len(each) > 1:
         return told_together([{"subarray_id": number, **told} for number, told in each])
@@ -46,16 +47,32 @@ def _aborts_of(procedure: ProcedureSummary, listed: Iterable[ProcedureSummary]) 
 
 
 def ended_with_the_controller(
-    procedure: ProcedureSummary, listed: Iterable[ProcedureSummary], *, run_abort: bool | None
+    procedure: ProcedureSummary, others: Iterable[ProcedureSummary], *, run_abort: bool | None
 ) -> CommandResult:
-    """Report what is known of a stop whose own result is gone; its abort may be among those `listed`."""
+    """Report what is known of a stop whose own result is gone.
+
+    Its aborts are looked for among the `others`, which are read only if there should be any.
+    """
     detail: dict[str, Any] = {"procedure_id": procedure.id, "state": procedure.state.value}
     if procedure.exit is not None and procedure.exit.message:
         detail["message"] = procedure.exit.message
     called = any(state is ProcedureState.RUNNING for state, _ in procedure.history.process_states)
     if called if run_abort is None else run_abort:
-        detail["abort"] = _aborts_of(procedure, listed)
+        detail["abort"] = _aborts_of(procedure, others)
     return CommandResult.of(ResultCode.OK, detail)
+
+
+def _listed_or_recorded(controller: Controller, procedure: ProcedureSummary) -> Iterator[ProcedureSummary]:
+    """Return what may be aborts of a procedure: from the history where one has left the list."""
+    found = set()
+    for each in controller.listed(PROCEDURES):
+        if each.abort_of == procedure.id:
+            found.add(each.subarray_id)
+            yield each
+    for number in procedure.subarray_ids:
+        if number not in found:
+            query = HistoryQuery(subarray_id=number, since=procedure.created_at, limit=MAX_LIMIT)
+            yield from reversed(controller.history(query).procedures)
 
 
 def result_of_lost_stop(
@@ -64,11 +81,13 @@ def result_of_lost_stop(
     """Find out what became of a stop that the controller did not outlive.
 
     It takes the process with it, and runs no abort script any more. Raises `lost` where it cannot be known
-    which procedure was meant, and where that one is still live.
+    which procedure was meant, and where that one is still live; HistoryUnavailable.
     """
     if command.procedure_id is None:
         raise lost
     procedure = controller.described(PROCEDURES, command.procedure_id)
     if not procedure.state.final:
         raise lost
-    return ended_with_the_controller(procedure, controller.listed(PROCEDURES), run_abort=command.run_abort)
+    return ended_with_the_controller(
+        procedure, _listed_or_recorded(controller, procedure), run_abort=command.run_abort
+    )
