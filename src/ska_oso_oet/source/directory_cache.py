@@ -60,8 +60,9 @@ class DirectoryCache:
         try:
             content = self._root / (self._root / key).readlink() / "content"
             with self.in_use(content):
-                os.utime(content.parent / "lock")
-                return content if valid(content) else None
+                found = content if valid(content) else None
+                os.utime(content.parent / "lock")  # after what may take long
+                return found
         except FileNotFoundError:
             return None
 
