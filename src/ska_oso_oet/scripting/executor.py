@@ -43,7 +43,7 @@ class SingleQueueEventStrategy:
         """Return the next event; blocks until there is one or, raising WaitTimeout, `timeout` s have passed.
 
         With a single subscription active at any one time, the attribute only serves the message. An event may
-        tell of an error (`evt.err`).
+        report an error (`evt.err`).
         """
         try:
             return self._events.get(timeout=timeout)

@@ -1,6 +1,6 @@
-"""Long running commands (LRC) of SKA devices, followed to their end.
+"""LongRunningCommandExecutor sends long running commands (LRC) to SKA devices and waits for their end.
 
-An SKA device answers such a command at once with `[[STARTED or QUEUED], [command id]]` and tells of it by
+An SKA device returns `[[STARTED or QUEUED], [command id]]` for such a command at once, and reports on it by
 change events: protocol 2 by `_lrcEvent` (`[id, JSON with status, progress, result]`), protocol 1 by the
 attributes longRunningCommandStatus, longRunningCommandProgress and longRunningCommandResult. The result is
 by convention `[ResultCode, text]`.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UNFINISHED = frozenset({TaskStatus.STAGING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS})
 V2_ATTRIBUTES = ("_lrcEvent",)
 V1_ATTRIBUTES = ("longRunningCommandResult", "longRunningCommandProgress", "longRunningCommandStatus")
-# Seconds that a stopped script waits for each answer of the device; less than a stop's grace period.
+# Seconds that a stopped script waits for each reply of the device; less than a stop's grace period.
 ABORT_TIMEOUT = 0.9
 
 

@@ -23,7 +23,7 @@ POLL_INTERVAL = 0.1  # seconds
 
 
 class PollingManager:
-    """Stands in for a SubscriptionManager; its observers are told of changes that readings show.
+    """Stands in for a SubscriptionManager; its observers are notified of changes that readings show.
 
     A value that comes and goes between two readings is missed.
     """
@@ -56,14 +56,14 @@ def _poll(
             try:
                 reading = read()
             except tango.DevFailed as error:
-                _tell(observer, SimpleNamespace(err=True, errors=error.args))
+                _notify(observer, SimpleNamespace(err=True, errors=error.args))
                 continue
             if not np.array_equal(reading.value, last):
                 last = reading.value
-                _tell(observer, SimpleNamespace(err=False, attr_value=reading))
+                _notify(observer, SimpleNamespace(err=False, attr_value=reading))
 
 
-def _tell(observer: weakref.ref[EventObserver], event: SimpleNamespace) -> None:
+def _notify(observer: weakref.ref[EventObserver], event: SimpleNamespace) -> None:
     """Notify an observer that still exists; the reference must not keep it alive while nothing changes."""
     if (listening := observer()) is not None:
         listening.notify(event)

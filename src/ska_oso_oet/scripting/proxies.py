@@ -1,6 +1,6 @@
-"""Calls to Tango devices that a signal can interrupt.
+"""Calls to Tango devices are made here so that a signal can interrupt them.
 
-A Tango call blocks in C++ until the device answers or the timeout (3 s by default) has passed, and the Python
+A Tango call blocks in C++ until the device replies or the timeout (3 s by default) has passed, and the Python
 handler of a signal runs only when the main thread is back in Python. So a call is made on a thread of its
 own, while the caller waits on a lock, which a signal interrupts at once. The thread ends with its call.
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TangoDeviceProxyFactory:
-    """Makes DeviceProxy clients; tests give the executor another factory."""
+    """Makes DeviceProxy clients; tests pass another factory to the executor."""
 
     def __call__(self, device_name: str) -> tango.DeviceProxy:
         """Connect to `device_name`; raises DevFailed when the database does not know it."""
@@ -50,7 +50,7 @@ _in_flight: set[Future[Any]] = set()
 def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Run a blocking Tango call and return its result; an exception raised by a signal ends the wait at once.
 
-    The call itself is not taken back: what was sent to a device stays sent, see settle().
+    The call itself is not undone: what was sent to a device stays sent, see settle().
     """
     return begin(function, *args, **kwargs).result()
 
@@ -58,7 +58,7 @@ def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
 def begin(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
     """Start a blocking Tango call on a thread of its own.
 
-    The thread is a daemon, so that a process can exit while a device does not answer.
+    The thread is a daemon, so that a process can exit while a device does not reply.
     """
     outcome: Future[Any] = Future()
     _in_flight.add(outcome)

@@ -18,7 +18,7 @@ class Attribute:
 
 
 class Command:
-    """A command of a Tango device and the arguments that it is to be given."""
+    """A command of a Tango device, and the arguments to call it with."""
 
     def __init__(self, device: str, command_name: str, *args: Any, **kwargs: Any) -> None:
         """Name the command; `kwargs` are handed to DeviceProxy.command_inout."""
@@ -29,7 +29,7 @@ class Command:
 
     @property
     def argument(self) -> tuple[Any, ...]:
-        """What DeviceProxy.command_inout takes after the name: nothing, one argument, or a list."""
+        """What DeviceProxy.command_inout expects after the name: nothing, one argument, or a list."""
         return self.args if len(self.args) < 2 else (list(self.args),)  # noqa: PLR2004 - one is a scalar
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The parts of a Scheduling Block's document that observing scripts use, each checked when it is read.
+"""Observing scripts use these parts of a Scheduling Block's document; each is checked when it is read.
 
 Documents of all releases of the SKA project data model (ska-oso-pdm) are read: names that have changed are
 known by both, and durations by their unit.
@@ -110,7 +110,7 @@ class MidCorrelator(Part):
 
 
 class SpectralWindow(Part):
-    """A part of the band that the correlator of SKA-Low takes."""
+    """A part of the band that the correlator of SKA-Low processes."""
 
     number_of_channels: Positive
 
@@ -130,12 +130,12 @@ class CorrelatorConfiguration(Part):
 
     @property
     def band(self) -> Band | None:
-        """The band of SKA-Mid that it takes."""
+        """The band of SKA-Mid that it uses."""
         return self.midcbf.frequency_band if self.midcbf else None
 
     @property
     def channels(self) -> int:
-        """How many channels of SKA-Low it takes."""
+        """How many channels of SKA-Low it uses."""
         return sum(window.number_of_channels for window in self.lowcbf.correlation_spws) if self.lowcbf else 0
 
 

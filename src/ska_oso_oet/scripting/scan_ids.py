@@ -23,7 +23,7 @@ SKUID_URL = "SKUID_URL"
 
 
 class ScanIdUnavailable(OetError):
-    """No scan ID can be had; the message says why."""
+    """No scan ID is available; the message has the reason."""
 
     code = "OET_ScanIdUnavailable"
 
@@ -32,7 +32,7 @@ class ScanIdGenerator(Protocol):
     """A source of scan IDs."""
 
     def next(self) -> int:
-        """Return an ID that nobody else is given."""
+        """Return an ID that nobody else gets."""
 
     @property
     def value(self) -> int:
@@ -43,7 +43,7 @@ class LocalScanIdGenerator:
     """Scan IDs that are unique among the procedures of one controller.
 
     The count is the length of the file that OET_SCAN_ID_FILE names, which the controller sets for its
-    scripts. To take an ID is to append one byte: the operating system does that at once or not at all, so
+    scripts. To get an ID means to append one byte: the operating system does that at once or not at all, so
     there is no lock that could be waited for or left behind, and IDs go on increasing when scripts, the
     controller or the machine's processes die. Where the variable is unset the IDs are unique in this
     process.
@@ -78,13 +78,13 @@ class RemoteScanIdGenerator:
 
     @property
     def value(self) -> int:
-        """The current scan ID: the newest that this generator was given, 0 before the first."""
+        """The current scan ID: the newest that this generator has returned, 0 before the first."""
         return self._value
 
     def next(self) -> int:
         """Get the next scan ID.
 
-        Raises ScanIdUnavailable when the service does not answer in time or its answer is not a scan ID.
+        Raises ScanIdUnavailable when the service does not respond in time or its response is not a scan ID.
         """
         self._value = _scan_id(self._url, call(_fetch, self._url, self._timeout))
         return self._value

@@ -1,4 +1,4 @@
-"""Scheduling Blocks as observing scripts need them: which resources, which scans.
+"""Observing scripts read from a Scheduling Block which resources to assign and which scans to do.
 
 The documents follow the SKA project data model (ska-oso-pdm SBDefinition) as far as is read here;
 the rest of a document is not looked at.
@@ -37,7 +37,7 @@ CONTAINER_SCRIPTS = "file:///scripts/"
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan as it is taken: `duration` in seconds, and the argument of SubarrayNode.Configure."""
+    """A scan as it is done: `duration` in seconds, and the argument of SubarrayNode.Configure."""
 
     scan_definition_id: str
     duration: float
@@ -47,7 +47,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class _Look:
-    """What one beam does in one scan, and where the document says so."""
+    """What one beam does in one scan, and where the document describes it."""
 
     where: str
     scan: ScanDefinition
@@ -85,13 +85,13 @@ class SchedulingBlock(Part):
 
     @property
     def name(self) -> str:
-        """What events call it: its id, or that it is a draft, which no store has given an id."""
+        """What events call it: its id, or `draft` where no store has assigned one."""
         return self.sbd_id or "draft"
 
     def scans(self, duration: float | None = None) -> Sequence[Scan]:
         """Return the scans in their order, each `duration` seconds long where that is given.
 
-        Everything that any of them needs is looked up here: when they are returned, they can be taken. Raises
+        Everything that any of them needs is looked up here: scans that are returned can be done. Raises
         InvalidArgument, naming what is wrong in the document, also where there is no scan.
         """
         if duration is not None and not duration > 0:
@@ -213,7 +213,7 @@ class SchedulingBlock(Part):
         return band
 
     def _channels(self, beam: SubarrayBeam) -> int:
-        """Find how many channels a beam needs: the document says it, or what its scans take at most."""
+        """Return how many channels a beam needs: as the document has it, or the most that its scans use."""
         if beam.number_of_channels is not None:
             return beam.number_of_channels
         channels = {

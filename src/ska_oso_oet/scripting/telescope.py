@@ -1,7 +1,7 @@
-"""The telescope as an observing script sees it: the CentralNode and the subarrays.
+"""Observing scripts command the telescope with these classes: the CentralNode and the subarrays.
 
-SKA_TELESCOPE says which telescope it is (skamid, the default, or skalow), CENTRALNODE_FQDN and
-SUBARRAYNODE_FQDN_PREFIX what its devices are called. A prefix that contains `{` is a format,
+SKA_TELESCOPE names the telescope (skamid, the default, or skalow), CENTRALNODE_FQDN and
+SUBARRAYNODE_FQDN_PREFIX name its devices. A prefix that contains `{` is a format,
 for names whose last part has leading zeros: `mid-tmc/subarray/{:02d}`.
 """
 
@@ -149,7 +149,7 @@ class Subarray:
         self._announce("subarray.configured")
 
     def scan(self, scan_id: int, duration: float, progress: Callable[[float], None]) -> None:
-        """Take a scan: READY → SCANNING → READY; `progress` is given the part of it that is over, 0 to 1."""
+        """Do a scan: READY → SCANNING → READY; `progress` is called with the part that is over, 0 to 1."""
         with self._executor.watch(self._obs_state) as changes:
             self.execute("Scan", {"scan_id": scan_id})
             self._announce("subarray.scan.started")

@@ -60,7 +60,7 @@ class QuietWait:
         self._next = SILENCE
 
     def get(self, events: queue.SimpleQueue[Any], deadline: TimeLimit) -> Any:
-        """Receive an event; raises queue.Empty when it is time to ask, or to give up."""
+        """Receive an event; raises queue.Empty when it is time to read the attribute, or to end the wait."""
         left = deadline.left()
         try:
             return events.get(timeout=self._next if left is None else min(left, self._next))
@@ -79,7 +79,7 @@ class Watch:
             changes.wait_for(lambda state: state == ObsState.SCANNING, timeout=5)
             changes.wait_for(lambda state: state == ObsState.READY, timeout=600)
 
-    Change events that were under way when it was entered are not taken for new ones: an event no younger
+    Change events that were under way when it was entered do not count as new ones: an event no younger
     than the newest reading counts only if the device still has a fitting value.
     """
 
