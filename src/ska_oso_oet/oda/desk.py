@@ -77,9 +77,9 @@ class StoredSBInstance(Model):
 
 
 class OdaDesk:
-    """Asks the ODA on threads of its own: each answer comes within ASK_SECS, or OdaUnavailable says so.
+    """Asks the ODA on threads of its own: each result comes within ASK_SECS, or OdaUnavailable is raised.
 
-    What was asked is not taken back then: a document may still be stored.
+    The request is not undone then: a document may still be stored.
     """
 
     def __init__(self, oda: Oda, within: float = ASK_SECS) -> None:

@@ -81,9 +81,9 @@ class DocumentPart(BaseModel):
 
 
 class Document(DocumentPart):
-    """A checked view of a JSON document that is kept as it was given.
+    """A checked view of a JSON document that is kept as it came.
 
-    `to_dict()`, `to_json()` and the dumps of pydantic give the whole document, unknown keys and the
+    `to_dict()`, `to_json()` and the dumps of pydantic return the whole document, unknown keys and the
     order of keys included.
     """
 

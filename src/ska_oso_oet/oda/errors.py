@@ -1,4 +1,4 @@
-"""These errors are what can go wrong with the store of Scheduling Blocks.
+"""The store of Scheduling Blocks raises these errors.
 
 ::
 
@@ -29,6 +29,6 @@ class SBAlreadyExists(Rejected):
 
 
 class OdaUnavailable(OetError):
-    """The store cannot be reached, read or written; the message says which store and why."""
+    """The store cannot be reached, read or written; the message has the store and the reason."""
 
     code = "OET_OdaUnavailable"

@@ -62,7 +62,7 @@ class FilesystemOda:
         return entries
 
     def add_sbd(self, sbd: SBDefinition, user: str) -> SBDefinition:
-        """Store a document under the version that it says, or as the next one."""
+        """Store a document under the version that it names, or as the next one."""
         folder = self._sbds / sbd.sbd_id
         with self._available():
             _make_dir(folder)
@@ -98,7 +98,7 @@ class FilesystemOda:
         return SBInstance.parse(content)
 
     def list_sbis(self, sbd_id: str | None, limit: int, skipped: int = 0) -> list[SBInstanceEntry]:
-        """List SBInstances, newest first; as many files are read as that takes."""
+        """List SBInstances, newest first; only as many files are read as are needed."""
         with self._available():
             entries = (SBInstanceEntry.of(path.stem, _decode(path.read_bytes())) for path in self._newest())
             wanted = (entry for entry in entries if sbd_id in {None, entry.sbd_id})

@@ -68,7 +68,7 @@ def database_url(settings: OdaSettings) -> sa.URL:
     )
     url = postgres_url(given, "an ODA")
     if url is None:
-        # The text given is not repeated: it may hold a password.
+        # The text is not repeated in the error: it may hold a password.
         raise InvalidArgument("OdaUrl: expected postgresql://user:password@host:port/database")
     return url.set(password=password) if url.password is None and password else url
 
@@ -131,9 +131,9 @@ class PostgresOda:
         return sorted(entries, key=lambda entry: entry.sbd_id)  # collations differ between databases
 
     def add_sbd(self, sbd: SBDefinition, user: str) -> SBDefinition:
-        """Store a document under the version that it says, or as the next one."""
+        """Store a document under the version that it names, or as the next one."""
         with self._transaction() as connection:
-            # Writers of one SBDefinition take turns, also where an older table has no unique constraint.
+            # One SBDefinition has one writer at a time, also where an older table has no unique constraint.
             _lock(connection, f"sbd {sbd.sbd_id}")
             if sbd.version is None:
                 number = (_newest(connection, sbd.sbd_id) or 0) + 1
@@ -179,7 +179,7 @@ class PostgresOda:
             connection.execute(_SBI.insert(), {**keys, **self._row(sbi.to_dict(), 1, user)})
 
     def check(self) -> None:
-        """Reach the server, and find that the tables can be read and that it takes writes."""
+        """Connect to the server, and check that the tables can be read and written."""
         with self._transaction() as connection:
             connection.execute(sa.select(_SBD.c.id).limit(1))
             if connection.scalar(sa.text("SHOW transaction_read_only")) == "on":

@@ -1,4 +1,4 @@
-"""An SBDefinition says what an observation is, and which script does which part of it.
+"""An SBDefinition describes an observation, and names the script for each part of it.
 
 The format is that of the SKA Project Data Model (`https://schema.skao.int/ska-oso-pdm-sbd/0.1`); only
 what the OET needs of it is described here.
@@ -56,7 +56,7 @@ class FileSystemActivity(PythonActivity):
 class GitActivity(PythonActivity):
     """An activity whose script is in a git repository, `path` being `git://path/in/the/repository.py`.
 
-    A commit wins over a branch; where nothing is given the defaults of GitArgs hold.
+    A commit wins over a branch; where both are missing the defaults of GitArgs hold.
     """
 
     kind: Literal["git"]
@@ -85,7 +85,7 @@ class Metadata(DocumentPart):
 
 
 class SBDefinition(Document):
-    """A Scheduling Block: the document as it was given, and the parts of it that the OET reads."""
+    """A Scheduling Block: the document as it came, and the parts of it that the OET reads."""
 
     interface: StrictStr
     sbd_id: Identifier
@@ -95,7 +95,7 @@ class SBDefinition(Document):
 
     @property
     def version(self) -> int | None:
-        """The version that the document says it is; None in one that was not stored yet."""
+        """The version that the document names; None in one that was not stored yet."""
         return self.metadata.version
 
     @classmethod
@@ -122,7 +122,7 @@ class SBDefinition(Document):
         return SBDefinition.parse(document)
 
     def stamped(self, version: int, user: str, now: float) -> SBDefinition:
-        """Say in the document which version it is, and, where it does not say, by whom and when."""
+        """Write the version into the document and, where they are missing, its author and the time."""
         moment = datetime.fromtimestamp(now, UTC).isoformat()
         document = self.to_dict()
         given = document.get("metadata") or {}
@@ -137,21 +137,21 @@ class SBDefinition(Document):
 
     @classmethod
     def submitted(cls, source: str | bytes | Mapping[str, Any]) -> SBDefinition:
-        """Read a document that is to be stored; a draft, which has no `sbd_id`, is given one.
+        """Read a document that is to be stored; a draft, which has no `sbd_id`, gets one.
 
         Raises InvalidArgument.
         """
         try:
             document: Any = json.loads(source) if isinstance(source, str | bytes) else source
         except ValueError:
-            return cls.parse(source)  # which says what is wrong with it
+            return cls.parse(source)  # which raises the error that explains it
         if isinstance(document, dict) and document.get("sbd_id") is None:
             return cls.parse({**document, "sbd_id": new_sbd_id()})
         return cls.parse(source)
 
     @classmethod
     def stored_as(cls, sbd_id: str, version: int, source: str | bytes | dict[str, Any]) -> SBDefinition:
-        """Read a document that a store holds as `version` of `sbd_id`; it must not say otherwise."""
+        """Read a document that a store holds as `version` of `sbd_id`; it must not name others."""
         try:
             document = cls.parse(source)
         except InvalidArgument as error:

@@ -40,7 +40,7 @@ class OdaSettings(Model):
         """Combine the environment with device properties `backend`, `data_dir` and `url`; these win.
 
         Of the variables of a field (`VARIABLES`) the first that is set counts; empty values count as not
-        given. Without a backend, a database that is named is used, unless a directory is named as well.
+        set. Without a backend, a database that is named is used, unless a directory is named as well.
         Raises InvalidArgument.
         """
         found = sources(environ, properties)
@@ -74,7 +74,7 @@ _NO_REST: Final = (
 
 
 def sources(environ: Mapping[str, str], properties: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
-    """Find where each field is given, and its value; fields that are given nowhere are left out.
+    """Find where each field is set, and its value; fields that are set nowhere are left out.
 
     Of the places of a field the first counts: the device property (`"property"`), then its variables.
     """

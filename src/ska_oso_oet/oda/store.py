@@ -20,7 +20,7 @@ class Oda(Protocol):
     """A store of Scheduling Blocks. Safe to use from several threads.
 
     Any method raises OdaUnavailable while the store cannot be used, and works again by itself when it
-    can. Calls may take as long as the disk or the network does, within the store's timeouts.
+    can. A call lasts as long as the disk or the network needs, within the store's timeouts.
     """
 
     @property
@@ -39,7 +39,7 @@ class Oda(Protocol):
     def add_sbd(self, sbd: SBDefinition, user: str) -> SBDefinition:
         """Store a document and return it as stored.
 
-        A document that says its version is stored as it is, under that version; one that does not
+        A document that names its version is stored as it is, under that version; one that does not
         becomes the next version, with `user` as its author where it names none. Adding again what is
         stored already changes nothing. Raises SBAlreadyExists where another document has the version.
         """
@@ -64,7 +64,7 @@ class Oda(Protocol):
 
 
 def oda_or_reason(environ: Mapping[str, str], **properties: Any) -> Oda:
-    """Make the store that the settings name; one that says why where they cannot work."""
+    """Make the store that the settings name, or an UnavailableOda with the reason where that cannot work."""
     try:
         return open_oda(OdaSettings.from_environment(environ, **properties))
     except InvalidArgument as error:

@@ -1,4 +1,4 @@
-"""UnavailableOda stands for a store that cannot be used: activities report why, and all else works."""
+"""UnavailableOda replaces a store that cannot be used: activities report why, and all else works."""
 
 from __future__ import annotations
 
