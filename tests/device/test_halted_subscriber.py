@@ -123,7 +123,7 @@ def test_a_halted_subscriber_is_cut_off_named_and_hears_again_when_it_goes_on(
     publish(controller, uri, "test.flood", NUMBER, SIZE)
     # The journal has 128 MiB, what waits for the subscriber is half as much; all of the events are 600 MB.
     assert memory().rss - before < 400_000_000
-    assert server.output.count("does not take its events") == 1
+    assert server.output.count("does not read its events") == 1
     halted.process.send_signal(signal.SIGCONT)
     # It connects by itself; what is told before that it has to ask for.
     while True:

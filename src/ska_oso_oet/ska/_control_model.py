@@ -25,7 +25,7 @@ class HealthState(IntEnum):
 
 
 class ControlMode(IntEnum):
-    """Where a device takes commands from."""
+    """From where a device accepts commands."""
 
     REMOTE = 0
     LOCAL = 1
@@ -57,7 +57,7 @@ class LoggingLevel(IntEnum):
 
 
 class ResultCode(IntEnum):
-    """How a command ended, or how it was taken."""
+    """How a command ended, or whether it was accepted."""
 
     OK = 0
     STARTED = 1

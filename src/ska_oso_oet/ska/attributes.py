@@ -13,12 +13,12 @@ MEMORIZED: Final[dict[str, Any]] = {"memorized": True, "hw_memorized": True}
 
 
 def readable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
-    """Declare an attribute that `read_<method>` answers."""
+    """Declare an attribute; `read_<method>` returns its value."""
     return attribute(dtype=dtype, fget=f"read_{method}", doc=doc, **more)
 
 
 def writable(dtype: Any, method: str, doc: str, **more: Any) -> attribute:
-    """Declare one that `write_<method>` takes as well."""
+    """Declare an attribute that can be written as well; `write_<method>` accepts the value."""
     write = f"write_{method}"
     return readable(dtype, method, doc, fset=write, access=AttrWriteType.READ_WRITE, **more)
 

@@ -1,7 +1,7 @@
-"""SKABaseDevice: what every SKA device shows on Tango, bound to the plain objects that decide it.
+"""SKABaseDevice connects what every SKA device shows on Tango with the plain objects that decide it.
 
 To a client it is a device built on ska-tango-base 1.3. It is made for software: its component is ON as
-soon as it can be reached. `DeviceHooks` says how a device of ours is made from it.
+soon as it can be reached. `DeviceHooks` describes how a device of ours is made from it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # ruff: noqa: TC004 - a type checker sees our classes, the interpreter those that are installed
-"""The enumerations of the SKA control model, with the names and values of ska-control-model.
+"""The SKA control model has these enumerations, with the names and values of ska-control-model.
 
 Where the real package is installed (extra `skao`) its classes are used, so that values can be
 compared by identity with those of other SKA software.

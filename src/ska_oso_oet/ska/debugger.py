@@ -22,9 +22,9 @@ _listening: int | None = None
 
 
 def start_debugger() -> int:
-    """Let a debugger attach to this process on the loopback interface; answer the TCP port.
+    """Let a debugger attach to this process on the loopback interface; return the TCP port.
 
-    The port is 5678, or a free one if that is taken. The debugger cannot be stopped again.
+    The port is 5678, or a free one if that is in use. The debugger cannot be stopped again.
     """
     global _listening
     if _listening is None:

@@ -32,7 +32,7 @@ class DeviceHooks:
 
             @command(dtype_in=str, dtype_out="DevVarLongStringArray")
             def Greet(self, name):
-                return self.long_running("Greet", lambda command: self.greetings.say(name, command))
+                return self.long_running("Greet", lambda command: self.greetings.greet(name, command))
 
             is_Greet_allowed = allowed_when("Greet")  # asks self.command_allowed("Greet")
     """
@@ -61,7 +61,7 @@ class DeviceHooks:
         """Make what the device works with; properties, `pump` and `lrc` are there.
 
         It holds the monitor of the device, so it takes no more than a moment. If it raises, the device
-        is in FAULT and its Status gives the reason; `delete_component` is called then as well.
+        is in FAULT and its Status shows the reason; `delete_component` is called then as well.
         """
 
     def delete_component(self) -> None:
@@ -137,7 +137,7 @@ class DeviceHooks:
         `work` returns at once and sees to it that the command is finished, now or later. If it raises
         Rejected or NotFound the command is REJECTED with that text; any other exception is a bug: the
         command has FAILED with the text, and the log has the stack trace. `on_abort` asks the work to
-        stop; it returns at once. A command that stops something is `urgent`: a full device takes it.
+        stop; it returns at once. A command that stops something is `urgent`: a full device accepts it too.
         """
         try:
             running = self.lrc.begin(name, on_abort=on_abort, commanded=commanded, urgent=urgent)

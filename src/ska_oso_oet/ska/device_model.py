@@ -1,4 +1,4 @@
-"""The state of one SKA device: mode, operational state, health and the modes that only are remembered.
+"""DeviceModel has the state of one SKA device: operational state, health, and its modes.
 
 It decides; the Tango class that owns it shows. Every method may be called by any thread.
 """
@@ -64,11 +64,11 @@ def refusal_to_switch(target: str, state: str) -> str | None:
 
 
 class DeviceModel:
-    """What a device is in, from one initialisation to the next.
+    """The state, the health and the modes of a device, from one initialisation to the next.
 
     `show(state, status)` is called for each change of the operational state, `emit(attribute, value)`
     for each change of another attribute. Both are called under the lock of this object, so that all
-    see one order: they must only store what they are given.
+    see one order: they must only store their arguments.
     """
 
     def __init__(self, show: Callable[[str, str], None], emit: Callable[[str, object], None]) -> None:
@@ -113,7 +113,7 @@ class DeviceModel:
     # ------------------------------------------------------------ initialisation
 
     def begin(self) -> None:
-        """Show INIT; tell everything that goes back to its initial value."""
+        """Show INIT; report every attribute that returns to its initial value."""
         with self._lock:
             self._emit("adminMode", self._admin.mode)
             self._perform(Action.INIT_INVOKED)
@@ -134,7 +134,7 @@ class DeviceModel:
             self._perform(Action.INIT_FAILED)
 
     def close(self) -> bool:
-        """Ignore every further report; answer whether communication has to be stopped."""
+        """Ignore every further report; return whether communication has to be stopped."""
         with self._lock:
             was_in_use, self._in_use, self._closed = self._in_use, False, True
             return was_in_use
@@ -142,7 +142,7 @@ class DeviceModel:
     # ------------------------------------------------------------ modes
 
     def change_admin_mode(self, mode: AdminMode) -> bool | None:
-        """Change the mode; answer True to start communicating, False to stop, None for neither.
+        """Change the mode; return True to start communicating, False to stop, None for neither.
 
         Raises StateModelError if the way from the present mode is not allowed.
         """

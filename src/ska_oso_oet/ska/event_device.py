@@ -25,7 +25,7 @@ class EventDevice(DeviceAttributes, Device):
     def declare_events(self, *names: str, repeats: bool = False) -> None:
         """Let these attributes push change and archive events; with `repeats`, of unchanged values too."""
         for name in names:
-            # Tango is never asked to compare: EventPump.push_changes_only says why.
+            # Tango is never asked to compare: EventPump.push_changes_only has the reason.
             self.set_change_event(name, True, False)
             self.set_archive_event(name, True, False)
             if not repeats:
@@ -35,14 +35,14 @@ class EventDevice(DeviceAttributes, Device):
         """Push what subscribers of an attribute have asked for; on the pump's thread, with no lock held."""
         # Both events or none, so that a push that is tried again does not repeat one of them.
         with tango.AutoTangoMonitor(self):
-            # Tango pushes State and Status as it finds them, whatever value is given. What it finds is
-            # only touched under the monitor: here, and before each reading.
+            # Tango pushes the State and Status that it has, not the value of the call. They are only
+            # changed under the monitor: here, and before each reading.
             if name == "State":
                 self.set_state(value)
             elif name == "Status":
                 self.set_status(value)
             attribute = self.get_device_attr().get_attr_by_name(name)
-            # Each push gives up the interpreter and has to get it back, which costs far more than the push.
+            # Each push releases the interpreter and has to get it back, which costs far more than the push.
             change = attribute.is_event_subscribed(
                 tango.EventType.CHANGE_EVENT
             ) or attribute.is_event_subscribed(tango.EventType.ALARM_EVENT)
@@ -52,7 +52,7 @@ class EventDevice(DeviceAttributes, Device):
             if archive:
                 self.push_archive_event(name, value)
         for _ in range(change + archive):
-            self.subscribers.told(value)
+            self.subscribers.pushed(value)
 
     def show_state(self, state: str, status: str) -> None:
         """Push State and Status, and let the device follow; as the model reports them."""

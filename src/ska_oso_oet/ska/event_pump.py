@@ -1,9 +1,8 @@
-"""One thread through which everything that a device pushes to its subscribers leaves, in order.
+"""EventPump pushes, in order and from one thread, everything that a device sends to its subscribers.
 
-Pushing a Tango event takes the monitor of the device, which a client's request may hold, and a push
-made under a lock that such a request wants stalls both for seconds. So whoever has something to push
-puts it here, which takes no time and may be done under any lock; one thread, which holds no lock,
-pushes it.
+A push of a Tango event needs the monitor of the device, which a client's request may hold. If that request
+waits for a lock that the pushing thread holds, both stand still for seconds. So an event is only put here,
+which takes no time and may be done under any lock; one thread, which holds no lock, pushes it.
 """
 
 from __future__ import annotations
@@ -158,7 +157,7 @@ class EventPump:
     def stop(self, timeout: float = 5.0) -> bool:
         """Push what was put so far, end the thread and return whether it has ended.
 
-        What cannot be pushed within `timeout` seconds is given up; what is put from now on is ignored.
+        What cannot be pushed within `timeout` seconds is dropped; what is put from now on is ignored.
         """
         with self._wake:
             self._stopping = True
@@ -189,9 +188,9 @@ class EventPump:
         with self._wake:
             self._queue.end()
             while True:
-                pause = self._queue.take_due(ending=self._stopping)
+                pause = self._queue.move_due(ending=self._stopping)
                 if self._abandoned:
-                    return self._give_up()
+                    return self._drop_rest()
                 if ready := self._queue.satisfied():
                     return ready
                 if (action := self._queue.begin()) is not None:
@@ -200,7 +199,7 @@ class EventPump:
                     return []
                 self._wake.wait(pause)
 
-    def _give_up(self) -> list[Callable[[], None]]:
+    def _drop_rest(self) -> list[Callable[[], None]]:
         self._given_up = self._queue.clear()
         if self._given_up:
             _log.error("The event pump was stopped before %d events could be pushed", self._given_up)
@@ -218,7 +217,7 @@ class EventPump:
                         _log.exception("The event pump could not run %r", action)
 
     def _rest(self, pause: float) -> bool:
-        """Wait before the next try; False if the pump is to give up."""
+        """Wait before the next try; return False if there is to be none."""
         with self._wake:
             return not self._wake.wait_for(lambda: self._abandoned, pause)
 

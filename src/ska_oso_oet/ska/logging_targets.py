@@ -1,4 +1,4 @@
-"""Where the log of a device goes: the format and the logging targets of SKA devices.
+"""The log of an SKA device has its format from this module, and is sent to the logging targets.
 
 A target is `type::name`: `console::cout`, `file::<path>`, `syslog::<file://path|udp://host:port|
 tcp://host:port>` or `tango::logger`, the Tango Logging Service. At most four at a time.

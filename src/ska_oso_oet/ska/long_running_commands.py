@@ -1,4 +1,4 @@
-"""Long running commands, as SKA clients follow them: protocol versions 1 and 2 of ska-tango-base.
+"""SKA clients follow long running commands by protocol versions 1 and 2 of ska-tango-base.
 
 A command is admitted, started, perhaps reports progress, and ends once; each step is reported in the
 attributes of both protocols, in the order in which ska-tango-base does it. What is reported is decided

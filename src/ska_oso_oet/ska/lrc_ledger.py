@@ -78,7 +78,7 @@ class Ledger:
         return [record.ended for record in self._recent() if record.ended is not None]
 
     def _recent(self) -> list[CommandRecord]:
-        # An age below zero means that the clock was set back: then it says nothing.
+        # An age below zero means that the clock was set back: then the age is unknown.
         now = self.now()
         return [
             record
@@ -87,7 +87,7 @@ class Ledger:
         ]
 
     def _known(self) -> list[CommandRecord]:
-        """List what protocol 1 does: finished, executing, waiting; the oldest finished give way first."""
+        """List what protocol 1 does: finished, executing, waiting; the oldest finished are left out first."""
         executing = self._executing()
         waiting = [record for record in self.live.values() if record.status is not TaskStatus.IN_PROGRESS]
         room = self._sizes["longRunningCommandsInQueue"] - len(executing) - len(waiting)

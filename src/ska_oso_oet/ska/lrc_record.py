@@ -26,7 +26,7 @@ FINISHED_KEPT: Final = 100
 
 @dataclass(frozen=True)
 class CommandLimits:
-    """How many commands a device takes; the sizes of its attributes follow by the rule of ska-tango-base."""
+    """How many commands a device accepts; the sizes of its attributes follow the rule of ska-tango-base."""
 
     max_queued: int = 32
     max_executing: int = 32

@@ -95,7 +95,7 @@ class PumpQueue:
         """Have `callback` among those that `satisfied` returns, once the backlog is `level` or less."""
         self._waiters.append((level, callback))
 
-    def take_due(self, *, ending: bool) -> float | None:
+    def move_due(self, *, ending: bool) -> float | None:
         """Move what is due to the queue; returns the seconds until more is, None if nothing is scheduled.
 
         At the end everything is due, and what is not to be flushed is forgotten.

@@ -1,4 +1,4 @@
-"""Events on their way to subscribers: tried again when a push fails, left out when nothing has changed."""
+"""Pusher pushes events, tries again when a push fails, and leaves out what has not changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pusher:
     """Pushes events by `push(name, value)`, from one thread.
 
     When that raises `retry_on` it is tried again after each of `pauses` (seconds, spent in `rest`, which
-    returns False to give up). Then the event is logged, counted in `dropped` and left out; the next event of
+    returns False to end that). Then the event is logged, counted in `dropped` and left out; the next event of
     that name gets one try only until one succeeds, so that an event that can never be pushed does not hold up
     the others.
     """

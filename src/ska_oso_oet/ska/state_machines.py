@@ -1,4 +1,4 @@
-"""The operational state and the administrative mode of an SKA device, as plain rules.
+"""The operational state and the administrative mode of an SKA device follow these rules.
 
 Both follow the SKA control model as ska-tango-base 1.3 presents it. A component may also be reported
 faulty while its power is OFF or UNKNOWN: a server that cannot open its port is faulty before it is on.
@@ -53,8 +53,9 @@ _CLEARS_FAULT: Final = frozenset(
 class OpStateMachine:
     """The operational state: `state` is the name of a Tango DevState.
 
-    The power of the component and its fault are kept apart, so a fault hides the power, follows it
-    and gives it back. INIT hides both; a failed initialisation is a FAULT that only a new one ends.
+    The power of the component and its fault are kept apart, so a fault hides the power, which is followed
+    meanwhile and shown again afterwards. INIT hides both; a failed initialisation is a FAULT that only a new
+    one ends.
     """
 
     def __init__(self) -> None:
@@ -70,7 +71,7 @@ class OpStateMachine:
         return "FAULT" if self._fault else self._power
 
     def perform(self, action: Action) -> str:
-        """Let `action` happen and answer the state that follows; StateModelError if it cannot."""
+        """Perform `action` and return the state that follows; StateModelError if it is not allowed."""
         if action is Action.INIT_INVOKED:
             self._phase, self._power, self._fault = "INIT", "DISABLE", False
         elif action is Action.INIT_COMPLETED:
@@ -103,7 +104,7 @@ class AdminModeMachine:
         self.mode = AdminMode.OFFLINE
 
     def change(self, mode: AdminMode) -> bool:
-        """Go to `mode` and say whether that is a change; StateModelError if the way is not allowed."""
+        """Go to `mode` and return whether that is a change; StateModelError if it is not allowed."""
         if not any({self.mode, mode} <= group for group in (_AWAY, _IN_USE)):
             action = f"to_{mode.name.lower()}"
             raise StateModelError(f"Action {action} is not allowed in admin mode {self.mode!r}.")

@@ -1,4 +1,4 @@
-"""The log on stdout blocks nobody: whoever reads it may halt, and a pipe has an end."""
+"""The log on stdout blocks nobody, even when its reader halts and the pipe is full."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class StdoutHandler(logging.Handler):
             self._wake.notify_all()
 
     def flush(self) -> None:
-        """Wait until what was taken is written, unless nobody reads it."""
+        """Wait until all records are written, unless nobody reads them."""
         with self._wake:
             self._wake.wait_for(lambda: not self._waiting and not self._writing, END_SECS)
 
@@ -62,16 +62,16 @@ class StdoutHandler(logging.Handler):
         super().close()
 
     def _run(self) -> None:
-        while lines := self._take():
+        while lines := self._next_lines():
             try:
                 stream = self._stream or sys.stdout
                 stream.write("".join(f"{line}\n" for line in lines))
                 stream.flush()
-            except (OSError, ValueError):  # its reader has gone, or it is closed: there is nowhere to say so
+            except (OSError, ValueError):  # its reader has gone, or it is closed: no way to report it
                 continue
 
-    def _take(self) -> list[str]:
-        """Wait for lines; none is the end."""
+    def _next_lines(self) -> list[str]:
+        """Wait for lines and return them; none means that the handler is closed."""
         with self._wake:
             self._writing = False
             self._wake.notify_all()

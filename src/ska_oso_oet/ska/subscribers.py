@@ -1,9 +1,9 @@
 """The events that wait for Tango's subscribers have a bound in bytes.
 
-Tango bounds it by a number of events for each subscriber, whatever their size: 20,000 events of 200 kB are
-4 GB that a halted program keeps in the device server's memory. The operating system knows what each
-connection has taken, so one that leaves too much is cut off here. Tango's client library connects again once
-it misses the heartbeats of the server, which come through a connection of their own: so that is cut too.
+Tango bounds them by a number of events for each subscriber, whatever their size: 20,000 events of 200 kB are
+4 GB that a halted program keeps in the device server's memory. The operating system knows how much each
+connection has received, so one that leaves too much is cut off here. Tango's client library connects again
+when it misses the heartbeats of the server. These have a connection of their own, so it is cut off too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 MAX_WAITING: Final = 64 * 1024 * 1024
 """Bytes that may wait for a subscriber."""
 CHECK_BYTES: Final = 8 * 1024 * 1024
-"""After so many bytes of events the connections are looked at: who tells little need not look."""
+"""The connections are checked each time so many bytes of events have been pushed."""
 _BYTES_ACKED: Final = struct.Struct("@120xQ")  # tcpi_bytes_acked in struct tcp_info of linux/tcp.h
 
 
@@ -52,26 +52,26 @@ class SubscriberConnection(Protocol):
         """Bytes that the operating system has and the client has not; 0 when nothing waits."""
 
     @property
-    def taken(self) -> int:
-        """Bytes that the client has taken since it connected."""
+    def received(self) -> int:
+        """Bytes that the client has received since it connected."""
 
     def cut(self) -> None:
         """Disconnect the client."""
 
 
 class _Mark(NamedTuple):
-    """When something began to wait for a client: how much had been told, and taken, by then."""
+    """When events began to wait for a client, and how much had been pushed and received by then."""
 
     since: float
-    told: int
-    taken: int
+    pushed: int
+    received: int
 
 
 class Subscribers:
     """Cuts off the subscribers that leave more than `limit` bytes of events waiting; for one thread.
 
-    `connections` gives those that there are, which are looked at each time `step` bytes have been pushed.
-    `is_of_requests` tells whether a port of this process takes requests, not subscribers.
+    `connections` returns those that there are; they are checked each time `step` bytes have been pushed.
+    `is_of_requests` returns whether a port of this process is for requests, not for subscribers.
     """
 
     def __init__(
@@ -85,18 +85,18 @@ class Subscribers:
         self._connections = connections or own_connections
         self._limit = limit
         self._step = step
-        self._told = 0
-        self._looked = 0
+        self._pushed = 0
+        self._checked = 0
         self._behind: dict[str, _Mark] = {}
 
-    def told(self, value: object) -> None:
-        """Note that an event with this value was sent to whoever listens."""
-        self._told += size_of(value)
-        if self._told - self._looked >= self._step:
-            self._looked = self._told
-            self._look()
+    def pushed(self, value: object) -> None:
+        """Note that an event with this value was pushed to all subscribers."""
+        self._pushed += size_of(value)
+        if self._pushed - self._checked >= self._step:
+            self._checked = self._pushed
+            self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         before, self._behind = self._behind, {}
         late: set[str] = set()
         for connection in self._connections():
@@ -109,21 +109,21 @@ class Subscribers:
             self._cut_all(late)
 
     def _cut_all(self, hosts: set[str]) -> None:
-        # Which connection of heartbeats belongs to which of events is not known. A client that goes on well
-        # and is on the same machine connects again too, which takes it some seconds.
+        # It is not known which connection of heartbeats belongs to which connection of events. So a good
+        # client on the same machine is cut off too, and connects again within some seconds.
         for connection in self._connections():
             with suppress(OSError):
                 if connection.host in hosts and not self._is_of_requests(connection.port):
                     connection.cut()
 
     def _is_late(self, connection: SubscriberConnection, mark: _Mark | None) -> bool:
-        mark = mark or _Mark(time.time(), self._told, connection.taken)
-        waiting = (self._told - mark.told) - (connection.taken - mark.taken)
+        mark = mark or _Mark(time.time(), self._pushed, connection.received)
+        waiting = (self._pushed - mark.pushed) - (connection.received - mark.received)
         if waiting <= self._limit:
             self._behind[connection.peer] = mark
             return False
         _log.warning(
-            "The client at %s does not take its events, of which %d MB have come up since %s UTC. It is cut "
+            "The client at %s does not read its events, of which %d MB have come up since %s UTC. It is cut "
             "off, and loses them; it can read again what the journal has.",
             connection.peer,
             waiting // 1_000_000,
@@ -168,7 +168,7 @@ class TcpConnection:
         return int(unsent)
 
     @property
-    def taken(self) -> int:
+    def received(self) -> int:
         """Bytes that the client's operating system has acknowledged."""
         info = self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED.size)
         return int(_BYTES_ACKED.unpack(info)[0])
@@ -182,7 +182,7 @@ class TcpConnection:
 def own_connections() -> Iterator[TcpConnection]:
     """Find the connections that clients have to this process; each is good until the next is asked for.
 
-    Tango does not say which sockets are those of its events.
+    Tango does not report which sockets are those of its events.
     """
     ports: set[int] = set()
     connected: list[socket.socket] = []
