@@ -81,6 +81,32 @@ def test_commands_share_a_subscription() -> None:
     assert len(controller.watchers) == 1
 
 
+def test_requests_share_a_command() -> None:
+    controller = FakeController(questions=3)
+
+    async def all_of_them(endings: CommandWaits) -> Any:
+        return await asyncio.gather(*(endings.of("a", DEADLINE) for _ in range(4)))
+
+    assert run(controller, all_of_them) == [DONE] * 4
+
+
+def test_who_gives_up_takes_nothing_from_others() -> None:
+    controller = FakeController(questions=50)
+
+    controller.left["b"] = 0
+
+    async def both(endings: CommandWaits) -> Any:
+        await endings.of("b", DEADLINE)  # the subscription is there
+        first = asyncio.ensure_future(endings.of("a", DEADLINE))
+        await asyncio.sleep(0)
+        second = asyncio.ensure_future(endings.of("a", DEADLINE))
+        await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert run(controller, both) == DONE
+
+
 def test_an_end_wakes_who_waits_for_it_alone() -> None:
     controller = FakeController(questions=3)
     controller.left["b"] = 9

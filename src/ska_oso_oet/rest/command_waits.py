@@ -28,16 +28,18 @@ class CommandWaits:
         self._controller = controller
         self._calls = calls
         self._listening = False
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, set[asyncio.Event]] = {}
 
     async def of(self, command_id: str, within: float) -> CommandResult:
-        """Wait, alone, for the end of a command; raises WaitTimeout after `within` seconds.
+        """Wait for the end of a command; raises WaitTimeout after `within` seconds.
 
-        A controller that does not reply is waited for as by every client: it may be started again.
+        Several may wait for one command: stops of a procedure share it. A controller that does not reply
+        is waited for as by every client: it may be started again.
         """
         await self._listen()
         deadline = Deadline(within)
-        news = self._waiting[command_id] = asyncio.Event()
+        news = asyncio.Event()
+        self._waiting.setdefault(command_id, set()).add(news)
         patience = Patience()
         try:
             while True:
@@ -50,7 +52,9 @@ class CommandWaits:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(news.wait(), deadline.at_most(QUIET_TIME))
         finally:
-            del self._waiting[command_id]
+            self._waiting[command_id].discard(news)
+            if not self._waiting[command_id]:
+                del self._waiting[command_id]
 
     async def _listen(self) -> None:
         """Subscribe, once and for the life of the connection."""
@@ -71,6 +75,7 @@ class CommandWaits:
                 loop.call_soon_threadsafe(self._wake, event)
 
     def _wake(self, event: Sequence[str] | None) -> None:
-        for command_id, news in self._waiting.items():
+        for command_id, waiting in self._waiting.items():
             if may_have_ended(event, command_id):
-                news.set()
+                for news in waiting:
+                    news.set()
