@@ -36,7 +36,8 @@ unit: $(VENV)/.all ## the tests of rules: no Tango, no processes, seconds
 system: $(VENV)/.all ## the tests on a real Tango database
 	@$(BIN)/python -m pytest tests/system $(PYTEST_ARGS)
 
-soak: $(VENV)/.all ## five minutes of load while parts are killed, with an oracle; on a machine that does nothing else
+soak: $(VENV)/.all ## thousands of procedures, and load while parts are killed, with an oracle; on a machine that does nothing else
+	@$(BIN)/python -m pytest tests/engine -m soak $(PYTEST_ARGS)
 	@OET_LOAD=long $(BIN)/python -m pytest -s tests/system/test_load_oracle.py $(PYTEST_ARGS)
 
 bench: $(VENV)/.all ## how long operators wait, and what the engine stands; on a machine that does nothing else

@@ -9,6 +9,7 @@ mark in their environment.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -101,6 +102,12 @@ def _left_threads(before: set[threading.Thread]) -> list[str]:
     for thread in new:
         thread.join(max(0.0, deadline - time.monotonic()))
     return [f"thread {thread.name}" for thread in new if thread.is_alive()]
+
+
+def pytest_collection_finish() -> None:
+    # What was loaded to collect the tests is there to the end: no garbage collection need look at it again.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,13 @@ NOOP = "def main(): pass"
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_one_of_2000_procedures_becomes_ready(new_bench: Callable[..., Bench]) -> None:
+def few_or_many(few: int, many: int) -> Any:
+    """Have few rounds in each run, and in a soak as many as it takes to meet what is rare."""
+    return pytest.mark.parametrize("rounds", [few, pytest.param(many, marks=pytest.mark.soak)])
+
+
+@few_or_many(300, 2000)
+def test_every_one_of_many_procedures_becomes_ready(new_bench: Callable[..., Bench], rounds: int) -> None:
     bench = new_bench()
     ready: SimpleQueue[int] = SimpleQueue()
     ended: SimpleQueue[tuple[int, list[S]]] = SimpleQueue()
@@ -51,18 +57,19 @@ def test_every_one_of_2000_procedures_becomes_ready(new_bench: Callable[..., Ben
     (bench.folder / "noop.py").write_text(NOOP)
     uri = path.with_name("noop.py").as_uri()
     created = {bench.load(uri) for _ in range(8)}
-    for _ in range(2000 - 8):
+    for _ in range(rounds - 8):
         bench.ask_stop(ready.get(timeout=DEADLINE))
         created.add(bench.load(uri))
     for _ in range(8):
         bench.ask_stop(ready.get(timeout=DEADLINE))
-    ends = dict(ended.get(timeout=DEADLINE) for _ in range(2000))
+    ends = dict(ended.get(timeout=DEADLINE) for _ in range(rounds))
     assert set(ends) == created
     expected = [S.CREATING, S.IDLE, S.LOADING, S.IDLE, S.INITIALISING, S.READY, S.STOPPED]
     assert [states for states in ends.values() if states != expected] == []
 
 
-def test_200_cycles_leave_nothing_behind(new_bench: Callable[..., Bench]) -> None:
+@few_or_many(40, 200)
+def test_cycles_leave_nothing_behind(new_bench: Callable[..., Bench], rounds: int) -> None:
     bench = new_bench(event_journal_length=100)
     me = psutil.Process()
     server = psutil.Process(bench.fork_server)
@@ -83,10 +90,10 @@ def test_200_cycles_leave_nothing_behind(new_bench: Callable[..., Bench]) -> Non
         gc.collect()
         return me.num_fds(), threading.active_count(), len(server.children()), server.num_fds()
 
-    for _ in range(20):
+    for _ in range(10):
         cycle()
     before, rss, server_rss = settled(), me.memory_info().rss, server.memory_info().rss
-    for _ in range(200):
+    for _ in range(rounds):
         cycle()
     assert _grown_at_last(settled, before) == []
     assert me.memory_info().rss - rss < 5_000_000

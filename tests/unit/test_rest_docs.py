@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from functools import cache
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,19 +16,26 @@ from ska_oso_oet.rest.guards import Counter
 from ska_oso_oet.rest.settings import RestSettings
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from ska_oso_oet.rest.backend import Backend
 
 NAMED = re.compile(r"""(?:src|href|spec-url)="([^"]+)"|\burl: '([^']+)'""")
 NOTHING = cast("Backend", SimpleNamespace(controller=None, calls=None, hub=None, states=None))
 
 
+@cache
+def app(token: bytes | None = None, proxies: tuple[str, ...] = ()) -> ASGIApp:
+    """Make each application once, since it describes itself once, which takes a second."""
+    return create_app(NOTHING, RestSettings.load({"trusted_proxies": proxies}), token, Counter(lambda: None))
+
+
 def get(*paths: str, prefix: str = "") -> list[httpx.Response]:
     """Ask as a browser does through a proxy that takes the prefix away."""
-    app = create_app(NOTHING, RestSettings.load({"trusted_proxies": ["*"]}), None, Counter(lambda: None))
     headers = {"X-Forwarded-Prefix": prefix}
 
     async def scenario() -> list[httpx.Response]:
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(app(proxies=("*",)))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
             return [await client.get(path.removeprefix(prefix), headers=headers) for path in paths]
 
@@ -69,11 +77,10 @@ def test_requests_of_a_viewer_go_where_it_came_from() -> None:
 
 
 def description(token: bytes | None) -> dict[str, Any]:
-    app = create_app(NOTHING, RestSettings.load({}), token, Counter(lambda: None))
     headers = {} if token is None else {"Authorization": f"Bearer {token.decode()}"}
 
     async def scenario() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(app(token))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:5000") as client:
             return await client.get("/openapi.json", headers=headers)
 

@@ -80,6 +80,6 @@ def test_a_documented_event_can_be_published(
 def test_a_listener_with_the_documented_signature_fits(
     topic: str, signatures: tuple[tuple[str, ...], ...], publisher: Publisher
 ) -> None:
-    required, optional = publisher.getTopicMgr().getTopic(topic).getArgs()
+    required, optional = publisher.getTopicMgr().getOrCreateTopic(topic).getArgs()
     assert set(required) == {"msg_src", *signatures[0]}
     assert set(optional) == set(signatures[-1]) - set(signatures[0])
