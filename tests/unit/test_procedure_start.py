@@ -8,10 +8,10 @@ import pytest
 
 from ska_oso_oet.errors import NotReady, SubarrayNotAllowed
 from ska_oso_oet.procedure.changes import ProcedureChange
-from ska_oso_oet.procedure.commands import StartProcessCommand
+from ska_oso_oet.procedure.commands import PrepareProcessCommand, StartProcessCommand
 from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState
 from ska_oso_oet.procedure.subarrays import Subarrays
-from tests.unit.test_procedure_stop import Service
+from tests.unit.test_procedure_stop import SCRIPT, Service
 
 if TYPE_CHECKING:
     from ska_oso_oet.event.journal import Event
@@ -93,6 +93,32 @@ def test_a_queued_start_for_a_subarray_that_is_held_says_so_and_leaves_it_ready(
     assert outcomes_of(service) == {"create": "ok", "start": "failed"}
     service.ended(holder)
     assert force(service, pid, "again") is S.RUNNING
+
+
+def test_a_queued_start_that_is_refused_leaves_the_arguments_as_they_were(service: Service) -> None:
+    service.running(2)
+    pid = service.created(1)
+    force(service, pid, subarray_id=2)
+    service.becomes_ready(pid)
+    [summary] = service.procedures.summarise([pid])
+    assert (summary.state, summary.script_args.main, summary.subarray_ids) == (S.READY, ProcedureInput(), [1])
+    service.procedures.start(StartProcessCommand(procedure_id=pid))
+    assert service.state(pid) is S.RUNNING
+
+
+def test_what_init_is_given_is_held_though_a_start_that_is_queued_names_another(service: Service) -> None:
+    """Nobody has named a subarray for init, and the start for main comes before the script is loaded."""
+    service.running(1)
+    pid = service.procedures.prepare(PrepareProcessCommand(script=SCRIPT)).id
+    force(service, pid, subarray_id=2)
+    for state in (S.IDLE, S.LOADING, S.IDLE):
+        service.procedures.on_state(pid, state)
+    service.procedures.on_subarray(pid, 1)
+    for state in (S.INITIALISING, S.READY):
+        service.procedures.on_state(pid, state)
+    [summary] = service.procedures.summarise([pid])
+    assert (summary.state, summary.subarray_ids) == (S.READY, [1])
+    assert outcomes_of(service)["start"] == "failed"
 
 
 def test_a_subarray_that_is_not_allowed_is_refused_at_once() -> None:

@@ -103,9 +103,9 @@ class ScriptExecutionService(ProcedureSteps):
                 self._rules.subarrays.check(arguments.subarrays)
             else:
                 self._require_start(replace(procedure, script_args=arguments, states=[]))
+            request = StartRequest(command_id, requester, before=procedure.script_args.main)
             procedure.script_args = arguments
             self._announcer.request("start", cmd, command_id, procedure.id)
-            request = StartRequest(command_id, requester)
             if queued:
                 record.queued = request
             else:
@@ -190,7 +190,8 @@ class ScriptExecutionService(ProcedureSteps):
         """Note the subarray that a script is given, as it needs one and nobody has named any."""
         with self._lock:
             procedure = self._records.get(procedure_id).procedure
-            if procedure.state is _S.IDLE and not procedure.subarrays:
+            # A start that is queued already may have named another one, for main.
+            if procedure.state is _S.IDLE and not procedure.script_args.init_subarrays:
                 procedure.for_subarray(subarray_id)
 
     def on_event(self, procedure_id: int, topic: str, data: dict[str, Any]) -> None:

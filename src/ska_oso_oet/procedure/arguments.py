@@ -55,6 +55,11 @@ class CallArgs(Model):
         """Every subarray that is named, each once: those of `init` first."""
         return named_in(self.init.kwargs, self.main.kwargs)
 
+    @property
+    def init_subarrays(self) -> list[int]:
+        """Every subarray that is named for `init`, each once."""
+        return named_in(self.init.kwargs)
+
     def for_subarray(self, subarray_id: int) -> CallArgs:
         """Name a subarray for `init`."""
         init = self.init.model_copy(update={"kwargs": {SUBARRAY_ID: subarray_id, **self.init.kwargs}})

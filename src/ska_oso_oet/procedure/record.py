@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.bounds import printable
 from ska_oso_oet.procedure.changes import CommandOutcome, Result
-from ska_oso_oet.procedure.domain import ProcedureState, Progress, user_of
+from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState, Progress, user_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,10 +41,14 @@ class StopRequest:
 
 @dataclass(frozen=True, slots=True)
 class StartRequest:
-    """One wish that main is called: by which command, if any, and by whom."""
+    """One wish that main is called: by which command, if any, and by whom.
+
+    `before` are the arguments of main from before it, which count again if it is refused.
+    """
 
     command_id: str | None = None
     requester: str | None = None
+    before: ProcedureInput = ProcedureInput()
 
 
 @dataclass

@@ -102,9 +102,11 @@ class ProcedureSteps(ProcedureQueries):
     def _run_queued(self, record: Record, request: StartRequest) -> None:
         """Carry out a start that has waited for READY; what cannot be started now stays READY."""
         record.queued = None
+        procedure = record.procedure
         try:
-            self._require_start(record.procedure)
+            self._require_start(procedure)
         except Rejected as refusal:
+            procedure.script_args = procedure.script_args.model_copy(update={"main": request.before})
             self._announcer.start_refused(record, request, str(refusal))
         else:
             self._run_main(record, request)
