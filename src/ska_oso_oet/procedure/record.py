@@ -48,7 +48,7 @@ class StartRequest:
 
     command_id: str | None = None
     requester: str | None = None
-    before: ProcedureInput = ProcedureInput()
+    before: ProcedureInput = field(default_factory=ProcedureInput)
 
 
 @dataclass
