@@ -10,7 +10,7 @@ from typing import Final
 from ska_oso_oet.hang_up import follow_hang_up
 from ska_oso_oet.orb_threads import keep_idle_threads, make_own_threads
 from ska_oso_oet.resources import raise_descriptor_limit
-from ska_oso_oet.tango_environment import prepare_tango_server
+from ska_oso_oet.tango_environment import prepare_tango
 
 SWITCH_SECS: Final = 0.001
 """After which a thread that computes lets another one go on; Python's own 5 ms are longer than a command."""
@@ -49,18 +49,26 @@ def rest_adapter(argv: list[str] | None = None) -> None:
         )
 
     _settle()
-    run([OETRestAdapter], args=["OETRestAdapter", *args], post_init_callback=follow_hang_up)
+    run([OETRestAdapter], args=["OETRestAdapter", *args], post_init_callback=_watch)
 
 
 def _serve() -> None:
     make_own_threads()
+    _watch()
+
+
+def _watch() -> None:
+    from ska_oso_oet.ska.base_device import own_reference  # noqa: PLC0415
+    from ska_oso_oet.ska.half_open import close_half_open  # noqa: PLC0415
+
     follow_hang_up()
+    close_half_open(own_reference())
 
 
 def _prepared(argv: list[str] | None) -> list[str]:
     """Set what Tango reads from the environment, and complete the arguments."""
     args = list(sys.argv if argv is None else argv)[1:]
-    prepare_tango_server(os.environ)
+    prepare_tango(os.environ)
     keep_idle_threads(os.environ)
     raise_descriptor_limit()
     if args and "ORBendPoint" not in os.environ and "-ORBendPoint" not in args:

@@ -11,11 +11,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
-IDLE_CONNECTIONS: Final = {"ORBinConScanPeriod": "10", "ORBscanGranularity": "1"}
-"""Seconds after which omniORB closes a connection on which nothing comes, and between its looks.
-
-Its client makes another one when it needs it. Half a message keeps a thread until then, and there are 100.
-"""
 EVENT_BUFFER_HWM: Final = "20000"
 """Events that are kept for a slow subscriber, by the server and by the client; cppTango's default is 1000.
 
@@ -30,13 +25,6 @@ def prepare_tango(environment: MutableMapping[str, str]) -> None:
     """Set what users have not set themselves; before Tango is loaded."""
     raise_event_buffers(environment)
     let_omniorb_start(environment)
-
-
-def prepare_tango_server(environment: MutableMapping[str, str]) -> None:
-    """Set what users of a server have not set themselves; before Tango is loaded."""
-    prepare_tango(environment)
-    for variable, value in IDLE_CONNECTIONS.items():
-        environment.setdefault(variable, value)
 
 
 def raise_event_buffers(environment: MutableMapping[str, str]) -> None:

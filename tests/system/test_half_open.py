@@ -6,7 +6,9 @@ import json
 import resource
 import socket
 import subprocess
+import threading
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -61,10 +63,29 @@ def test_half_open_connections_to_the_controller_are_closed(own_stack: StackProc
     database = tango.Database(*own_stack.tango_host.split(":"))
     told = database.command_inout("DbImportDevice", CONTROLLER)
     port = parse_ior(told[1][1]).port
+    idle = tango.DeviceProxy(f"tango://{own_stack.tango_host}/{CONTROLLER}")
+    ask_at_once(idle)
     with ExitStack() as held:
         half_open(held, "127.0.0.1", port, b"GIOP\x01\x02")
         own_stack.wait_until(lambda: answers(own_stack), "an answer of the controller")
+        # Its connections, of which it had several, were not taken for half-open ones.
+        assert idle.ping() > 0
     assert own_stack.stop() == 0
+
+
+def ask_at_once(proxy: tango.DeviceProxy) -> None:
+    """Have omniORB make several connections: it makes one for each call that waits for its reply."""
+    together = threading.Barrier(4)
+
+    def ask() -> None:
+        with tango.EnsureOmniThread():
+            together.wait(DEADLINE)
+            for _ in range(20):
+                proxy.command_inout("GetStatus")
+
+    with ThreadPoolExecutor(together.parties) as threads:
+        for each in [threads.submit(ask) for _ in range(together.parties)]:
+            each.result(DEADLINE)
 
 
 def answers(stack: StackProcess) -> bool:

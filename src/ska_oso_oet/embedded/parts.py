@@ -12,7 +12,6 @@ from ska_oso_oet.database.file_url import file_url
 from ska_oso_oet.embedded.address import HOST
 from ska_oso_oet.embedded.child import StackError
 from ska_oso_oet.errors import InvalidArgument, NotFound
-from ska_oso_oet.tango_environment import IDLE_CONNECTIONS
 from ska_oso_oet.user_directories import cache_directory
 
 if TYPE_CHECKING:
@@ -152,7 +151,6 @@ def defaults(data_dir: Path) -> Mapping[str, str]:
     """Return what the servers are told unless the user's environment says otherwise."""
     return {
         **TRUSTING,
-        **IDLE_CONNECTIONS,
         **_places_of_no_user(data_dir),
         "ODA_DATA_DIR": str(data_dir / "oda"),  # Scheduling Blocks are this stack's own
         "OET_HISTORY_URL": file_url(data_dir / "history.db"),

@@ -61,9 +61,14 @@ def allowed_when(name: str) -> Callable[[Any], bool]:
     return is_allowed
 
 
-def _takes_requests(port: int) -> bool:
+def own_reference() -> str:
+    """Return the CORBA object reference of this server, which names the ports that take requests."""
     util = tango.Util.instance()
-    return is_in_reference(port, util.get_dserver_ior(util.get_dserver_device()))
+    return str(util.get_dserver_ior(util.get_dserver_device()))
+
+
+def _takes_requests(port: int) -> bool:
+    return is_in_reference(port, own_reference())
 
 
 class SKABaseDevice(EventDevice):
