@@ -20,7 +20,7 @@ from ska_oso_oet.mptools.signals import (
     TerminateInterrupt,
     default_signal_handler,
     init_signals,
-    take_signals,
+    install_handlers,
 )
 from ska_oso_oet.mptools.worker import (
     END,
@@ -58,8 +58,8 @@ __all__ = [
     "default_signal_handler",
     "describe",
     "init_signals",
+    "install_handlers",
     "name_process",
     "offer_to_oom_killer",
     "proc_worker_wrapper",
-    "take_signals",
 ]

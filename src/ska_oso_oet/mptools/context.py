@@ -35,21 +35,21 @@ _REAP_SECS: Final = 3.0
 class MainContext:
     """Owns worker processes and message queues: makes them, listens to them and stops them.
 
-    Everything that happens to a worker is told to its listener on the one thread of this context, the
-    engine's thread, which waits on all pipes at once and never blocks.
+    Everything that happens to a worker is reported to its listener on one thread, the engine's thread. This
+    thread belongs to the context; it waits on all pipes at once and never blocks.
     """
 
     STOP_WAIT_SECS = 3.0
 
     def __init__(self, preload: Sequence[str] = (), environment: Mapping[str, str] | None = None) -> None:
-        """Have workers preload modules, and give them an environment (None: that of this process)."""
+        """Have workers preload modules, and run with an environment (None: that of this process)."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="oet-engine", daemon=True)
         self._numbers = itertools.count(1)
         self._procs: dict[int, ChildProc] = {}
         self._queues: list[MPQueue] = []
         start = Start(list(preload), os.environ if environment is None else environment)
-        self._keeper = ForkServerKeeper(self._loop, start, self._on_answer, self._on_lost)
+        self._keeper = ForkServerKeeper(self._loop, start, self._on_reply, self._on_lost)
         self._orphans = Orphans(self._loop, self._keeper.undead, self._workers)
         self._keepers = Keepers(self._keeper.withdraw, self._keeper.expect_exit, self._orphans)
         self._stopped = False
@@ -111,7 +111,7 @@ class MainContext:
         """Make a process that runs a worker.
 
         `worker_class` is a class that the child can import, or its path `module:Class`; the arguments must
-        be JSON, and few: what is big is sent as a message. Returns at once: `Proc.started` tells when the
+        be JSON, and few: what is big is sent as a message. Returns at once; `Proc.started` is done when the
         worker is up. Raises TypeError or ValueError for arguments that cannot be passed.
         """
         target = worker_class if isinstance(worker_class, str) else _path_of(worker_class)
@@ -198,23 +198,23 @@ class MainContext:
     def _workers(self) -> list[tuple[int, int]]:
         return [(proc.number, proc.pid) for proc in self._procs.values() if proc.pid is not None]
 
-    def _on_answer(self, answer: dict[str, Any], fds: list[int]) -> None:
-        [number] = (answer[word] for word in ("forked", "failed", "exited", "left") if word in answer)
+    def _on_reply(self, reply: dict[str, Any], fds: list[int]) -> None:
+        [number] = (reply[word] for word in ("forked", "failed", "exited", "left") if word in reply)
         proc = self._procs.get(number)
         if proc is None:
             for fd in fds:
                 os.close(fd)
-        elif "forked" in answer:
-            proc.on_forked(answer["pid"], fds[0] if fds else None)
-        elif "exited" in answer:
-            proc.on_exited(answer["code"], answer["signal"])
-        elif "left" in answer:
-            proc.on_left(answer["pids"])
+        elif "forked" in reply:
+            proc.on_forked(reply["pid"], fds[0] if fds else None)
+        elif "exited" in reply:
+            proc.on_exited(reply["code"], reply["signal"])
+        elif "left" in reply:
+            proc.on_left(reply["pids"])
         else:
-            proc.on_failed(answer["why"])
+            proc.on_failed(reply["why"])
 
     def _on_lost(self) -> None:
-        """Watch workers directly: nobody tells of their end any more."""
+        """Watch workers directly: nobody reports their end any more."""
         for proc in list(self._procs.values()):
             if not self._keeper.is_waiting(proc.number):
                 proc.watch_without_fork_server()

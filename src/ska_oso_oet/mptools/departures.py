@@ -1,4 +1,4 @@
-"""This is the rule, without processes, of who has ended and what of it is still there."""
+"""Departures know which workers have ended, and what of them is still there; no process is needed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 class Departures:
     """Workers that have ended, by number, with the processes that they may have left behind.
 
-    Nothing says by whom a process was left, once its parent is dead: one that appears is put down to all who
-    have ended and are not gone, so that nobody is taken for gone too early.
+    Once the parent of a process is dead, nothing shows which worker has left it. So a process that appears
+    counts for all workers that have ended and are not gone. Then no worker counts as gone too early.
     """
 
     def __init__(self) -> None:

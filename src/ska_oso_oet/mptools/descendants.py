@@ -71,7 +71,7 @@ def has_ended(pid: int) -> bool:
 
 
 def describe(pid: int) -> str:
-    """Name a process, and what keeps it from ending if the system says so."""
+    """Name a process, and what keeps it from ending if the system shows that."""
     try:
         name = Path(f"/proc/{pid}/comm").read_text(errors="replace").strip()
     except OSError:
@@ -81,7 +81,7 @@ def describe(pid: int) -> str:
 
 
 def pulse(pid: int) -> str:
-    """Give something that changes whenever a process gets a processor; empty when nothing can be said."""
+    """Return a text that changes whenever a process gets a processor; empty when that is not known."""
     try:
         return Path(f"/proc/{pid}/schedstat").read_text()
     except OSError:  # it is gone, or this is a kernel without CONFIG_SCHED_INFO

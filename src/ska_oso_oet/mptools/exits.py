@@ -17,8 +17,8 @@ class Rung(StrEnum):
 class ExitStatus:
     """How a process ended: by an exit code, by a signal, or not known (the fork server died before it).
 
-    `rung` is the rung of the stop ladder that worked, None when nobody asked for the end. `error` says why a
-    process could not be made at all, why the engine killed it, or that it has not ended at all.
+    `rung` is the rung of the stop ladder that worked, None when nobody asked for the end. `error` is the
+    reason why a process could not be made at all, why the engine killed it, or that it has not ended at all.
     """
 
     code: int | None = None

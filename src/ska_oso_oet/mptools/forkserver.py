@@ -4,7 +4,7 @@
 modules, so that a worker has them without loading them. It starts no thread and no Tango, which makes its
 forks safe.
 
-Requests and answers are JSON objects, one a packet:
+Requests and replies are JSON objects, one a packet:
 
 * `{"fork": ID, "target": "module:Class", "name", "args", "kwargs", "sys_path"}` with three descriptors (the
   worker's channel, its stdout, its stderr) → `{"forked": ID, "pid": PID}` with a pidfd, or
@@ -67,7 +67,7 @@ class ForkServer:
         self._end_workers()
 
     def _wait(self, fds: list[int], timeout: float | None = None) -> bool:
-        """Wait for one of the descriptors, taking leave of who dies meanwhile; tells whether one is ready."""
+        """Wait for one of the descriptors and reap who dies meanwhile; returns whether one is ready."""
         readable, _, _ = select.select([*fds, self._wake_reader], [], [], timeout)
         if self._wake_reader in readable:
             with contextlib.suppress(BlockingIOError):
@@ -135,7 +135,7 @@ class ForkServer:
             _, status = os.waitpid(dead, 0)
             if number is not None:
                 del self._workers[dead]
-                self._tell_exit(number, os.waitstatus_to_exitcode(status))
+                self._report_exit(number, os.waitstatus_to_exitcode(status))
         orphans = self._orphans()
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -147,7 +147,7 @@ class ForkServer:
         for number, pids in self._departures:
             self._send({"left": number, "pids": sorted(pids)})
 
-    def _tell_exit(self, number: int, code: int) -> None:
+    def _report_exit(self, number: int, code: int) -> None:
         self._departures.begin(number)
         self._send(
             {"exited": number, "code": code if code >= 0 else None, "signal": -code if code < 0 else None}
@@ -157,10 +157,10 @@ class ForkServer:
         """List what dead workers, or those whom they left, had started in sessions of their own."""
         return [pid for pid in children_of(os.getpid()) if pid not in self._workers]
 
-    def _send(self, answer: dict[str, Any], fds: list[int] | None = None) -> None:
+    def _send(self, reply: dict[str, Any], fds: list[int] | None = None) -> None:
         # A controller that is gone is noticed by the next read.
         with contextlib.suppress(ConnectionError):
-            socket.send_fds(self._control, [json.dumps(answer).encode()], fds or [])
+            socket.send_fds(self._control, [json.dumps(reply).encode()], fds or [])
 
     def _end_workers(self) -> None:
         # None of them is reaped yet, so that the numbers are still their own.
@@ -199,7 +199,7 @@ def main(argv: list[str]) -> None:
     logging.basicConfig(format="%(asctime)s %(levelname)s fork server: %(message)s")
     # Whatever the controller's threads block or ignore is not inherited. SIGTERM may go to all processes of a
     # service; the controller decides what ends. It is blocked rather than ignored, so that one which is meant
-    # for a worker waits until that can take it.
+    # for a worker waits until the worker can receive it.
     signal.pthread_sigmask(signal.SIG_SETMASK, [signal.SIGTERM])
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 MAX_REQUEST: Final = 65536
-"""Bytes of the largest request or answer."""
+"""Bytes of the largest request or reply."""
 
 STILL_SECS: Final = 5.0
-"""A fork server that owes an answer hangs when it has had no processor for so long: a slow one gets some."""
+"""A fork server that owes a reply hangs when it has had no processor for so long: a slow one gets some."""
 LONGEST_SECS: Final = 120.0
-"""How long it may owe an answer at most, whatever it does."""
+"""How long it may owe a reply at most, whatever it does."""
 _LOOK_SECS: Final = 1.0
 _DEATH_SECS: Final = 1.0
 """How long the end of a fork server that was killed is waited for before others take its place."""
@@ -47,10 +47,10 @@ class Start:
 
 
 class ForkServerClient:
-    """Starts a fork server, sends requests, takes answers, and notices when it dies or hangs.
+    """Starts a fork server, sends requests, receives replies, and notices when it dies or hangs.
 
     `on_lost(lived, unsent)` is called once, when it is of no use any more: dead, or killed and not dead yet.
-    It has lived for so many seconds, and was not told of these requests.
+    It has lived for `lived` seconds, and the requests `unsent` were not sent to it.
     Raises OSError when it cannot be started. All of it happens on the thread of `loop`.
     """
 
@@ -58,15 +58,15 @@ class ForkServerClient:
         self,
         loop: asyncio.AbstractEventLoop,
         start: Start,
-        on_answer: Callable[[dict[str, Any], list[int]], None],
+        on_reply: Callable[[dict[str, Any], list[int]], None],
         on_lost: Callable[[float, list[int]], None],
     ) -> None:
         self._loop = loop
-        self._on_answer = on_answer
+        self._on_reply = on_reply
         self._on_lost: Callable[[float, list[int]], None] | None = on_lost
         self._born = self._busy_since = monotonic()
         self._waiting: deque[tuple[int, bytes, list[int]]] = deque()
-        self._unanswered: dict[int, float] = {}
+        self._unreplied: dict[int, float] = {}
         self.ready = False
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setblocking(False)
@@ -109,7 +109,7 @@ class ForkServerClient:
 
     def expect(self, number: int) -> None:
         """Know that it owes a word on process `number`: that it is made, or how it has ended."""
-        self._unanswered[number] = monotonic()
+        self._unreplied[number] = monotonic()
         if self._watch is None and self.ready:
             self._watch_it()
 
@@ -133,18 +133,18 @@ class ForkServerClient:
     # ------------------------------------------------------------ whether it works
 
     def _watch_it(self) -> None:
-        """Look, while it owes an answer, whether it goes on: nothing tells that a process does not."""
+        """Check, while it owes a reply, whether it goes on: nothing reports that a process hangs."""
         self._busy_since = monotonic()
         self._watch = self._loop.call_later(_LOOK_SECS, self._look)
 
     def _look(self) -> None:
         self._watch = None
-        if self.ready and not self._unanswered:
+        if self.ready and not self._unreplied:
             return
         now = monotonic()
         if (seen := pulse(self.pid)) != self._pulse:
             self._pulse, self._busy_since = seen, now
-        owing = now - (min(self._unanswered.values()) if self.ready else self._born)
+        owing = now - (min(self._unreplied.values()) if self.ready else self._born)
         if min(owing, now - self._busy_since) > STILL_SECS or owing > LONGEST_SECS:
             what = "has not answered" if self.ready else "has not started"
             _log.error("the fork server, process %d, %s for %.0f s, and is killed", self.pid, what, owing)
@@ -156,7 +156,7 @@ class ForkServerClient:
         self._leave()
         self._process.kill()
         # Its workers come to this process when it has ended; one that hangs in the kernel may not.
-        self._watch = self._loop.call_later(_DEATH_SECS, self._tell_lost)
+        self._watch = self._loop.call_later(_DEATH_SECS, self._report_lost)
 
     def _leave(self) -> None:
         self.ready = False
@@ -167,7 +167,7 @@ class ForkServerClient:
             self._loop.remove_writer(self._socket)
             self._socket.close()
 
-    def _tell_lost(self) -> None:
+    def _report_lost(self) -> None:
         on_lost, self._on_lost = self._on_lost, None
         if on_lost is not None:
             on_lost(monotonic() - self._born, [number for number, _, _ in self._waiting])
@@ -181,21 +181,21 @@ class ForkServerClient:
         self._leave()
         self._forget()
         self._dead.set_result(None)
-        self._tell_lost()
+        self._report_lost()
 
     def _forget(self) -> None:
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
         Orphans.spare_no_longer(self.pid)
 
-    # ------------------------------------------------------------ requests and answers
+    # ------------------------------------------------------------ requests and replies
 
-    def _take(self, answer: dict[str, Any], fds: list[int]) -> None:
-        if "ready" in answer:
+    def _handle(self, reply: dict[str, Any], fds: list[int]) -> None:
+        if "ready" in reply:
             self.ready = True
         for word in ("forked", "failed", "exited"):
-            self._unanswered.pop(answer.get(word, 0), None)
-        self._on_answer(answer, fds)
+            self._unreplied.pop(reply.get(word, 0), None)
+        self._on_reply(reply, fds)
 
     def _on_writable(self) -> None:
         while self._waiting:
@@ -208,7 +208,7 @@ class ForkServerClient:
             except ConnectionError:
                 return  # it died; the reader notices
             except OSError as error:
-                self._take({"failed": number, "why": str(error)}, [])
+                self._handle({"failed": number, "why": str(error)}, [])
             self._waiting.popleft()
         self._loop.remove_writer(self._socket)
 
@@ -218,7 +218,7 @@ class ForkServerClient:
                 self._end()  # one that has closed its socket is dying, or of no use
 
     def _read(self) -> bool:
-        """Take an answer; False when there will be none any more."""
+        """Read a reply; returns False when there will be none any more."""
         try:
             packet, fds, _, _ = socket.recv_fds(self._socket, MAX_REQUEST, 1)
         except BlockingIOError:
@@ -226,5 +226,5 @@ class ForkServerClient:
         except OSError:
             return False
         if packet:
-            self._take(json.loads(packet), fds)
+            self._handle(json.loads(packet), fds)
         return bool(packet)

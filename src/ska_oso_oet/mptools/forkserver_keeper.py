@@ -44,21 +44,21 @@ class _Request:
 class ForkServerKeeper:
     """Starts a fork server, another when it dies or hangs, and asks it for processes.
 
-    What is asked for while none is up waits, and can be withdrawn. `on_answer` gets the answers; `on_lost` is
-    told that a fork server is of no use any more, so that nothing comes of what it was asked for. All of it
-    happens on the thread of `loop`.
+    Requests that come while no fork server is up wait, and can be withdrawn. `on_reply` receives the replies.
+    `on_lost` is called when a fork server is of no use any more: its open requests will have no reply. All of
+    it happens on the thread of `loop`.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         start: Start,
-        on_answer: Callable[[dict[str, Any], list[int]], None],
+        on_reply: Callable[[dict[str, Any], list[int]], None],
         on_lost: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._beginning = start
-        self._on_answer = on_answer
+        self._on_reply = on_reply
         self._on_lost = on_lost
         self._current: ForkServerClient | None = None
         self._all: list[ForkServerClient] = []
@@ -90,11 +90,11 @@ class ForkServerKeeper:
         return [server.pid for server in self._all if server is not self._current and not server.dead]
 
     def is_waiting(self, number: int) -> bool:
-        """Tell whether a process was asked for, and no fork server has been told so yet."""
+        """Return whether a request for a process waits, and was not sent to a fork server yet."""
         return number in self._waiting
 
     def expect_exit(self, number: int) -> None:
-        """See to it that the end of a process is told, which the fork server must have noticed."""
+        """Make sure that the end of a process is reported; the fork server must have noticed it."""
         if self._current is not None:
             self._current.expect(number)
 
@@ -131,7 +131,7 @@ class ForkServerKeeper:
             self._asked[proc.number] = proc, packet
             server.request(proc.number, packet, fds)
 
-    def _take_waiting(self) -> list[_Request]:
+    def _pop_waiting(self) -> list[_Request]:
         waiting = list(self._waiting.values())
         for request in waiting:
             self.withdraw(request.proc.number)
@@ -148,7 +148,7 @@ class ForkServerKeeper:
         except OSError as error:
             _log.exception("a fork server could not be started; it is tried again")
             self._loop.call_later(_RESTART_PAUSE_SECS, self.start)
-            for request in self._take_waiting():
+            for request in self._pop_waiting():
                 request.proc.on_failed(f"no fork server: {error}")
         else:
             self._all = [*(server for server in self._all if not server.dead), self._current]
@@ -158,17 +158,17 @@ class ForkServerKeeper:
         self._closed = True
         await asyncio.gather(*(server.close() for server in self._all))
 
-    def _on_word(self, answer: dict[str, Any], fds: list[int]) -> None:
-        if "ready" not in answer:
-            self._asked.pop(answer.get("forked", answer.get("failed", 0)), None)
-            self._on_answer(answer, fds)
+    def _on_word(self, reply: dict[str, Any], fds: list[int]) -> None:
+        if "ready" not in reply:
+            self._asked.pop(reply.get("forked", reply.get("failed", 0)), None)
+            self._on_reply(reply, fds)
             return
         self._down_since = None
-        for request in self._take_waiting():
+        for request in self._pop_waiting():
             self.request(request.proc, request.packet)
 
     def _on_loss(self, lived: float, unsent: list[int]) -> None:
-        """Go on without a fork server, and start another; what this one was never told of, that one is."""
+        """Go on without a fork server, and start another; requests that this one never got go to that one."""
         _log.error("the fork server was lost after %.1f s; a new one is started", lived)
         self._current = None
         if self._down_since is None:  # one that has never been up makes it no shorter

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Handle:
     """Signals a process and notices its end, on the thread of `loop`, by a pidfd if there is one.
 
-    `on_end` is called once when it has ended; without a pidfd nothing tells.
+    `on_end` is called once when it has ended, but never without a pidfd.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Handle:
         return self._pidfd is not None
 
     def signal(self, signum: int) -> bool:
-        """Send a signal; tells whether there is still a process to take it."""
+        """Send a signal; returns whether there is still a process to receive it."""
         try:
             if self._pidfd is not None:
                 signal.pidfd_send_signal(self._pidfd, signum)

@@ -21,7 +21,7 @@ _AGAIN_SECS: Final = 0.5
 
 
 class Orphans:
-    """Kills what ended workers have left, wherever it has come to, and tells when all of it is gone.
+    """Kills what ended workers have left, wherever it has come to, and reports when all of it is gone.
 
     The fork server does so as long as it works. When it dies, its workers become children of this process,
     which is a child subreaper, and so does, once they end, what they had started in other sessions.
@@ -59,7 +59,7 @@ class Orphans:
     def clear_up(self, number: int, on_left: OnLeft) -> None:
         """Kill what a worker that has ended may have left.
 
-        `on_left` is told which processes are still there; of none when the worker is gone for good.
+        `on_left` is called with the processes that are still there, and with none when the worker is gone.
         """
         self._departures.begin(number)
         self._on_left[number] = on_left
@@ -99,12 +99,12 @@ class Orphans:
         return session_of(pid) != os.getsid(0)
 
     def _is_there(self, pid: int) -> bool:
-        """Kill an orphan, or take leave of it if it has ended; tells whether it is still there."""
+        """Kill an orphan, or reap it if it has ended; returns whether it is still there."""
         try:
             ended = self._watch(pid)
         except ProcessLookupError:
             return False
-        except OSError:  # no descriptors are left: nothing tells when it has ended
+        except OSError:  # no descriptors are left: its end will not be reported
             self._loop.call_later(_AGAIN_SECS, self._look)
             ended = False
         if not ended:
@@ -117,7 +117,7 @@ class Orphans:
         return False
 
     def _watch(self, pid: int) -> bool:
-        """Have the end of a process noticed; tells whether it has ended already."""
+        """Have the end of a process noticed; returns whether it has ended already."""
         if pid not in self._watched:
             self._watched[pid] = descriptor = os.pidfd_open(pid)
             self._loop.add_reader(descriptor, self._on_end, pid)

@@ -50,7 +50,7 @@ class WorkerPipes:
 
     @property
     def pending(self) -> int:
-        """Bytes that the worker has not taken yet."""
+        """Bytes that the worker has not read yet."""
         return self._writer.pending
 
     def write(self, data: bytes) -> None:
@@ -64,7 +64,7 @@ class WorkerPipes:
         self.child_fds = []
 
     def finish(self) -> None:
-        """Take what the process had sent, once it is dead, and give the descriptors back."""
+        """Read what the process had sent, once it is dead, and close the descriptors."""
         self.release_child_fds()
         self.inbox.finish()
         for reader in self._outputs:
@@ -127,6 +127,6 @@ class WorkerChannel:
             self._pipes.release_child_fds()
 
     def finish(self) -> None:
-        """Read what the process had sent, once it is dead, and give the descriptors back."""
+        """Read what the process had sent, once it is dead, and close the descriptors."""
         if self._pipes is not None:
             self._pipes.finish()

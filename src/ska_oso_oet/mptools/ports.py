@@ -1,4 +1,4 @@
-"""Whoever makes a supervised process hands it these ports."""
+"""These ports are passed to a supervised process by whoever makes it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Keepers:
     """Who deals with a process before it is made, and with what it leaves.
 
-    `withdraw(number)` takes the request for it back, and answers False when it is too late.
-    `expect_exit(number)` makes sure that the fork server tells how the process has ended, or is taken for
+    `withdraw(number)` withdraws the request for it, and returns False when it is too late.
+    `expect_exit(number)` makes sure that the fork server reports how the process has ended, or counts as
     lost.
     """
 

@@ -69,7 +69,7 @@ class Proc:
 
     @property
     def backlog(self) -> int:
-        """Bytes that were sent to the worker and that it has not taken yet."""
+        """Bytes that were sent to the worker and that it has not read yet."""
         return self._channel.backlog
 
     @property
@@ -94,7 +94,7 @@ class Proc:
         return True
 
     def kill(self, why: str) -> None:
-        """Kill the process, unless it is being stopped; its status says why."""
+        """Kill the process, unless it is being stopped; its status has the reason."""
         self._submit(self._fail, why)
 
     def pause_reading(self) -> None:
@@ -149,7 +149,7 @@ class Proc:
             self.on_gone()
 
     def on_gone(self, error: str | None = None) -> None:
-        """Know that nothing is left of the process: take what it had sent, then tell the listener."""
+        """Note that nothing is left of the process: read what it had sent, then report its end."""
         if not self.alive:
             return
         self._keepers.orphans.forget(self.number)
@@ -165,7 +165,7 @@ class Proc:
             self.started.set_result(False)
 
     def watch_without_fork_server(self) -> None:
-        """Go by the process itself, as the fork server, which would have told of the end, is dead."""
+        """Watch the process itself: the fork server, which would have reported its end, is dead."""
         self._orphaned = True
         if self._handle is None or not self._handle.watched:
             self._fault = self._fault or "the fork server died while it made the process"
@@ -181,7 +181,7 @@ class Proc:
             self._keepers.expect_exit(self.number)
 
     def _clear_up(self) -> None:
-        """Reap it, as the fork server cannot, and tell the end once nothing is there that it has left."""
+        """Reap it, as the fork server cannot, and report its end once nothing that it has left is there."""
         if self._handle is not None:
             self._exit = self._handle.reap() or self._exit
             Orphans.spare_no_longer(self._handle.pid)

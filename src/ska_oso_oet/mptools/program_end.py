@@ -31,11 +31,11 @@ class ProgramEnd:
 
     It waits for threads, calls the functions of atexit (weakref.finalize and multiprocessing are among them),
     drops the program's objects and writes the buffers of its files. The process then ends by os._exit, as the
-    interpreter's own way is not for a forked process: it takes 40 ms to take apart what was imported, and
-    Tango's ORB holds it up as long as a call is not answered.
+    interpreter's own way is not for a forked process: it needs 40 ms to clear away what was imported, and
+    Tango's ORB holds it up as long as a call has not returned.
 
-    For the main thread; it takes SIGALRM over. `last_secs` is what each further step, or function of atexit,
-    may take once the time is up.
+    For the main thread; it replaces the handler of SIGALRM. `last_secs` is what each further step, or
+    function of atexit, may take once the time is up.
     """
 
     def __init__(self, last_secs: float = 0.5) -> None:
@@ -47,7 +47,7 @@ class ProgramEnd:
         self._step: str | None = None
 
     def limit(self, seconds: float) -> None:
-        """Let it take no longer than `seconds` from now; also while it runs, from a handler of a signal."""
+        """Let it last no longer than `seconds` from now; also while it runs, from a handler of a signal."""
         self._deadline = min(self._deadline, monotonic() + seconds)
         if self._running:
             self._set_alarm()
@@ -61,13 +61,13 @@ class ProgramEnd:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
         self._running = True
         self._set_alarm()
-        self._take("", _wait_for_threads)
+        self._run_step("", _wait_for_threads)
         self.overdue += [f"thread {thread.name}" for thread in _threads()]
-        self._take("a function of atexit", _call_exit_functions)
-        self._take("writing its files", _write_files)
+        self._run_step("a function of atexit", _call_exit_functions)
+        self._run_step("writing its files", _write_files)
         if alone():
-            self._take("the end of its objects", lambda: _drop(modules))
-            self._take("writing its files", _write_files)
+            self._run_step("the end of its objects", lambda: _drop(modules))
+            self._run_step("writing its files", _write_files)
         self._running = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
@@ -83,7 +83,7 @@ class ProgramEnd:
             self.overdue.append(self._step)
         raise OutOfTime("it is left alone, as it has not ended in time")
 
-    def _take(self, step: str, function: Callable[[], object]) -> None:
+    def _run_step(self, step: str, function: Callable[[], object]) -> None:
         with contextlib.suppress(OutOfTime):
             try:
                 self._step = step

@@ -1,4 +1,4 @@
-"""A message queue goes over a socket, in one direction."""
+"""MPQueue is a message queue over a socket, in one direction."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class MPQueue:
         writer: socket.socket | None = None,
         limit: int = MAX_FRAME,
     ) -> None:
-        """Make both ends of a queue, or those whose sockets are given; `limit` is the bytes of a message."""
+        """Make both ends of a queue, or the ends that are passed; `limit` is the bytes of a message."""
         self._limit = limit
         if reader is None and writer is None:
             writer, reader = socket.socketpair()
@@ -86,7 +86,7 @@ class MPQueue:
             self._sending = False
 
     def get(self, timeout: float | None = None, *, unless: HasFileno | None = None) -> Any:
-        """Take the oldest item, waiting for one at most `timeout` seconds (None: as long as it takes).
+        """Remove and return the oldest item; wait for one at most `timeout` seconds (None: for ever).
 
         Raises queue.Empty when there was none in time, or when `unless` became readable.
         """

@@ -1,4 +1,4 @@
-"""Worker processes read POSIX signals in this way: a first one asks, a repeated one insists."""
+"""Worker processes handle POSIX signals here: the first one asks them to end, a repeated one insists."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ShutdownEvent:
         return self._set
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the end was asked for, at most `timeout` seconds; tells whether it was."""
+        """Wait until the end was asked for, at most `timeout` seconds; returns whether it was."""
         return bool(select.select([self._reader], [], [], timeout)[0])
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ _PLAIN: Final[dict[signal.Signals, Any]] = {
 def init_signals(shutdown_event: ShutdownEvent, int_handler: Handler, term_handler: Handler) -> SignalObject:
     """Install handlers of SIGINT and SIGTERM; returns the state that they share."""
     signal_object = SignalObject(shutdown_event)
-    take_signals(
+    install_handlers(
         {
             signal.SIGINT: functools.partial(int_handler, signal_object, KeyboardInterrupt),
             signal.SIGTERM: functools.partial(term_handler, signal_object, TerminateInterrupt),
@@ -106,7 +106,7 @@ def init_signals(shutdown_event: ShutdownEvent, int_handler: Handler, term_handl
     return signal_object
 
 
-def take_signals(handlers: dict[signal.Signals, Any]) -> None:
+def install_handlers(handlers: dict[signal.Signals, Any]) -> None:
     """Install handlers of SIGINT, SIGTERM and the wake signal.
 
     Processes that this one forks do not have them: there, the signals do what they do in any Python program.
@@ -119,7 +119,7 @@ def take_signals(handlers: dict[signal.Signals, Any]) -> None:
 def _keep_from_children(handlers: dict[signal.Signals, Any]) -> None:
     """Have a forked process begin without these handlers.
 
-    The signals are blocked for the moment of the fork: one that a child took before would be lost in it.
+    The signals are blocked for the moment of the fork: one that a child received before would be lost in it.
     """
     here = threading.local()
 

@@ -30,7 +30,7 @@ def open_prompt(descriptor: int, errors: str) -> io.TextIOWrapper:
 
 
 def make_output_prompt() -> None:
-    """Have what this process prints written when it is printed, whatever PYTHONUNBUFFERED says.
+    """Have what this process prints written when it is printed, whatever PYTHONUNBUFFERED is.
 
     So nothing is lost either when it is killed or calls os._exit.
     """

@@ -55,7 +55,7 @@ class FdReader:
         self.close()
 
     def close(self) -> None:
-        """Stop reading and give the descriptor back."""
+        """Stop reading and close the descriptor."""
         self.pause()
         if not self.closed:
             self.closed = True
@@ -76,9 +76,9 @@ class FdReader:
 
 
 class FdWriter:
-    """Writes to a descriptor as fast as its reader takes it, keeping the rest; does not own it.
+    """Writes to a descriptor as fast as its reader reads, and keeps the rest; does not own it.
 
-    `on_broken` is told why nothing can be written any more, unless it is that the reader is gone.
+    `on_broken` is called with the reason why nothing can be written any more, unless the reader is gone.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class FdWriter:
 
     @property
     def pending(self) -> int:
-        """Bytes that the reader has not taken yet."""
+        """Bytes that the reader has not read yet."""
         return len(self._buffer)
 
     def write(self, data: bytes) -> None:

@@ -12,9 +12,9 @@ from ska_oso_oet.mptools import (
     ProcWorker,
     ProgramEnd,
     SignalObject,
+    install_handlers,
     name_process,
     offer_to_oom_killer,
-    take_signals,
 )
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.procedure.reports import (
@@ -76,7 +76,7 @@ class ScriptWorker(ProcWorker):
 
     def init_signals(self) -> SignalObject:
         """Have SIGTERM interrupt the script."""
-        take_signals(self._interrupt.handlers)
+        install_handlers(self._interrupt.handlers)
         return SignalObject(self.shutdown_event)
 
     def _hurry(self) -> None:
