@@ -143,7 +143,7 @@ def test_a_line_without_an_end_is_told_as_far_as_it_has_come_and_no_part_twice()
     buffer = OutputBuffer()
     buffer.feed("stdout", b"slewing ... ", 0.0)
     assert buffer.unfinished
-    buffer.take_unfinished(0.8)
+    buffer.close_unfinished(0.8)
     assert texts(buffer) == ["slewing ... "]
     assert not buffer.unfinished
     buffer.feed("stdout", b"done\nnext\n", 1.0)
@@ -153,7 +153,7 @@ def test_a_line_without_an_end_is_told_as_far_as_it_has_come_and_no_part_twice()
 def test_an_end_that_comes_later_is_no_empty_line() -> None:
     buffer = OutputBuffer()
     buffer.feed("stdout", b"one", 0.0)
-    buffer.take_unfinished(0.8)
+    buffer.close_unfinished(0.8)
     buffer.feed("stdout", b"\n\ntwo\n", 1.0)
     assert texts(buffer) == ["one", "", "two"]
 
@@ -161,9 +161,9 @@ def test_an_end_that_comes_later_is_no_empty_line() -> None:
 def test_a_line_that_is_written_anew_is_shown_as_a_terminal_shows_it() -> None:
     buffer = OutputBuffer()
     buffer.feed("stderr", b"\r10 %\r20 %", 0.0)
-    buffer.take_unfinished(0.8)
+    buffer.close_unfinished(0.8)
     buffer.feed("stderr", b"\r30 %\r", 1.0)
-    buffer.take_unfinished(1.8)
+    buffer.close_unfinished(1.8)
     buffer.feed("stderr", b"\r90 %\r100 %\r\n", 2.0)
     assert texts(buffer) == ["20 %", "30 %", "100 %"]
 
@@ -171,9 +171,9 @@ def test_a_line_that_is_written_anew_is_shown_as_a_terminal_shows_it() -> None:
 def test_a_character_that_has_come_by_half_is_not_told() -> None:
     buffer = OutputBuffer()
     buffer.feed("stdout", "né".encode()[:-1], 0.0)
-    buffer.take_unfinished(0.8)
+    buffer.close_unfinished(0.8)
     buffer.feed("stdout", "é".encode()[1:], 1.0)
-    buffer.take_unfinished(1.8)
+    buffer.close_unfinished(1.8)
     assert texts(buffer) == ["n", "é"]
 
 

@@ -83,7 +83,7 @@ def test_output_and_log_are_masked_however_they_come() -> None:
     buffer.feed("stdout", b"dfish\n", 0.0)
     buffer.log("INFO", "root: swordfish", 0.0)
     buffer.feed("stderr", b"no end: swordfish", 0.0)
-    buffer.take_unfinished(0.8)
+    buffer.close_unfinished(0.8)
     assert [line.text for line in buffer.after(0)] == ["it is ***", "root: ***", "no end: ***"]
 
 
@@ -93,7 +93,7 @@ def test_no_pause_within_a_secret_shows_its_parts(before: str, secret: str) -> N
     buffer = OutputBuffer(Secrets({"PGPASSWORD": secret}))
     for character in f"{before} {secret}":
         buffer.feed("stdout", character.encode(), 0.0)
-        buffer.take_unfinished(0.8)
+        buffer.close_unfinished(0.8)
     buffer.feed("stdout", b"!\n", 1.0)
     assert "".join(line.text for line in buffer.after(0)) == f"{before} {secret}!".replace(secret, "***")
 
@@ -109,9 +109,9 @@ def test_a_long_line_is_not_cut_within_a_secret() -> None:
 def test_what_looks_like_a_secret_for_a_while_is_told_in_the_end() -> None:
     buffer = OutputBuffer(Secrets({"PGPASSWORD": "swordfish"}))
     buffer.feed("stdout", b"two swords", 0.0)
-    buffer.take_unfinished(0.8)
+    buffer.close_unfinished(0.8)
     buffer.feed("stderr", b"a sword", 1.0)
-    buffer.take_unfinished(1.8)
+    buffer.close_unfinished(1.8)
     buffer.finish(2.0)
     assert [line.text for line in buffer.after(0)] == ["two sword", "a ", "s", "sword"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.client.waiting import PROCEDURES, CommandResult
 from ska_oso_oet.history.queries import MAX_LIMIT, HistoryQuery
-from ska_oso_oet.procedure.abort_outcome import told_together
+from ska_oso_oet.procedure.abort_outcome import join_reports
 from ska_oso_oet.procedure.domain import ProcedureState
 from ska_oso_oet.ska.control_model import ResultCode
 
@@ -42,7 +42,7 @@ def _aborts_of(procedure: ProcedureSummary, others: Iterable[ProcedureSummary]) 
     made = {abort.subarray_id: _end_of_abort(abort) for abort in others if abort.abort_of == procedure.id}
     each = [(number, made.get(number, _NOT_RUN)) for number in procedure.subarray_ids or made]
     if len(each) > 1:
-        return told_together([{"subarray_id": number, **told} for number, told in each])
+        return join_reports([{"subarray_id": number, **told} for number, told in each])
     return dict(each[0][1]) if each else dict(_NOT_RUN)
 
 

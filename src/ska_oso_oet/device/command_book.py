@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ska_oso_oet.event.journal import Event
-    from ska_oso_oet.procedure.changes import Result
+    from ska_oso_oet.procedure.changes import OutcomeKind
     from ska_oso_oet.procedure.domain import ProcedureSummary
     from ska_oso_oet.ska.device_hooks import DeviceHooks, LongStringArray
     from ska_oso_oet.ska.long_running_commands import RunningCommand
 
-_CODE: Final[dict[Result, ResultCode]] = {
+_CODE: Final[dict[OutcomeKind, ResultCode]] = {
     "ok": ResultCode.OK,
     "failed": ResultCode.FAILED,
     "aborted": ResultCode.ABORTED,

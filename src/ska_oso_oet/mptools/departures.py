@@ -38,7 +38,7 @@ class Departures:
         return frozenset(self._left.get(number, ()))
 
     def look(self, there: Collection[int], ending: Iterable[int] = ()) -> list[int]:
-        """Take the processes that are there and should not be; returns the workers that are gone for good.
+        """Note the processes that are there and should not be; returns the workers that are gone for good.
 
         `ending` are workers that have ended, whether or not their departure has begun here.
         """

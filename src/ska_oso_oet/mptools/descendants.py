@@ -23,7 +23,7 @@ def become_subreaper() -> None:
 
 
 def name_process(name: str) -> None:
-    """Give this process the name that ps and top show; 15 characters of it are kept."""
+    """Set the name of this process that ps and top show; 15 characters of it are kept."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
 
 
@@ -65,7 +65,7 @@ def _children_by_scan(parent: int) -> list[int]:
 
 
 def has_ended(pid: int) -> bool:
-    """Tell whether a process has ended, even if nobody has waited for it yet."""
+    """Return whether a process has ended, even if nobody has waited for it yet."""
     status = _status(pid)
     return status is None or status[0] in {"Z", "X"}
 
@@ -89,7 +89,7 @@ def pulse(pid: int) -> str:
 
 
 def session_of(pid: int) -> int:
-    """Give the session of a process, 0 when it is gone."""
+    """Return the session of a process, 0 when it is gone."""
     try:
         return os.getsid(pid)
     except ProcessLookupError:

@@ -57,7 +57,7 @@ class ForkServer:
         os.set_blocking(self._wake_writer, False)
 
     def serve(self) -> None:
-        """Answer requests until the controller is gone, then end every worker."""
+        """Serve requests until the controller is gone, then end every worker."""
         signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         self._send({"ready": os.getpid()})
@@ -125,7 +125,7 @@ class ForkServer:
             os._exit(code)
 
     def _reap(self) -> None:
-        """Take leave of each process that died, and kill what it left behind."""
+        """Reap each process that died, and kill what it left behind."""
         while (dead := _next_zombie()) is not None:
             number = self._workers.get(dead)
             if number is not None:

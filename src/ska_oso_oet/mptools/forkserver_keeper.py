@@ -28,7 +28,7 @@ class Requester(Protocol):
     number: int
 
     def open(self) -> list[int]:
-        """Give the descriptors that the process gets; raises OSError."""
+        """Return the descriptors that the process gets; raises OSError."""
 
     def on_failed(self, why: str) -> None:
         """Know that the process is not made."""
@@ -111,7 +111,7 @@ class ForkServerKeeper:
             self._waiting[proc.number] = _Request(proc, packet, patience)
 
     def withdraw(self, number: int) -> bool:
-        """Take a request back; False if it is too late."""
+        """Withdraw a request; returns False if it is too late."""
         request = self._waiting.pop(number, None)
         if request is None:
             return False

@@ -67,7 +67,7 @@ class Handle:
         return (code, None) if code >= 0 else (None, -code)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Close the descriptor."""
         if self._pidfd is not None:
             self._loop.remove_reader(self._pidfd)
             os.close(self._pidfd)

@@ -63,7 +63,7 @@ class ItemDecoder:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> Iterator[Any]:
-        """Take more of the stream and yield each item that is now complete.
+        """Read more of the stream and yield each item that is now complete.
 
         Raises ProtocolError at the first thing that is none; the stream is of no use after that.
         """
@@ -97,7 +97,7 @@ class MessageDecoder(ItemDecoder):
     """Cuts a stream of bytes into messages: whatever else comes is refused."""
 
     def feed(self, data: bytes) -> Iterator[EventMessage]:
-        """Take more of the stream and yield each message that is now complete; see `ItemDecoder.feed`."""
+        """Read more of the stream and yield each message that is now complete; see `ItemDecoder.feed`."""
         return super().feed(data)
 
     def _decode(self, body: bytes) -> EventMessage:

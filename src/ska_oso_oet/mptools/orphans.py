@@ -66,7 +66,7 @@ class Orphans:
         self._look()
 
     def forget(self, number: int) -> None:
-        """Tell no more of what a worker left."""
+        """Report no more of what a worker left."""
         self._departures.forget(number)
         self._on_left.pop(number, None)
 

@@ -33,10 +33,10 @@ class ProcListener(Protocol):
     """Told what happens to a process, on the engine's thread; none of it may block."""
 
     def on_message(self, proc: Proc, message: EventMessage) -> None:
-        """Take a message of the worker."""
+        """Receive a message of the worker."""
 
     def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
-        """Take what the process, or one that it started, wrote."""
+        """Receive what the process, or one that it started, wrote."""
 
     def on_exit(self, proc: Proc, status: ExitStatus) -> None:
         """Know that the operating system has confirmed the end; the last call for this process."""

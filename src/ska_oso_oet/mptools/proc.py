@@ -102,7 +102,7 @@ class Proc:
         self._submit(self._channel.pause)
 
     def resume_reading(self) -> None:
-        """Take messages again."""
+        """Read messages again."""
         self._submit(self._channel.resume)
 
     def _submit(self, function: Any, *args: Any) -> None:

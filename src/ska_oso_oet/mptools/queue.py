@@ -125,7 +125,7 @@ class MPQueue:
         return True
 
     def safe_get(self, timeout: float | None = 0.02) -> Any:
-        """Take an item; None when there was none in time (None: at once) or the writer is gone."""
+        """Return the next item; None when there was none in time (None: at once) or the writer is gone."""
         try:
             return self.get(timeout=0.0 if timeout is None else timeout)
         except (Empty, QueueClosed):
@@ -138,7 +138,7 @@ class MPQueue:
                 yield self.get(timeout=0.0)
 
     def detach_writer(self) -> int:
-        """Give up the writing end and return its descriptor, for a program that this process becomes."""
+        """Detach the writing end and return its descriptor, for a program that this process becomes."""
         if self._writer is None:
             raise QueueClosed("this queue has no writing end")
         writer, self._writer = self._writer, None

@@ -42,7 +42,7 @@ class ShutdownEvent:
             os.write(self._writer, b"x")
 
     def is_set(self) -> bool:
-        """Tell whether the end was asked for."""
+        """Return whether the end was asked for."""
         return self._set
 
     def wait(self, timeout: float | None = None) -> bool:
@@ -50,7 +50,7 @@ class ShutdownEvent:
         return bool(select.select([self._reader], [], [], timeout)[0])
 
     def close(self) -> None:
-        """Give the pipe back."""
+        """Close the pipe."""
         os.close(self._reader)
         os.close(self._writer)
 

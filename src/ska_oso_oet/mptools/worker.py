@@ -46,7 +46,7 @@ class StartupEvent:
             self._event_q.put(self._message)
 
     def is_set(self) -> bool:
-        """Tell whether the word was sent."""
+        """Return whether the word was sent."""
         return self._set
 
 
@@ -82,7 +82,7 @@ class ProcWorker:
         self.init_args(*args, **kwargs)
 
     def init_args(self, *args: Any, **kwargs: Any) -> None:
-        """Take what else the worker was made with; a worker that expects nothing refuses it."""
+        """Receive the other arguments of the worker; a worker that expects none refuses them."""
         if args or kwargs:
             raise ValueError(f"{type(self).__name__} takes no further arguments: {args} {kwargs}")
 
@@ -144,7 +144,7 @@ class QueueProcWorker(ProcWorker):
     takes_work_q = True
 
     def init_args(self, work_q: MPQueue, *args: Any, **kwargs: Any) -> None:
-        """Take the work queue; the rest is the subclass's."""
+        """Receive the work queue; the other arguments are the subclass's."""
         self.work_q = work_q
         super().init_args(*args, **kwargs)
 

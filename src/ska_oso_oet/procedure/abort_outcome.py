@@ -1,4 +1,4 @@
-"""This module words how several aborts have ended, for the result of a command."""
+"""How several aborts have ended is joined into one report here, for the result of a command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _WORST_FIRST: Final = (None, ProcedureState.FAILED, ProcedureState.STOPPED)
 """None: it was not run."""
 
 
-def told_together(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Tell of the one that went worst, and of each below `subarrays`."""
-    worst = min(each, key=lambda told: (*_WORST_FIRST, told["state"]).index(told["state"]))
-    return {**worst, "subarrays": list(each)}
+def join_reports(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Make one report of several: the one that went worst, with all of them below `subarrays`."""
+    worst = min(reports, key=lambda report: (*_WORST_FIRST, report["state"]).index(report["state"]))
+    return {**worst, "subarrays": list(reports)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ska_oso_oet.procedure.abort_outcome import told_together
+from ska_oso_oet.procedure.abort_outcome import join_reports
 from ska_oso_oet.procedure.record import ends_of
 
 if TYPE_CHECKING:
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class AbortRun:
-    """What abort procedures are run for: the stops that wait for them all, and what is told with their end.
+    """The abort procedures after a stop, and the stops that wait for all of them.
 
-    `not_run` says by subarray why there is no procedure for it.
+    `content` is reported with the end of the stops. `not_run` has, by subarray, the reason why there is no
+    procedure for it.
     """
 
     stops: tuple[StopRequest, ...]
@@ -29,10 +30,10 @@ class AbortRun:
         """List the stops that end with the last of the procedures; none before."""
         if not all(abort.procedure.state.final for abort in self.aborts):
             return []
-        return ends_of(self.stops, {**self.content, "abort": self._told()})
+        return ends_of(self.stops, {**self.content, "abort": self._report()})
 
-    def _told(self) -> dict[str, Any]:
-        """Tell how the aborts have ended: of several, the one that went worst, and each below `subarrays`."""
+    def _report(self) -> dict[str, Any]:
+        """Describe how the aborts have ended: of several, the worst one, and each below `subarrays`."""
         if not self.not_run and len(self.aborts) == 1:
             return self.aborts[0].content()
         each: list[dict[str, Any]] = [
@@ -42,4 +43,4 @@ class AbortRun:
             {"subarray_id": number, "state": None, "message": f"not run: {why}"}
             for number, why in self.not_run.items()
         ]
-        return told_together(each)
+        return join_reports(each)

@@ -39,7 +39,7 @@ class ProcedureAnnouncer:
         self._bus = bus
 
     def request(self, action: str, cmd: Model, command_id: str | None, procedure_id: int) -> None:
-        """Announce that a command was taken that acts on procedure `procedure_id`."""
+        """Announce that a command was accepted that acts on procedure `procedure_id`."""
         if isinstance(cmd, PrepareProcessCommand):
             cmd = cmd.model_copy(update={"script": presentable(cmd.script)})
         self._bus.publish(

@@ -41,7 +41,7 @@ KILL_SECS: Final = 2.0
 class ScriptExecutionService(ProcedureSteps):
     """Facade of the procedure domain, and sole writer of procedure state.
 
-    Commands come from any thread and return at once; what becomes of them is told by events of the bus. The
+    Commands come from any thread and return at once; events of the bus report what becomes of them. The
     reports of workers come on the engine's thread: each is applied first and published then, under one lock,
     so that nobody sees an event before the state that it speaks of, and all see them in one order.
     """
@@ -68,8 +68,8 @@ class ScriptExecutionService(ProcedureSteps):
     ) -> ProcedureSummary:
         """Load a script in a process of its own, and call its `init`; does not wait for it.
 
-        Arguments of main that are `offered` are for a main that takes them. Raises Rejected when the script,
-        or a subarray, is not allowed.
+        Arguments of main that are `offered` are passed only to a main that has such parameters. Raises
+        Rejected when the script, or a subarray, is not allowed.
         """
         self._rules.check_script(cmd.script)
         self._rules.subarrays.check(cmd.script_args.subarrays)
@@ -98,7 +98,7 @@ class ScriptExecutionService(ProcedureSteps):
             arguments = procedure.script_args
             if cmd.script_args.main is not None:
                 arguments = arguments.model_copy(update={"main": cmd.script_args.main})
-            # The subarrays that count are those that main is going to be told.
+            # The subarrays that count are those with which main is going to be called.
             if queued:
                 self._rules.subarrays.check(arguments.subarrays)
             else:
@@ -132,9 +132,9 @@ class ScriptExecutionService(ProcedureSteps):
             return [record.procedure.summary()]
 
     def join_stop(self, cmd: StopProcessCommand, requester: str | None = None) -> str | None:
-        """Name the command that is doing already what `cmd` asks for, and note that it was asked for again.
+        """Return the command that is doing already what `cmd` asks for, and note that it was asked for again.
 
-        None when there is no such command: then `stop` says what can be done.
+        None when there is no such command: then `stop` stops the procedure, or refuses with the reason.
         """
         with self._lock, suppress(NotFound, Rejected):
             record = self._records.to_stop(cmd.procedure_id, requester)
@@ -178,7 +178,7 @@ class ScriptExecutionService(ProcedureSteps):
                 self._on_ready(record)
 
     def on_commit(self, procedure_id: int, commit: str) -> None:
-        """Note the commit that a script from git is taken from, once: before any of its code is run."""
+        """Note the commit of a script from git, once: before any of its code is run."""
         with self._lock:
             # Published with the state that follows: each state is published once.
             if not self._records.get(procedure_id).procedure.at_commit(commit):
@@ -187,7 +187,7 @@ class ScriptExecutionService(ProcedureSteps):
                 )
 
     def on_subarray(self, procedure_id: int, subarray_id: int) -> None:
-        """Note the subarray that a script is given, as it needs one and nobody has named any."""
+        """Note the subarray that a script gets, as it needs one and nobody has named any."""
         with self._lock:
             procedure = self._records.get(procedure_id).procedure
             # A start that is queued already may have named another one, for main.

@@ -22,7 +22,7 @@ class ProcedureInput(Model):
 
     @own_constructor
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
-        """Take the arguments of a call."""
+        """Keep the arguments of a call."""
         self._take(args=list(args), kwargs=kwargs)
 
     def __repr__(self) -> str:

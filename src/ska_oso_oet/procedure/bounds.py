@@ -32,7 +32,7 @@ _BETWEEN: Final = 10
 
 
 def cut(text: str, limit: int) -> str:
-    """Keep the beginning of a text that has more than `limit` characters, and say how many there were."""
+    """Keep the beginning of a text that has more than `limit` characters, and add how many there were."""
     if len(text) <= limit:
         return text
     note = f"… (cut: {len(text)} characters)"
@@ -40,7 +40,7 @@ def cut(text: str, limit: int) -> str:
 
 
 def cut_front(text: str, limit: int) -> str:
-    """Keep the end of a text that has more than `limit` characters, and say how many there were."""
+    """Keep the end of a text that has more than `limit` characters, and add how many there were."""
     if len(text) <= limit:
         return text
     note = f"(cut: {len(text)} characters) …\n"
@@ -53,7 +53,7 @@ Stacktrace = Annotated[str, AfterValidator(partial(cut_front, limit=MAX_STACKTRA
 
 
 def shown_script(script: AnyScript) -> AnyScript:
-    """Give a script as a summary shows it."""
+    """Return a script as a summary shows it."""
     fields = _cut_fields(script)
     if "script_source" in fields:
         fields["script_source"] = cut(fields["script_source"], MAX_SOURCE)
@@ -74,7 +74,7 @@ def _changes(model: Any, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def shown_args(arguments: CallArgs) -> CallArgs:
-    """Give the arguments of a script as a summary shows them; the script gets them as they are."""
+    """Return the arguments of a script as a summary shows them; the script gets them as they are."""
     init, main = _shown_call(arguments.init), _shown_call(arguments.main)
     if init is arguments.init and main is arguments.main:
         return arguments
@@ -82,7 +82,7 @@ def shown_args(arguments: CallArgs) -> CallArgs:
 
 
 def _shown_call(call: ProcedureInput) -> ProcedureInput:
-    """Cut the values that take more than their share."""
+    """Cut the values that need more than their share."""
     if len(_json([call.args, call.kwargs])) <= MAX_ARGS:
         return call
     values = min(len(call.args), _MAX_VALUES) + min(len(call.kwargs), _MAX_VALUES)

@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.procedure.domain import ProcedureSummary
 
-Result = Literal["ok", "failed", "aborted"]
+OutcomeKind = Literal["ok", "failed", "aborted"]
 
 
 @dataclass(frozen=True, slots=True)
 class CommandOutcome:
-    """The end of a command that acted on a procedure: its result, and what to tell with it (JSON-ready)."""
+    """The end of a command that acted on a procedure: its result, and what it reports (JSON-ready)."""
 
     command_id: str
-    result: Result
+    result: OutcomeKind
     content: dict[str, Any] = field(default_factory=dict)
 
 

@@ -33,7 +33,7 @@ class PrepareProcessCommand(Model):
 
     @own_constructor
     def __init__(self, script: AnyScript, init_args: ProcedureInput | None = None, **fields: Any) -> None:
-        """Name the script, and give `script_args`, or `init_args` alone."""
+        """Name the script, with `script_args`, or with `init_args` alone."""
         if init_args is not None:
             fields["script_args"] = CallArgs(init=init_args)
         self._take(script=script, **fields)
@@ -66,7 +66,7 @@ class StartProcessCommand(Model):
     """StartProcedure: call the `main` of a READY procedure; without an id, of the one created last.
 
     That is the last one of who asks, where that can be known: never another user's, and if it is not READY
-    none is started. Arguments given here replace those that were given when the procedure was created. With
+    none is started. Arguments here replace those with which the procedure was created. With
     `force_start` a procedure that is still being prepared is started as soon as it is READY.
     """
 
@@ -83,7 +83,7 @@ class StartProcessCommand(Model):
         force_start: bool = False,  # noqa: FBT001, FBT002 - the published signature of the original
         **fields: Any,
     ) -> None:
-        """Name the procedure as `process_uid` or `procedure_id`, and give `run_args` or `script_args`.
+        """Name the procedure as `process_uid` or `procedure_id`, with `run_args` or `script_args`.
 
         Raises InvalidArgument for another function than main.
         """
@@ -102,7 +102,7 @@ class StartProcessCommand(Model):
 
     @property
     def run_args(self) -> ProcedureInput | None:
-        """What `main` is called with; None for what was given when the procedure was created."""
+        """What `main` is called with; None for the arguments with which the procedure was created."""
         return self.script_args.main
 
 
@@ -136,7 +136,7 @@ class StopProcessCommand(Model):
 
 
 def which_to_stop(running: Collection[int], live: Iterable[ProcedureSummary]) -> str:
-    """Say why it is not clear which procedure is to be stopped: none or several are RUNNING."""
+    """Return why it is not clear which procedure is to be stopped: none or several are RUNNING."""
     which = "no procedure is" if not running else f"procedures {' and '.join(map(str, running))} are"
     there = ", ".join(f"procedure {each.id} is {each.state}{_for_subarrays(each)}" for each in live)
     return f"{which} RUNNING" + (f": say which one to stop ({there})" if there else "")

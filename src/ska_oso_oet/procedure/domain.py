@@ -1,6 +1,6 @@
 """A procedure goes through states, in one order; this module has them, and how a procedure is described.
 
-Nothing here knows of processes, Tango or time: states are given, and moments are arguments.
+Nothing here knows of processes, Tango or time: states and moments are arguments.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ MAX_STATES: Final = 20
 
 
 def user_of(requester: str | None) -> str | None:
-    """Take from who asked for something, `user@host pid 42`, what all programs of that user have."""
+    """Return the part of a requester, `user@host pid 42`, that all programs of that user share."""
     return requester and (requester.rpartition(" pid ")[0] or requester)
 
 
@@ -203,13 +203,13 @@ class Procedure:
         return next(iter(self.subarrays), None)
 
     def for_subarray(self, subarray_id: int) -> None:
-        """Note the subarray that `init` is given, as nobody has named one."""
+        """Note the subarray that `init` is called with, as nobody has named one."""
         self.script_args = self.script_args.for_subarray(subarray_id)
 
     def at_commit(self, commit: str) -> bool:
         """Note which commit a script from git was found to be, whatever branch or tag was asked for.
 
-        It is found once, before any of the script's code is run; False for what is said of it later.
+        It is found once, before any of the script's code is run; returns False when it is already known.
         """
         if self.found or not isinstance(self.script, GitScript):
             return False

@@ -31,7 +31,7 @@ class EarlierRuns(Generic[S]):
         self._ended: Sequence[S] = ()
 
     def remember(self, ended: Sequence[S]) -> None:
-        """Take the newest of them, oldest first."""
+        """Keep the newest of them, oldest first."""
         self._ended = tuple(ended)
 
     def before(self, listed: Iterable[S]) -> list[S]:

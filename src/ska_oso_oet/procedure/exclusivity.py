@@ -1,4 +1,4 @@
-"""The rule of exclusivity decides who may run beside whom."""
+"""The rule of exclusivity decides which procedures may run at the same time."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _conflict(one: Procedure, other: Procedure, exclusivity: Exclusivity) -> boo
 
 
 def held_by(holder: Procedure) -> str:
-    """Say what a procedure holds."""
+    """Describe what a procedure holds."""
     numbers = ", ".join(map(str, holder.subarrays))
     several = "s" if len(holder.subarrays) > 1 else ""
     of = f"subarray{several} {numbers}" if numbers else "everything"

@@ -1,6 +1,6 @@
-"""The output of a procedure is kept here: the newest lines of its stdout and stderr.
+"""OutputBuffer keeps the newest lines of a procedure's stdout and stderr, and OutputRecorder announces them.
 
-A line that has no end yet, such as a progress bar, is told as far as it has come.
+A line that has no end yet, such as a progress bar, is announced as far as it has come.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ class _Stream:
 
     @property
     def unfinished(self) -> bool:
-        """True when there is a line without an end that has not been told as far as it has come."""
+        """True when there is a line without an end that is not announced as far as it has come."""
         return bool(self._partial)
 
     def feed(self, data: bytes) -> list[str]:
-        """Take what was written; returns the lines that have an end now."""
+        """Add what was written; returns the lines that have an end now."""
         *whole, rest = (self._partial + self._decoder.decode(data)).split("\n")
         if whole:
             if self._begun and not _as_shown(whole[0]):
@@ -81,14 +81,14 @@ class _Stream:
         self._partial = rest
         return whole
 
-    def take(self) -> list[str]:
+    def cut_off(self) -> list[str]:
         """Return what there is of a line without an end; what follows will be a line of its own.
 
         What may be the beginning of a secret is kept back until more of it comes.
         """
-        return self._take(len(self._partial) - self._secrets.begun(self._partial))
+        return self._cut_off(len(self._partial) - self._secrets.begun(self._partial))
 
-    def _take(self, end: int) -> list[str]:
+    def _cut_off(self, end: int) -> list[str]:
         text, self._partial = self._partial[:end], self._partial[end:]
         if not _as_shown(text):
             return []
@@ -98,11 +98,11 @@ class _Stream:
     def finish(self) -> list[str]:
         """Return what was written without an end of line, once nothing more can come."""
         self._partial += self._decoder.decode(b"", final=True)
-        return self._take(len(self._partial))
+        return self._cut_off(len(self._partial))
 
 
 def _as_shown(text: str) -> str:
-    """Give a line as a terminal shows it: after a carriage return it is written anew."""
+    """Return a line as a terminal shows it: after a carriage return it is written anew."""
     return text.rstrip("\r").rpartition("\r")[2]
 
 
@@ -123,24 +123,24 @@ class OutputBuffer:
 
     @property
     def unfinished(self) -> bool:
-        """True when a line without an end waits to be told."""
+        """True when a line without an end waits to be announced."""
         return any(stream.unfinished for stream in self._streams.values())
 
     def feed(self, stream: str, data: bytes, now: float) -> None:
-        """Take what was written."""
+        """Add what was written."""
         self._extend(stream, self._streams[stream].feed(data), now)
 
-    def take_unfinished(self, now: float) -> None:
+    def close_unfinished(self, now: float) -> None:
         """Make lines of what was written without an end of line, as far as it has come."""
         for name, stream in self._streams.items():
-            self._extend(name, stream.take(), now)
+            self._extend(name, stream.cut_off(), now)
 
     def log(self, level: str, text: str, now: float) -> None:
-        """Take a record of the script's log; one of several lines becomes as many."""
+        """Add a record of the script's log; one of several lines becomes as many."""
         self._extend("log", text.split("\n"), now, level)
 
     def finish(self, now: float) -> None:
-        """Take what was written without an end of line, once nothing more can come."""
+        """Add what was written without an end of line, once nothing more can come."""
         for name, stream in self._streams.items():
             self._extend(name, stream.finish(), now)
 
@@ -163,7 +163,7 @@ class OutputBuffer:
         return kept[-limit:]
 
     def to_json(self, procedure_id: int, since: int) -> str:
-        """Answer GetOutput: `{"procedure_id", "last_line", "dropped", "lines": [{"line", "time", …}]}`.
+        """Make the JSON: `{"procedure_id", "last_line", "dropped", "lines": [{"line", "time", …}]}`.
 
         `dropped` counts the lines after `since` that are no longer kept.
         """
@@ -180,11 +180,11 @@ class OutputBuffer:
 
 
 class OutputRecorder:
-    """Keeps what every procedure writes, and tells it in batches; any thread may use it.
+    """Keeps what every procedure writes, and announces it in batches; any thread may use it.
 
     `announce(procedure_id, lines, skipped)` is called on the thread that calls `call_later`'s functions, at
     most once in BATCH_SECS for each procedure; `skipped` lines of a long batch are left to GetOutput. A line
-    without an end is told after UNFINISHED_SECS as far as it has come.
+    without an end is announced after UNFINISHED_SECS as far as it has come.
     """
 
     BATCH_SECS = 0.1
@@ -204,7 +204,7 @@ class OutputRecorder:
         self._announce = announce
         self._lock = threading.Lock()
         self._buffers: dict[int, OutputBuffer] = {}
-        self._told: dict[int, int] = {}
+        self._announced: dict[int, int] = {}
         self._due: set[int] = set()
         self._unfinished: set[int] = set()
 
@@ -212,25 +212,25 @@ class OutputRecorder:
         """Begin to keep the output of a procedure."""
         with self._lock:
             self._buffers[procedure_id] = OutputBuffer(self._secrets)
-            self._told[procedure_id] = 0
+            self._announced[procedure_id] = 0
 
     def write(self, procedure_id: int, stream: str, data: bytes) -> None:
-        """Take what a procedure wrote."""
+        """Add what a procedure wrote."""
         with self._lock:
             buffer = self._buffers[procedure_id]
             buffer.feed(stream, data, self._clock())
-            news = buffer.count > self._told[procedure_id]
+            news = buffer.count > self._announced[procedure_id]
             unfinished = buffer.unfinished
         if news:
-            self._once(self._due, procedure_id, self.BATCH_SECS, self.tell)
+            self._once(self._due, procedure_id, self.BATCH_SECS, self.flush)
         if unfinished:
-            self._once(self._unfinished, procedure_id, self.UNFINISHED_SECS, self.tell_unfinished)
+            self._once(self._unfinished, procedure_id, self.UNFINISHED_SECS, self.flush_unfinished)
 
     def log(self, procedure_id: int, level: str, text: str) -> None:
-        """Take a record of a procedure's log."""
+        """Add a record of a procedure's log."""
         with self._lock:
             self._buffers[procedure_id].log(level, text, self._clock())
-        self._once(self._due, procedure_id, self.BATCH_SECS, self.tell)
+        self._once(self._due, procedure_id, self.BATCH_SECS, self.flush)
 
     def _once(self, due: set[int], procedure_id: int, delay: float, function: Callable[[int], None]) -> None:
         with self._lock:
@@ -239,39 +239,39 @@ class OutputRecorder:
             due.add(procedure_id)
         self._call_later(delay, function, procedure_id)
 
-    def tell_unfinished(self, procedure_id: int) -> None:
+    def flush_unfinished(self, procedure_id: int) -> None:
         """Announce lines that have no end yet as far as they have come."""
         with self._lock:
             self._unfinished.discard(procedure_id)
             if (buffer := self._buffers.get(procedure_id)) is not None:
-                buffer.take_unfinished(self._clock())
-        self.tell(procedure_id)
+                buffer.close_unfinished(self._clock())
+        self.flush(procedure_id)
 
-    def tell(self, procedure_id: int) -> None:
+    def flush(self, procedure_id: int) -> None:
         """Announce the lines that were not announced yet."""
         with self._lock:
             self._due.discard(procedure_id)
             buffer = self._buffers.get(procedure_id)
-            if buffer is None or buffer.count == self._told[procedure_id]:
+            if buffer is None or buffer.count == self._announced[procedure_id]:
                 return
-            lines = buffer.after(self._told[procedure_id], self.BATCH_LINES)
-            skipped = buffer.count - self._told[procedure_id] - len(lines)
-            self._told[procedure_id] = buffer.count
+            lines = buffer.after(self._announced[procedure_id], self.BATCH_LINES)
+            skipped = buffer.count - self._announced[procedure_id] - len(lines)
+            self._announced[procedure_id] = buffer.count
         self._announce(procedure_id, lines, skipped)
 
     def close(self, procedure_id: int) -> None:
         """Announce the rest, once nothing more can come."""
         with self._lock:
             self._buffers[procedure_id].finish(self._clock())
-        self.tell(procedure_id)
+        self.flush(procedure_id)
 
     def forget(self, procedure_id: int) -> None:
         """Keep the output of a procedure no longer."""
         with self._lock:
             self._buffers.pop(procedure_id, None)
-            self._told.pop(procedure_id, None)
+            self._announced.pop(procedure_id, None)
 
     def to_json(self, procedure_id: int, since: int) -> str:
-        """Answer GetOutput."""
+        """Return the result of GetOutput."""
         with self._lock:
             return self._buffers[procedure_id].to_json(procedure_id, since)

@@ -1,4 +1,4 @@
-"""ScriptExecutionService is made with these: the pool that it commands and the rules that it keeps to."""
+"""ScriptExecutionService gets the pool that it commands, and its rules, in these forms."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class WorkerPool(Protocol):
     def send_run(
         self, procedure_id: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()
     ) -> None:
-        """Have it call a function; arguments that are `offered` are left out if it takes none such."""
+        """Have it call a function; arguments that are `offered` are left out if it has no such parameters."""
 
     def stop_worker(self, procedure_id: int) -> None:
         """Stop it."""
@@ -49,7 +49,7 @@ class WorkerPool(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ServiceRules:
-    """What ScriptExecutionService keeps to.
+    """The rules of ScriptExecutionService.
 
     `check_script` raises Rejected for a script that is not allowed; a file must be below one of
     `script_roots` still when it is opened. Only `subarrays` are commanded.

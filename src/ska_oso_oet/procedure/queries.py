@@ -35,16 +35,16 @@ class ProcedureQueries:
         self._output = output
 
     def number_from(self, first: int) -> None:
-        """Give procedures ids from `first` on; before the first is made."""
+        """Count ids of procedures from `first` on; to be called before the first one is made."""
         self._records.number_from(first)
 
     def remember(self, ended: Sequence[ProcedureSummary]) -> None:
-        """List the newest procedures of earlier runs, oldest first, until newer ones take their places."""
+        """List the newest procedures of earlier runs, oldest first, until newer ones replace them."""
         with self._lock:
             self._records.remember_earlier(ended)
 
     def is_abort_due(self, *, run_abort: bool) -> bool:
-        """Tell whether an abort is going on or asked for, or follows when `run_abort` ends all that runs."""
+        """Return whether an abort goes on or is asked for, or follows when `run_abort` ends all that runs."""
         with self._lock:
             return any(record.is_abort_due(run_abort=run_abort) for record in self._records)
 
@@ -85,7 +85,7 @@ class ProcedureQueries:
             return [Holder(each.id, each.state, each.subarrays) for each in self._records.holders()]
 
     def output(self, procedure_id: int | None, since: int) -> str:
-        """Answer GetOutput as JSON, of the newest procedure if there is no id; raises ProcedureNotFound."""
+        """Return the JSON of GetOutput, of the newest procedure without an id; raises ProcedureNotFound."""
         with self._lock:
             record = self._records.newest() if procedure_id is None else self._records.get(procedure_id)
             return self._output.to_json(record.procedure.id, since)

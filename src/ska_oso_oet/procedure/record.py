@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from ska_oso_oet.procedure.bounds import printable
-from ska_oso_oet.procedure.changes import CommandOutcome, Result
+from ska_oso_oet.procedure.changes import CommandOutcome, OutcomeKind
 from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState, Progress, user_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import Procedure
     from ska_oso_oet.procedure.verdict import Verdict
 
-_RESULT_OF_STATE: Final[dict[ProcedureState, Result]] = {
+_RESULT_OF_STATE: Final[dict[ProcedureState, OutcomeKind]] = {
     ProcedureState.READY: "ok",
     ProcedureState.COMPLETE: "ok",
     ProcedureState.FAILED: "failed",
@@ -31,7 +31,7 @@ _GONE: Final = 50
 class StopRequest:
     """One wish that a procedure ends: by which command, if any, and whether the abort script follows.
 
-    `why` is what the exit record says where nothing else is to be said.
+    `why` is the reason of the stop; it becomes part of the message of the exit record.
     """
 
     command_id: str | None = None
@@ -69,7 +69,7 @@ class Record:
 
     @property
     def holds(self) -> bool:
-        """True while the subarray is taken.
+        """True while the subarray is in use.
 
         That is while main runs, until an end that was asked for is confirmed, and as long as an abort lasts.
         """
@@ -106,14 +106,14 @@ class Record:
         return next((command_id for command_id in alike if command_id is not None), None)
 
     def is_abort_due(self, *, run_abort: bool) -> bool:
-        """Tell whether the end of the service has an abort to wait for: this one, or one that follows."""
+        """Return whether the end of the service must wait for an abort: this one, or one that follows."""
         if self.procedure.state.final:
             return False
         asked_for = run_abort and self.procedure.state is ProcedureState.RUNNING
         return self.abort_of is not None or asked_for or any(stop.run_abort for stop in self.stops)
 
     def note_progress(self, data: Mapping[str, Any]) -> bool:
-        """Note what the script says of its progress; False where that is none."""
+        """Note the progress that the script reports; returns False if the data has none."""
         try:
             about = {key: data[key] for key in ("devices", "failed_devices", "health_state") if data.get(key)}
             message = printable(str(data.get("message", "")))
@@ -136,7 +136,7 @@ class Record:
         self.procedure.stacktrace = verdict.stacktrace
 
     def why_not_ready(self, which: str = "") -> str:
-        """Say why the procedure cannot be started; `which` says how it was found."""
+        """Return the reason why the procedure cannot be started; `which` names how it was found."""
         state = self.procedure.state
         if self.stops and not state.final:
             return f"procedure {self.procedure.id}{which} is being stopped"
@@ -146,12 +146,12 @@ class Record:
         return f"procedure {self.procedure.id}{which} is {state}, not READY" + (f": {why}" if why else "")
 
     def wants_abort(self, cmd: StopProcessCommand) -> bool:
-        """Tell whether the abort script is to follow a stop: where that does not say, if main was called."""
+        """Return whether the abort script follows a stop: as `cmd` asks for, or else if main was called."""
         called = self.procedure.state is ProcedureState.RUNNING and self.abort_of is None
         return called if cmd.run_abort is None else cmd.run_abort
 
     def content(self) -> dict[str, Any]:
-        """Tell how the procedure stands, as the result of a command (JSON-ready)."""
+        """Describe the procedure as it is now, for the result of a command (JSON-ready)."""
         content: dict[str, Any] = {"procedure_id": self.procedure.id, "state": self.procedure.state.value}
         if self.procedure.exit is not None and self.procedure.exit.message:
             content["message"] = self.procedure.exit.message
@@ -162,7 +162,7 @@ class Record:
         )
 
     def progress(self) -> dict[str, int]:
-        """Say how far the commands are that go on, in percent.
+        """Return how far the commands are that go on, in percent.
 
         A start is as far as its script; a stop is half done when the process is gone and its abort goes on.
         """
@@ -198,6 +198,6 @@ def ends_of(stops: Iterable[StopRequest], content: dict[str, Any]) -> list[Comma
 
 
 def stopped_without_abort(record: Record, why: str) -> tuple[CommandOutcome, ...]:
-    """End the stops of a procedure whose abort script cannot be run, and say why it was not."""
+    """End the stops of a procedure whose abort script cannot be run, with the reason."""
     stops = [stop for stop in record.stops if stop.run_abort]
     return tuple(ends_of(stops, {**record.content(), "abort": {"state": None, "message": f"not run: {why}"}}))

@@ -35,16 +35,16 @@ class Records:
         return iter(self._records.values())
 
     def number_from(self, first: int) -> None:
-        """Give ids from `first` on; before the first is given."""
+        """Count ids from `first` on; to be called before the first one is used."""
         self._first_id, self._newest_id = first, first - 1
 
     def next_id(self) -> int:
-        """Give an id to a procedure."""
+        """Return the id for a new procedure."""
         self._newest_id += 1
         return self._newest_id
 
     def remember_earlier(self, ended: Sequence[ProcedureSummary]) -> None:
-        """Take what ended in earlier runs, oldest first."""
+        """Keep what ended in earlier runs, oldest first."""
         self._earlier.remember(ended)
 
     def add(self, record: Record) -> None:
@@ -60,8 +60,8 @@ class Records:
     def get(self, procedure_id: int) -> Record:
         """Find a procedure of this run; raises ProcedureNotFound.
 
-        One that has been forgotten has ended. Of earlier runs nothing is left to be commanded, and not every
-        id below the first of this run was given.
+        One that has been forgotten has ended. Procedures of earlier runs cannot be commanded, and not every
+        id below the first of this run was used.
         """
         try:
             return self._records[procedure_id]
@@ -128,7 +128,7 @@ class Records:
         return waiting[: max(0, len(waiting) - limit)]
 
     def live(self, *, aborts: bool) -> bool:
-        """Tell whether any procedure has not ended: abort scripts, or else all others."""
+        """Return whether any procedure has not ended: abort scripts, or else all others."""
         return any(
             not record.procedure.state.final and (record.abort_of is not None) is aborts for record in self
         )

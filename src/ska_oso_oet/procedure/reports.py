@@ -33,14 +33,14 @@ class StateEntered(Model):
 
 
 class Resolved(Model):
-    """The commit that a script from git is taken from."""
+    """The commit of a script from git."""
 
     kind: Literal["resolved"] = "resolved"
     commit: Annotated[str, Field(max_length=64)]
 
 
 class SubarrayGiven(Model):
-    """The subarray that `init` will be given, as it needs one and nobody has named any."""
+    """The subarray that `init` will be called with, as it needs one and nobody has named any."""
 
     kind: Literal["subarray"] = "subarray"
     subarray_id: Annotated[StrictInt, Field(ge=1)]

@@ -51,7 +51,7 @@ class Secrets:
         self._pattern = re.compile("|".join(map(re.escape, self._forms))) if forms else None
 
     def kept_from(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """Give an environment without the secret variables."""
+        """Return an environment without the secret variables."""
         return {name: value for name, value in environ.items() if name not in self._names}
 
     def masked(self, text: str) -> str:
@@ -103,7 +103,7 @@ def _secrets_of(name: str, value: str) -> Iterator[str]:
         try:
             lines = Path(value).read_text(errors="replace").split()
         except OSError:
-            return  # who needs the file will say so
+            return  # whoever needs the file will report that
         # A line of libpq's file is host:port:database:user:password.
         yield from (line.rsplit(":", 1)[-1] if name == "PGPASSFILE" else line for line in lines)
 

@@ -82,7 +82,7 @@ class ProcedureSteps(ProcedureQueries):
     def _run_main(self, record: Record, request: StartRequest | None = None) -> None:
         if request is not None:
             record.start_command, record.starter = request.command_id, request.requester
-        # From now on the subarray is taken; the worker does as it is told, or its end is noticed.
+        # From now on the subarray is in use; the worker carries out the order, or its end is noticed.
         self._enter(record, _S.RUNNING)
         procedure = record.procedure
         self._workers.send_run(procedure.id, "main", procedure.script_args.main, record.offered)
@@ -117,7 +117,7 @@ class ProcedureSteps(ProcedureQueries):
             self._workers.stop_worker(record.procedure.id)
 
     def _abort_subarrays(self, stopped: Record) -> None:
-        """Run the abort script for each subarray of a procedure that was stopped, or say why it cannot be."""
+        """Run the abort script for each subarray of a stopped procedure, or announce why it cannot be run."""
         procedure, script = stopped.procedure, self._rules.abort_script
         if script is None:
             self._announcer.abort_not_run(stopped, "no abort script is configured")

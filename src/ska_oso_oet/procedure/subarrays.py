@@ -57,17 +57,17 @@ def _is_number(value: Any) -> bool:
 
 
 def left_open(function: Callable[..., object], args: Sequence[Any], default: int | None) -> int | None:
-    """Find the `subarray_id` that a call with `args`, and without that keyword, is to be given.
+    """Find the `subarray_id` for a call with `args` that has no such keyword.
 
-    A function that must have one gets `default`. Where it has a number as its own default, that is what it
-    will use, and so that is named. Any other function takes none.
+    A function that must have one gets `default`. Where it has a number as its own default, it will use that,
+    and so that is returned. For any other function it is None.
     """
     try:
         signature = inspect.signature(function)
         parameter = signature.parameters[SUBARRAY_ID]
         given = signature.bind_partial(*args).arguments
     except (KeyError, TypeError, ValueError):
-        return None  # if it is called wrongly, the call itself tells it best
+        return None  # if it is called wrongly, the call itself has the best error
     if parameter.kind in _POSITIONAL or parameter.kind is parameter.VAR_KEYWORD or SUBARRAY_ID in given:
         return None
     if parameter.default is parameter.empty:
@@ -93,11 +93,11 @@ class Subarrays(Model):
 
     @property
     def first(self) -> int:
-        """The subarray that is meant where a script must have one and nobody says which."""
+        """The subarray for a script that must have one when nobody has named any."""
         return self.ids[0]
 
     def check(self, named: Iterable[int]) -> None:
-        """Raise SubarrayNotAllowed, saying which are allowed, for a subarray that is not."""
+        """Raise SubarrayNotAllowed, which names those that are allowed, for a subarray that is not."""
         if wrong := [number for number in named if number not in self.ids]:
             which = " and ".join(str(number) for number in wrong)
             raise SubarrayNotAllowed(f"this controller commands {self}, not subarray {which} {_SETTINGS}")
@@ -118,12 +118,12 @@ class Subarrays(Model):
                 parts[-1][1] = number
             else:
                 parts.append([number, number])
-        told = ", ".join(f"{low}-{high}" if high > low else str(low) for low, high in parts)
-        return f"subarray {told}" if len(self.ids) == 1 else f"subarrays {told}"
+        names = ", ".join(f"{low}-{high}" if high > low else str(low) for low, high in parts)
+        return f"subarray {names}" if len(self.ids) == 1 else f"subarrays {names}"
 
 
 COUNT: Final = 16
-"""How many subarrays a telescope has, unless SubarrayCount says otherwise: SKA-Mid and SKA-Low have 16."""
+"""How many subarrays a telescope has, unless SubarrayCount is set: SKA-Mid and SKA-Low have 16."""
 ALL: Final = Subarrays.read(EVERY, COUNT)
 
 

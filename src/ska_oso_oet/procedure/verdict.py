@@ -25,7 +25,7 @@ class Verdict(NamedTuple):
     stacktrace: str | None = None
 
     def masked(self, mask: Callable[[str], str]) -> Verdict:
-        """Give the verdict with `mask` applied to what the script has said."""
+        """Return the verdict with `mask` applied to what the script has written."""
         message = self.exit.message and mask(self.exit.message)
         stacktrace = self.stacktrace and mask(self.stacktrace)
         return Verdict(self.state, self.exit.model_copy(update={"message": message}), stacktrace)
@@ -92,13 +92,13 @@ def _how_it_died(status: ExitStatus, before: str | None) -> str:
     if status.signal is None and status.code is None:
         return "the process has ended; how is unknown, as the fork server had died"
     if status.signal is None:
-        how, unless_told = (
+        how, otherwise = (
             f"the process ended with exit code {status.code}",
             " before the script had returned",
         )
     else:
-        how, unless_told = f"killed by signal {_name(status.signal)}", ""
-    return how + (unless_told if before is None else f"; before that, {before}")
+        how, otherwise = f"killed by signal {_name(status.signal)}", ""
+    return how + (otherwise if before is None else f"; before that, {before}")
 
 
 def _stopped(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> Verdict:
@@ -115,7 +115,7 @@ def _stopped(status: ExitStatus, ending: Ending | None, state: ProcedureState) -
 
 
 def _what_it_did(status: ExitStatus, ending: Ending | None, rung: Rung | None) -> str | None:
-    """Say what a script did that was asked to stop; None where it let itself be interrupted."""
+    """Describe what a script did that was asked to stop; None where it let itself be interrupted."""
     if status.error is not None and status.code is None and status.signal is None:
         return status.error  # nobody has seen its end
     words = [None if ending is None or _gave_way(ending) else _in_words(ending), status.error]
