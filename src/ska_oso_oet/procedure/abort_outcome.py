@@ -1,4 +1,4 @@
-"""How several aborts have ended is joined into one report here, for the result of a command."""
+"""Reports of several aborts are joined into one here, for the result of a command."""
 
 from __future__ import annotations
 
