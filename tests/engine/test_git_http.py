@@ -181,7 +181,7 @@ def test_a_server_that_gives_no_single_commits_gives_its_history(
 ) -> None:
     server.protocols = False
     said: list[str] = []
-    clone = manager.clone(args(server, commit=project.first), say=said.append)
+    clone = manager.clone(args(server, commit=project.first), report=said.append)
     assert version(clone) == "VERSION = 1"
     assert any(line.startswith("no shallow clone") for line in said)
     assert manager.resolve(args(server)) == project.second
@@ -227,7 +227,7 @@ def test_a_password_opens_a_repository_and_shows_nowhere(
     monkeypatch.setenv("PATH", f"{git.parent}:{os.environ['PATH']}")
     server.password = "tele&scope"
     said: list[str] = []
-    clone = manager.clone(args(server, user="oet:tele%26scope@"), say=said.append)
+    clone = manager.clone(args(server, user="oet:tele%26scope@"), report=said.append)
     assert version(clone) == "VERSION = 2"
     kept = [path.read_bytes() for path in (tmp_path / "clones").rglob("*") if path.is_file()]
     secret = base64.b64encode(b"oet:tele&scope")

@@ -145,8 +145,8 @@ def test_a_repository_elsewhere_is_refused(tmp_path: Path, manager: GitManager) 
 def test_a_clone_has_the_files_of_one_commit_and_no_history(origin: Origin, manager: GitManager) -> None:
     second = origin.commit("scripts/observe.py", "VERSION = 2\n")
     said: list[str] = []
-    old = manager.clone(origin.args(commit=origin.first), say=said.append)
-    new = manager.clone(origin.args("main"), say=said.append)
+    old = manager.clone(origin.args(commit=origin.first), report=said.append)
+    new = manager.clone(origin.args("main"), report=said.append)
     assert script_path(old, "git:///scripts/observe.py").read_text() == "VERSION = 1\n"
     assert script_path(new, "git:///scripts/observe.py").read_text() == "VERSION = 2\n"
     assert said == [f"cloning file://{origin.path} at {commit}" for commit in (origin.first, second)]
@@ -186,7 +186,7 @@ def test_a_clone_from_which_no_copy_can_be_made_is_made_again(
         if part.is_file():
             part.unlink()
     said: list[str] = []
-    again = manager.clone(origin.args("main"), say=said.append, files=tmp_path / "copy")
+    again = manager.clone(origin.args("main"), report=said.append, files=tmp_path / "copy")
     assert again != clone
     assert any(line.startswith("the clone is damaged") for line in said)
     assert script_path(tmp_path / "copy", "git:///scripts/observe.py").read_text() == "VERSION = 1\n"
@@ -230,7 +230,7 @@ from ska_oso_oet.source.gitmanager import GitArgs, GitManager
 clones, allowed, repository = sys.argv[1:]
 manager = GitManager(pathlib.Path(clones), [allowed])
 args = GitArgs(git_repo=repository, git_branch="main")
-print(manager.clone(args, say=lambda line: print(line, flush=True)))
+print(manager.clone(args, report=lambda line: print(line, flush=True)))
 """
 SLOW_GIT = """#!/bin/sh
 case "$1" in fetch) echo $$ > "{started}"; read go < "{gate}";; esac

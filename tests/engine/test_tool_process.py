@@ -34,14 +34,16 @@ class Enough(Exception):
     pass
 
 
-def run_python(directory: Path, code: str, say: Callable[[str], None], *, seconds: float = DEADLINE) -> int:
+def run_python(
+    directory: Path, code: str, report: Callable[[str], None], *, seconds: float = DEADLINE
+) -> int:
     (directory / "program.py").write_text(code)
     return run(
         [sys.executable, directory / "program.py", "2"],
         directory=directory,
         environment=os.environ,
         deadline=time.monotonic() + seconds,
-        say=say,
+        report=report,
     )
 
 

@@ -32,11 +32,11 @@ RECENT_S = 60.0
 
 
 def no_message(_line: str) -> None:
-    """Say nothing."""
+    """Ignore the message."""
 
 
 def exists(_path: Path) -> bool:
-    """Take any finished directory as good."""
+    """Accept any finished directory."""
     return True
 
 
@@ -72,7 +72,7 @@ class DirectoryCache:
         make: Callable[[Path], None],
         *,
         valid: Callable[[Path], bool] = exists,
-        say: Callable[[str], None] = no_message,
+        report: Callable[[str], None] = no_message,
     ) -> Path:
         """Return the finished directory of `key`; make it, or wait for the process that makes it.
 
@@ -80,7 +80,7 @@ class DirectoryCache:
         is killed, the next in line makes it.
         """
         try:
-            return self.find(key, valid) or self._make_or_wait(key, make, valid, say)
+            return self.find(key, valid) or self._make_or_wait(key, make, valid, report)
         finally:
             self.trim()
 
@@ -110,13 +110,13 @@ class DirectoryCache:
         key: str,
         make: Callable[[Path], None],
         valid: Callable[[Path], bool],
-        say: Callable[[str], None],
+        report: Callable[[str], None],
     ) -> Path:
         self._root.mkdir(parents=True, exist_ok=True)
         path = self._root / f"{key}.build"
         earlier = _content(path)
         if not _is_free(path):
-            say("waiting for another process that is making the same")
+            report("waiting for another process that is making the same")
         with _locked(path, fcntl.LOCK_EX, create=True) as lock:
             if found := self.find(key, valid):
                 return found
@@ -130,7 +130,7 @@ class DirectoryCache:
                 raise
 
     def _share(self, error: OetError, lock: int) -> None:
-        """Leave a failure for those who wait; the id tells it from an equal one before."""
+        """Leave a failure for those who wait; its id distinguishes it from an equal one before."""
         name = type(error).__name__
         if name in self._failures:
             record = {"id": uuid.uuid4().hex, "error": name, "message": str(error)}

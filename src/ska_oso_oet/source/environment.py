@@ -1,7 +1,7 @@
 """EnvironmentManager makes a Python environment for each commit once, and deletes it when nobody uses it.
 
 Plain synchronous code for a process of its own: it may be killed at any instant, with its process group, and
-leaves nothing that a later call would take for an environment.
+leaves nothing that a later call would mistake for an environment.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class EnvironmentManager:
         )
         self._timeout = timeout
 
-    def prepare(self, clone: Path, commit: str, say: Callable[[str], None] = no_message) -> Environment:
+    def prepare(self, clone: Path, commit: str, report: Callable[[str], None] = no_message) -> Environment:
         """Return the environment of a commit: make it from `clone`, or wait for the process that does.
 
         Raises EnvironmentFailed with pip's reason, EnvironmentTimeout. Hold the clone meanwhile. The
@@ -69,11 +69,11 @@ class EnvironmentManager:
         env_id = environment_id(commit)
 
         def make(location: Path) -> None:
-            Build(location, clone, self._timeout, say).run()
-            say("the environment is ready")
+            Build(location, clone, self._timeout, report).run()
+            report("the environment is ready")
 
         try:
-            location = self._cache.get(env_id, make, valid=_has_interpreter, say=say)
+            location = self._cache.get(env_id, make, valid=_has_interpreter, report=report)
         except OSError as error:  # no space, no permission
             raise EnvironmentFailed(f"the environment cannot be made: {error}") from error
         return Environment(
@@ -105,7 +105,7 @@ def environment_id(commit: str) -> str:
 
 @cache
 def _fingerprint() -> str:
-    """Tell environments of one interpreter and controller installation from those of another."""
+    """Distinguish environments of one interpreter and controller installation from those of another."""
     made_for = json.dumps([sys.version_info[:2], sys.base_prefix, controller_paths()])
     return hashlib.sha256(made_for.encode()).hexdigest()[:8]
 

@@ -42,7 +42,7 @@ _LATER_THAN_OTHERS = "zzz-controller.pth"  # .pth files are read in the order of
 
 
 class EnvironmentFailed(OetError):
-    """An environment cannot be made; the message has the reason that pip gave."""
+    """An environment cannot be made; the message has the reason from pip."""
 
     code = "OET_EnvironmentFailed"
 
@@ -62,12 +62,12 @@ class EnvironmentGone(EnvironmentFailed):
 class Build:
     """One attempt to make the environment at `location` for the project in `clone`."""
 
-    def __init__(self, location: Path, clone: Path, timeout: float, say: Callable[[str], None]) -> None:
+    def __init__(self, location: Path, clone: Path, timeout: float, report: Callable[[str], None]) -> None:
         self._location = location
         self._clone = clone
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
-        self._say = say
+        self._report = report
         # Builds write beside the sources, and editable requirements point to them: not in the clone.
         self._source = location.parent / "source"
         self._scratch = location.parent / "scratch"
@@ -76,9 +76,9 @@ class Build:
         """Make the environment and try whether a ScriptWorker can run on it."""
         requirements = requirements_of(self._clone)
         if requirements:
-            self._say(f"making an environment: pip install {' '.join(requirements)}")
+            self._report(f"making an environment: pip install {' '.join(requirements)}")
         else:
-            self._say("making an empty environment: the repository says nothing of its dependencies")
+            self._report("making an empty environment: the repository says nothing of its dependencies")
         shutil.copytree(self._clone, self._source, symlinks=True)
         self._scratch.mkdir()
         venv.EnvBuilder(symlinks=True).create(self._location)
@@ -86,7 +86,7 @@ class Build:
             self._pip("install", *requirements)
         packages = site_packages_of(self._location)
         if (packages / "ska_oso_oet").exists():
-            self._say("the ScriptWorker comes from the controller: removing the environment's ska-oso-oet")
+            self._report("the ScriptWorker comes from the controller: removing the environment's ska-oso-oet")
             self._pip("uninstall", "--yes", "ska-oso-oet")
         (packages / _LATER_THAN_OTHERS).write_text("".join(f"{path}\n" for path in controller_paths()))
         self._check()
@@ -111,9 +111,9 @@ class Build:
     def _run(self, what: str, program: list[str]) -> None:
         last: deque[str] = deque(maxlen=30)
 
-        def say(line: str) -> None:
+        def relay(line: str) -> None:
             last.append(line)
-            self._say(line)
+            self._report(line)
 
         try:
             code = run(
@@ -121,7 +121,7 @@ class Build:
                 directory=self._source,
                 environment=self._variables(),
                 deadline=self._deadline,
-                say=say,
+                report=relay,
             )
         except TimedOut:
             raise EnvironmentTimeout(f"the environment was not ready in {self._timeout:g} s") from None
@@ -142,7 +142,7 @@ class Build:
 
 
 def requirements_of(project: Path) -> list[str]:
-    """Return what pip has to install, in the project's directory; nothing, if the project says nothing of it.
+    """Return what pip has to install, in the project's directory; nothing, if the project does not name it.
 
     A pyproject.toml counts if it describes a package, not if it merely configures tools. Raises
     EnvironmentFailed for one that cannot be read.

@@ -99,13 +99,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _upload_pack() -> list[str]:
-    """Tell the git that reads a repository on this machine what is safe: it gets no settings of ours."""
+    """Pass the safe directories to the git that reads a repository here: it gets no settings of ours."""
     settings = [part for directory in _safe_directories() for part in ("-c", f"safe.directory={directory}")]
     return [f"--upload-pack={shlex.join(['git', *settings, 'upload-pack'])}"] if settings else []
 
 
 def _safe_directories() -> list[str]:
-    """Read what this machine's administrator and this user say of repositories of others."""
+    """Read which repositories of others this machine's administrator and this user trust."""
     asked = ["git", "config", "--null", "--get-all", "safe.directory"]
     try:
         # Outside of any repository, whose own word does not count.
@@ -113,7 +113,7 @@ def _safe_directories() -> list[str]:
             asked, cwd="/", capture_output=True, text=True, check=False, timeout=_CONFIG_SECS
         )
     except (OSError, subprocess.TimeoutExpired):
-        return []  # the command that follows says what is wrong
+        return []  # the command that follows reports what is wrong
     return answer.stdout.split("\0")[:-1]
 
 

@@ -30,13 +30,13 @@ class RepositoryNotAllowed(GitError, ScriptNotAllowed):
 
 
 class RepositoryUnreachable(GitError):
-    """The repository does not answer, or answers with a refusal."""
+    """The repository cannot be reached, or refuses."""
 
     code = "OET_RepositoryUnreachable"
 
 
 class GitTimeout(GitError):
-    """The repository did not answer in time."""
+    """The repository did not reply in time."""
 
     code = "OET_GitTimeout"
 

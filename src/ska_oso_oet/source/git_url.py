@@ -1,6 +1,6 @@
 """This module decides which repositories may be contacted, by URLs in one canonical form.
 
-The check is made on what git will be given, so that no second reading of a URL (user names that look like
+The check is made on what is passed to git, so that no second reading of a URL (user names that look like
 hosts, `..`, encoded slashes, `ext::` transports, options) can lead elsewhere.
 """
 
@@ -65,7 +65,7 @@ class Repository:
         return replace(self, scheme="https") if plain else self
 
     def is_under(self, prefix: Repository) -> bool:
-        """Tell whether the repository is `prefix` or below it; `.git` at the end makes no difference."""
+        """Return whether the repository is `prefix` or below it; `.git` at the end makes no difference."""
         if (self.scheme, self.host) != (prefix.scheme, prefix.host):
             return False
         return _bare(self.path)[: len(prefix.path)] == _bare(prefix.path)

@@ -1,7 +1,7 @@
 """GitManager finds which commit a request means, makes a clone of it, and a copy for each run.
 
 Plain synchronous code for a process of its own: it may be killed at any instant and leaves nothing that a
-later call would take for a clone.
+later call would mistake for a clone.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ class GitManager:
         self,
         git_args: GitArgs,
         commit: str | None = None,
-        say: Callable[[str], None] = no_message,
+        report: Callable[[str], None] = no_message,
         *,
         files: Path | None = None,
     ) -> Path:
-        """Return a clone with the files of a commit: `commit` if given, as `resolve` returned it.
+        """Return a clone with the files of a commit: `commit`, as `resolve` returned it, if there is one.
 
         Processes that want the same clone at once share it. The directory stays for at least a minute;
         hold it with `in_use` for longer. What was committed is written to the directory `files` as well,
@@ -114,9 +114,9 @@ class GitManager:
         commit = commit or self.resolve(git_args)
 
         def make(directory: Path) -> None:
-            say(f"cloning {repository.url} at {commit}")
+            report(f"cloning {repository.url} at {commit}")
             git = GitCommand(directory, repository, self._timeout)
-            _fetch(git, repository, commit, say)
+            _fetch(git, repository, commit, report)
             _write_files(git, files)
 
         def copied(directory: Path) -> bool:
@@ -125,12 +125,12 @@ class GitManager:
             except GitTimeout:
                 raise
             except GitError as error:
-                say(f"the clone is damaged ({error}): cloning it again")
+                report(f"the clone is damaged ({error}): cloning it again")
                 return False
             return True
 
         try:
-            return self._clones.get(_key(repository, commit), make, valid=copied, say=say)
+            return self._clones.get(_key(repository, commit), make, valid=copied, report=report)
         except OSError as error:  # no space, no permission
             raise GitError(f"repository {repository.url} cannot be cloned: {error}") from error
 
@@ -238,14 +238,14 @@ def _write_files(git: GitCommand, files: Path | None) -> None:
         git("checkout-index", "--all", "--force", "--quiet", f"--prefix={files}/")
 
 
-def _fetch(git: GitCommand, repository: Repository, commit: str, say: Callable[[str], None]) -> None:
+def _fetch(git: GitCommand, repository: Repository, commit: str, report: Callable[[str], None]) -> None:
     git("init", "--quiet", "--template=")
     try:
         git("fetch", "--quiet", "--depth=1", "--no-tags", "--", repository.url, commit)
     except GitTimeout:
         raise
     except GitError as error:
-        say(f"no shallow clone ({error}): fetching the whole history")
+        report(f"no shallow clone ({error}): fetching the whole history")
         _contact(git, repository, "fetch", "--quiet", "--", repository.url, *_BRANCHES_AND_TAGS)
     try:
         git("checkout", "--quiet", "--detach", commit, "--")

@@ -109,11 +109,11 @@ class _SourceLoader(importlib.machinery.SourceFileLoader):
 
     def get_code(self, fullname: str) -> object:  # type: ignore[override]
         code = self.source_to_code(self._source, self.get_filename(fullname))
-        # What a traceback shows is what was run, whatever the file says by then.
+        # What a traceback shows is what was run, whatever the file has become by then.
         lines = importlib.util.decode_source(self._source).splitlines(keepends=True)
         linecache.cache[self.path] = (len(self._source), None, lines, self.path)
         return code
 
     def get_data(self, path: str | bytes) -> bytes:
-        """Give the source, for who looks at it through the module's loader."""
+        """Return the source, for who reads it through the module's loader."""
         return self._source if path == self.path else super().get_data(str(path))

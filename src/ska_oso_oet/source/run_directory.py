@@ -81,7 +81,7 @@ def delete_left_behind() -> None:
 def _lock(path: Path) -> int:
     """Hold a directory until the descriptor is closed or this process ends; raises OSError.
 
-    A directory of this user only: below a place that all write to, another one may have taken the name.
+    A directory of this user only: below a place that all write to, another user may have one of this name.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     if os.fstat(descriptor).st_uid != os.getuid():

@@ -98,7 +98,7 @@ AnyScript = Annotated[FileSystemScript | GitScript | EmbeddedStringScript, Field
 
 
 def presentable(script: AnyScript) -> AnyScript:
-    """Give a script as it may be shown to anyone: without the credentials that a URL can carry."""
+    """Return a script as it may be shown to anyone: without the credentials that a URL can carry."""
     if not isinstance(script, GitScript):
         return script
     git_args = script.git_args.model_copy(update={"git_repo": redacted(script.git_args.git_repo)})

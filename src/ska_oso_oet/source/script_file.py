@@ -37,7 +37,7 @@ def require_within(path: Path, place: Path, roots: Iterable[Path]) -> None:
 
 
 def read_script(path: Path, roots: Sequence[Path] | None) -> ScriptFile:
-    """Read a script, whose place the kernel tells of the open file: links that change meanwhile do not count.
+    """Read a script; its place is that of the open file: links that change meanwhile do not count.
 
     Raises ScriptNotAllowed for one outside `roots` (None: it may be anywhere), and ScriptUnreadable.
     """

@@ -27,12 +27,12 @@ def run(
     directory: Path,
     environment: Mapping[str, str],
     deadline: float,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> int:
-    """Run a program and return its exit code; each line of its output and errors goes to `say`.
+    """Run a program and return its exit code; each line of its output and errors goes to `report`.
 
     It stays in the caller's process group, so that killing the group stops it. `deadline` is a
-    `time.monotonic()`; when it passes, or `say` raises, the program and all its children are killed.
+    `time.monotonic()`; when it passes, or `report` raises, the program and all its children are killed.
     """
     process = subprocess.Popen(
         [str(argument) for argument in arguments],
@@ -43,7 +43,7 @@ def run(
         stderr=subprocess.STDOUT,
     )
     try:
-        _relay(process, deadline, say)
+        _relay(process, deadline, report)
         return process.wait()
     finally:
         if process.poll() is None:
@@ -53,7 +53,7 @@ def run(
             process.stdout.close()
 
 
-def _relay(process: subprocess.Popen[bytes], deadline: float, say: Callable[[str], None]) -> None:
+def _relay(process: subprocess.Popen[bytes], deadline: float, report: Callable[[str], None]) -> None:
     """Pass output on until the program ends; a child of it that keeps its output open is not waited for."""
     if process.stdout is None:
         return
@@ -69,22 +69,22 @@ def _relay(process: subprocess.Popen[bytes], deadline: float, say: Callable[[str
                     return
                 if not (chunk := os.read(output, 1 << 16)):
                     selector.unregister(output)
-                rest = _say_lines(rest + chunk, say)
+                rest = _report_lines(rest + chunk, report)
         raise TimedOut
     finally:
         os.close(ended)
         if rest:
-            say(rest.decode(errors="replace"))
+            report(rest.decode(errors="replace"))
 
 
-def _say_lines(data: bytes, say: Callable[[str], None]) -> bytes:
-    """Say the whole lines in `data` and return what follows them."""
+def _report_lines(data: bytes, report: Callable[[str], None]) -> bytes:
+    """Report the whole lines in `data` and return what follows them."""
     *lines, rest = data.replace(b"\r\n", b"\n").split(b"\n")
     for line in lines:
-        say(line.decode(errors="replace"))
+        report(line.decode(errors="replace"))
     if len(rest) < _LONGEST_LINE:
         return rest
-    say(rest.decode(errors="replace"))
+    report(rest.decode(errors="replace"))
     return b""
 
 

@@ -25,7 +25,7 @@ _AROUND: Final = ("<frozen importlib", str(Path(asyncio.__file__).parent))
 
 
 def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
-    """Describe what a script raised, by its own frames: those of the engine tell a user nothing."""
+    """Describe what a script raised, by its own frames: those of the engine do not help a user."""
     if isinstance(error, OetError) and not _in_script(error.__traceback__):
         return Raised(message=printable(str(error)), interrupted=interrupted)
     lines = traceback.format_exception(type(error), error, _users_part(error.__traceback__))
@@ -36,7 +36,7 @@ def of_exception(error: BaseException, *, interrupted: bool) -> Raised:
 
 
 def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
-    """Describe a call of sys.exit, with the exit code that Python would give it."""
+    """Describe a call of sys.exit, with the exit code that Python would end with."""
     if error.code is None or isinstance(error.code, int):
         code = error.code or 0
         return Left(code=code, message=f"sys.exit({code})", interrupted=interrupted)
@@ -45,7 +45,7 @@ def of_system_exit(error: SystemExit, *, interrupted: bool) -> Left:
 
 
 def _in_script(frames: TracebackType | None) -> bool:
-    """Tell whether the script's own code was being run, rather than the engine's, for the script."""
+    """Return whether the script's own code was running, and not the engine's on its behalf."""
     while frames is not None and frames.tb_frame.f_globals.get("__name__") != loader.MODULE_NAME:
         frames = frames.tb_next
     return frames is not None

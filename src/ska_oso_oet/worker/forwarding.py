@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def published_by_script(event: Event) -> ScriptEvent | None:
-    """Give what a script has published, if that is what an event is of."""
+    """Return what a script has published, if the event is about that."""
     if isinstance(event.subject, ProcedureChange):
         return event.subject.event
     return event.subject if isinstance(event.subject, ScriptEvent) else None
 
 
 def arguments_of(event: Event) -> dict[str, Any]:
-    """Give the arguments with which an event is published to a script's listeners."""
+    """Return the arguments with which an event is published to a script's listeners."""
     if (published := published_by_script(event)) is not None:
         return published.arguments
     content = json.loads(event.json)
@@ -32,7 +32,7 @@ def arguments_of(event: Event) -> dict[str, Any]:
 
 @cache
 def _parameters(topic: str) -> tuple[str, ...]:
-    """Name the data that the topic tree gives to one of the controller's topics."""
+    """Name the data that one of the controller's topics has in the topic tree."""
     node: Any = topics
     for part in topic.split("."):
         node = getattr(node, part)

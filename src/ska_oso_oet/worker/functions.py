@@ -53,9 +53,9 @@ class ScriptFunctions:
         self._require(MAIN)
 
     def call(self, name: str, arguments: ProcedureInput, offered: Iterable[str] = ()) -> None:
-        """Call a function; keyword arguments that are only `offered` are left out if it takes none such."""
+        """Call a function; keyword arguments that are `offered` are left out if it has no such parameters."""
         function = self._require(name)
-        unwanted = {each for each in offered if not _takes(function, each)}
+        unwanted = {each for each in offered if not _accepts(function, each)}
         kwargs = {key: value for key, value in arguments.kwargs.items() if key not in unwanted}
         self._call(name, function, arguments.args, kwargs)
 
@@ -100,8 +100,8 @@ def _is_generator(function: Callable[..., object]) -> bool:
     )
 
 
-def _takes(function: Callable[..., object], name: str) -> bool:
-    """Tell whether a function takes a keyword argument; one that hides its parameters is taken to do."""
+def _accepts(function: Callable[..., object], name: str) -> bool:
+    """Return whether a function has a keyword argument; one that hides its parameters counts as having it."""
     with contextlib.suppress(TypeError, ValueError):
         parameters = inspect.signature(function).parameters
         known = parameters.get(name)

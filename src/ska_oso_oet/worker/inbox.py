@@ -60,7 +60,7 @@ class OrderInbox:
 
     def _read(self) -> None:
         """Read messages until the controller is gone, and then end this process."""
-        # A signal that this thread took would not wake the main thread, where the script may wait.
+        # A signal that this thread received would not wake the main thread, where the script may wait.
         signal.pthread_sigmask(signal.SIG_BLOCK, self._signals)
         while True:
             try:
@@ -86,7 +86,7 @@ class OrderInbox:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def _end_orphaned(self) -> None:
-        """Let the script clean up, briefly, and then take the whole process group down."""
+        """Let the script clean up, briefly, and then kill the whole process group."""
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Event().wait(ORPHAN_WAKE_SECS)
         os.kill(os.getpid(), WAKE_SIGNAL)

@@ -1,4 +1,4 @@
-"""An interrupt brings a stop to a script, wherever it is."""
+"""An Interrupt brings a stop to a script, wherever it is."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Interrupt:
         self._due = False
         self._insisted = False
         self._held = False
-        self._told = False
+        self._reported = False
 
     def arrive(self, *_: object) -> None:
         """Interrupt what is being done, unless that has happened before (a signal handler)."""
@@ -76,11 +76,11 @@ class Interrupt:
         loop = None if self._insisted else _running_loop()
         if loop is None:
             self._raise_if_due()
-        elif not self._told:
-            self._told = True
-            self._tell(loop)
+        elif not self._reported:
+            self._reported = True
+            self._interrupt_loop(loop)
 
-    def _tell(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _interrupt_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         cancel = _cancellation()
         if cancel is None:
             loop.call_soon_threadsafe(self._raise_if_due)

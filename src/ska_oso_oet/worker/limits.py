@@ -28,7 +28,7 @@ class LimitFailed(OetError):
 class ScriptLimits(Model):
     """Memory (MiB beyond what a worker begins with) and processes, threads included; None is no limit.
 
-    `exit_timeout` is how long what it has left may take once it has ended (s).
+    `exit_timeout` is how long the clean-up of what it has left may last once it has ended (s).
 
     `cgroups` are directories of cgroups in which groups may be made: one of version 2, or one for each
     controller of version 1. Without one that counts memory, the limit is one of the address space of each
@@ -50,7 +50,7 @@ class ScriptLimits(Model):
             raise LimitFailed(f"the limits of a script cannot be set: {error}") from None
 
     def _enter(self, cgroup: Path) -> bool:
-        """Make a group and enter it; tells whether it bounds memory."""
+        """Make a group and enter it; returns whether it bounds memory."""
         with contextlib.suppress(FileNotFoundError):  # version 1 has no such file
             for controller in ("memory", "pids"):
                 if controller in (cgroup / "cgroup.controllers").read_text().split():
@@ -66,7 +66,7 @@ class ScriptLimits(Model):
         return memory is not None
 
     def lift(self, pid: int) -> str | None:
-        """Remove the groups of a process that is gone; tells if the kernel killed in them for memory."""
+        """Remove the groups of a process that is gone; returns why the kernel killed in them, if it did."""
         message = None
         for cgroup in self.cgroups:
             group = _group(cgroup, pid)

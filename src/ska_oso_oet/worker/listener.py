@@ -1,4 +1,4 @@
-"""The pool has two ports: one reports what its ScriptWorkers do, one tells whether events come too fast."""
+"""The pool has two ports: one reports what its ScriptWorkers do, one shows whether events come too fast."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ class PoolListener(Protocol):
         """Know that a worker has entered a state."""
 
     def on_commit(self, procedure_id: int, commit: str) -> None:
-        """Know the commit that a script from git is taken from."""
+        """Know the commit of a script from git."""
 
     def on_subarray(self, procedure_id: int, subarray_id: int) -> None:
-        """Know the subarray that a script is given, as it needs one and nobody has named any."""
+        """Know the subarray that a script gets, as it needs one and nobody has named any."""
 
     def on_event(self, procedure_id: int, topic: str, data: dict[str, Any]) -> None:
-        """Take an event that a script has published."""
+        """Receive an event that a script has published."""
 
     def on_output(self, procedure_id: int, stream: Stream, data: bytes) -> None:
-        """Take what a script, or a program that it started, has written."""
+        """Receive what a script, or a program that it started, has written."""
 
     def on_log(self, procedure_id: int, level: str, text: str) -> None:
-        """Take a record of a script's log."""
+        """Receive a record of a script's log."""
 
     def on_end(self, procedure_id: int, status: ExitStatus, ending: Ending | None) -> None:
         """Know that a worker's process is gone; `ending` is its own last word, if it had time for one."""
 
 
 class Flow(Protocol):
-    """How far whoever takes the events is behind."""
+    """How far the consumer of the events is behind."""
 
     @property
     def backlog(self) -> int:

@@ -18,7 +18,7 @@ SCRIPT_OOM_SCORE: Final = 1000
 
 
 class Order(StrEnum):
-    """What a ScriptWorker is told.
+    """What a ScriptWorker is ordered to do.
 
     LOAD: a LoadOrder. RUN: a RunOrder. PUBSUB: `{"topic", "data"}`, an event of the bus.
     """
@@ -31,7 +31,7 @@ class Order(StrEnum):
 class RunOrder(Model):
     """What RUN carries: a function of the script and its arguments.
 
-    Keyword arguments that are `offered` are for a function that takes them.
+    Keyword arguments that are `offered` are passed only to a function that has such parameters.
     """
 
     fn_name: str
@@ -40,7 +40,7 @@ class RunOrder(Model):
 
 
 class Word(StrEnum):
-    """What a ScriptWorker tells.
+    """What a ScriptWorker reports.
 
     REPORT: a Report. PUBSUB: `{"topic", "data"}`, an event that its script published. INTEREST: the topics
     that its script listens to. LOG: `{"level", "text"}`, a record of its script's log.

@@ -18,7 +18,7 @@ from ska_oso_oet.worker.forwarding import arguments_of, published_by_script
 from ska_oso_oet.worker.limits import ScriptLimits
 from ska_oso_oet.worker.orders import Order, RunOrder
 from ska_oso_oet.worker.preparation import LoadOrder
-from ska_oso_oet.worker.words import Interest, LogRecord, Published, Said, read_word
+from ska_oso_oet.worker.words import AnyWord, Interest, LogRecord, Published, read_word
 
 if TYPE_CHECKING:
     from asyncio import TimerHandle
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Worker:
-    """One ScriptWorker, as its process's listener: a spare one until it is given a procedure."""
+    """One ScriptWorker, as its process's listener: a spare one until it gets a procedure."""
 
     def __init__(self, pool: ScriptWorkerPool) -> None:
         self.pool = pool
@@ -57,13 +57,13 @@ class _Worker:
         self.proc = pool.main_ctx.Proc("ScriptWorker", WORKER, listener=self)
 
     def on_message(self, proc: Proc, message: EventMessage) -> None:
-        """Take what the worker says."""
+        """Receive a message of the worker."""
         del proc
         if self.procedure_id is not None and message.msg_type != STARTED:
             self.pool.on_word(self, self.procedure_id, message)
 
     def on_output(self, proc: Proc, stream: Stream, data: bytes) -> None:
-        """Take what the worker writes."""
+        """Receive what the worker writes."""
         del proc
         if self.procedure_id is not None:
             self.pool.listener.on_output(self.procedure_id, stream, data)
@@ -88,7 +88,7 @@ class ScriptWorkerPool:
     LOW_WATER = 100
     SPARES = 2
     REFILL_SECS = 0.05
-    """After this, once the worker that was taken has had its turn, it is replaced."""
+    """After this, once the worker that was employed has had its turn, it is replaced."""
 
     def __init__(
         self,
@@ -130,13 +130,13 @@ class ScriptWorkerPool:
         )
 
     def _employ(self, procedure_id: int, order: EventMessage) -> None:
-        # On the engine's thread, where the end of a process is told too: never between these lines.
-        worker = self._take_spare() or _Worker(self)
+        # On the engine's thread, where the end of a process is reported too: never between these lines.
+        worker = self._pop_spare() or _Worker(self)
         self._workers[procedure_id] = worker
         worker.procedure_id = procedure_id
         self._send(procedure_id, order)
 
-    def _take_spare(self) -> _Worker | None:
+    def _pop_spare(self) -> _Worker | None:
         self.call_later(self.REFILL_SECS, self.fill)
         while self._spares:
             spare = self._spares.popleft()
@@ -147,7 +147,7 @@ class ScriptWorkerPool:
     def send_run(
         self, procedure_id: int, fn_name: str, run_args: ProcedureInput, offered: Iterable[str] = ()
     ) -> None:
-        """Have a worker call a function of its script, with what is `offered` only if it takes it."""
+        """Have a worker call a function of its script, with what is `offered` if it has such parameters."""
         order = RunOrder(fn_name=fn_name, args=run_args, offered=list(offered))
         self.main_ctx.submit(
             self._send, procedure_id, EventMessage(str(procedure_id), Order.RUN, order.to_dict())
@@ -170,7 +170,7 @@ class ScriptWorkerPool:
             worker.proc.full_stop(self._grace)
 
     def remains(self) -> dict[int, Remains]:
-        """Tell which procedures were killed and are still there, and what of them."""
+        """Return which procedures were killed and are still there, and what of them."""
         of_each = {procedure_id: worker.proc.remains for procedure_id, worker in list(self._workers.items())}
         return {procedure_id: remains for procedure_id, remains in of_each.items() if remains is not None}
 
@@ -202,9 +202,9 @@ class ScriptWorkerPool:
     # ------------------------------------------------------------ what workers do, on the engine's thread
 
     def on_word(self, worker: _Worker, procedure_id: int, message: EventMessage) -> None:
-        """Take what the worker of a procedure says; what it may not say is counted, and told once."""
+        """Handle a message of a procedure's worker; what it may not send is counted, and logged once."""
         try:
-            self._take(worker, procedure_id, read_word(message))
+            self._handle(worker, procedure_id, read_word(message))
         except OetError as error:
             worker.malformed += 1
             if worker.malformed == 1:
@@ -212,28 +212,28 @@ class ScriptWorkerPool:
                     "procedure %d: its process sent what it may not, ignored: %.300s", procedure_id, error
                 )
 
-    def _take(self, worker: _Worker, procedure_id: int, said: Said) -> None:
-        match said:
+    def _handle(self, worker: _Worker, procedure_id: int, word: AnyWord) -> None:
+        match word:
             case StateEntered():
-                self.listener.on_state(procedure_id, said.state)
+                self.listener.on_state(procedure_id, word.state)
             case Resolved():
-                self.listener.on_commit(procedure_id, said.commit)
+                self.listener.on_commit(procedure_id, word.commit)
             case SubarrayGiven():
-                self.listener.on_subarray(procedure_id, said.subarray_id)
+                self.listener.on_subarray(procedure_id, word.subarray_id)
             case Published():
-                self._on_pubsub(worker, procedure_id, said)
+                self._on_pubsub(worker, procedure_id, word)
             case Interest():
-                worker.interest = said.topics
+                worker.interest = word.topics
             case LogRecord():
-                self.listener.on_log(procedure_id, said.level, said.text)
+                self.listener.on_log(procedure_id, word.level, word.text)
             case Overdue():
-                worker.overdue = said.message
+                worker.overdue = word.message
             case _:
-                worker.ending = said
+                worker.ending = word
                 self._expect_end(worker)
 
     def _expect_end(self, worker: _Worker) -> None:
-        """Kill a process that does not end by itself, though it has given up what was overdue."""
+        """Kill a process that does not end by itself, though it no longer waits for what was overdue."""
         if worker.deadline is None:
             seconds = self._limits.exit_timeout + max(self._grace, _LEAST_GRACE_SECS)
             why = f"killed, as it did not end within {seconds:g} s after its script"
@@ -253,7 +253,7 @@ class ScriptWorkerPool:
         worker.proc.resume_reading()
 
     def on_gone(self, worker: _Worker, status: ExitStatus) -> None:
-        """Forget a worker whose process is gone, and tell if it had a procedure."""
+        """Forget a worker whose process is gone, and report its end if it had a procedure."""
         if worker.procedure_id is None:
             with contextlib.suppress(ValueError):
                 self._spares.remove(worker)

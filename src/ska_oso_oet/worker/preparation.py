@@ -64,7 +64,7 @@ class Places(Model):
 class LoadOrder(Model):
     """What LOAD carries: the request, what may be commanded, what git scripts need, what bounds the end.
 
-    `grace` is how long the process may take to end when it is asked to stop (s).
+    `grace` is the time in which the process must end when it is asked to stop (s).
     """
 
     command: PrepareProcessCommand
@@ -74,7 +74,7 @@ class LoadOrder(Model):
     grace: float = 2.0
 
     def subarray_for(self, init: Callable[..., object]) -> int | None:
-        """Find the subarray that a script's `init` is to be given, as it takes one and none is named.
+        """Find the subarray for a script's `init` that has such a parameter, when none is named.
 
         Raises SubarrayNotAllowed for its own default, if that may not be commanded.
         """
@@ -112,12 +112,12 @@ class GitSource:
         """Return the clone and its commit, once the copy is made; `on_commit` has the commit before."""
         commit = self._git.resolve(self._script.git_args)
         on_commit(commit)
-        return self._git.clone(self._script.git_args, commit, _say, files=self._files), commit
+        return self._git.clone(self._script.git_args, commit, _print_line, files=self._files), commit
 
     def environment(self, clone: Path, commit: str) -> Environment:
         """Return the environment of the commit, once it is made."""
         with self._git.in_use(clone):
-            return self._environments.prepare(clone, commit, _say)
+            return self._environments.prepare(clone, commit, _print_line)
 
     def hold(self, environment: Environment) -> None:
         """Keep an environment while this process lives."""
@@ -132,7 +132,7 @@ class GitSource:
         return load_file(path, [self._files.resolve()])
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

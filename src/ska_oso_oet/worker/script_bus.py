@@ -33,15 +33,15 @@ for _name in topic_names():
 class ScriptBus:
     """Sends what is published here to the controller, and publishes here what the controller sends.
 
-    `send(topic, data)` raises TypeError or ValueError when the data is not JSON; `tell_interest(topics)` is
-    told which topics the script listens to, whenever that changes.
+    `send(topic, data)` raises TypeError or ValueError when the data is not JSON; `on_interest(topics)` is
+    called with the topics that the script listens to, whenever they change.
     """
 
     def __init__(
-        self, send: Callable[[str, dict[str, Any]], None], tell_interest: Callable[[list[str]], None]
+        self, send: Callable[[str, dict[str, Any]], None], on_interest: Callable[[list[str]], None]
     ) -> None:
         self._send = send
-        self._interest = _Interest(tell_interest)
+        self._interest = _Interest(on_interest)
         self._delivering = threading.local()
 
     def join(self) -> None:
@@ -82,8 +82,8 @@ class ScriptBus:
 class _Interest(INotificationHandler):  # type: ignore[misc]
     """Knows which topics the script listens to, so that no other events need to be sent to it."""
 
-    def __init__(self, tell: Callable[[list[str]], None]) -> None:
-        self._tell = tell
+    def __init__(self, on_interest: Callable[[list[str]], None]) -> None:
+        self._on_interest = on_interest
         self._topics: list[str] = []
 
     def notifySubscribe(self, pubListener: Listener, topicObj: Topic, newSub: bool) -> None:  # noqa: N802, N803, FBT001
@@ -103,7 +103,7 @@ class _Interest(INotificationHandler):  # type: ignore[misc]
     def _change(self, wanted: list[str]) -> None:
         before, self._topics = set(self._topics), wanted
         if set(wanted) != before:
-            self._tell(sorted(set(wanted)))
+            self._on_interest(sorted(set(wanted)))
 
     def notifySend(self, stage: str, topicObj: Topic, pubListener: Listener | None = None) -> None:  # noqa: N802, N803
         """Not asked for."""

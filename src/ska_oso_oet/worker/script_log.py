@@ -24,19 +24,19 @@ _MAX_TEXT: Final = 50_000
 class ScriptLog(logging.Handler):
     """Sends what a script logs to the controller, with its level.
 
-    `tell(level, text)` is called with each record. Those of processes that the script has forked come through
-    a socket, each in one piece, and are told by `relay`, since two processes cannot write into one channel.
+    `send(level, text)` is called with each record. Those of processes that the script has forked come through
+    a socket, each in one piece, and are sent by `relay`, since two processes cannot write into one channel.
     """
 
-    def __init__(self, tell: Callable[[str, str], None]) -> None:
+    def __init__(self, send: Callable[[str, str], None]) -> None:
         super().__init__()
         self.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-        self._tell = tell
+        self._to_controller = send
         self._pid = os.getpid()
         self._relayed, self._children = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
     def install(self) -> None:
-        """Take each record that the root logger gets, from INFO on, and no other handler."""
+        """Become the only handler of the root logger, for records from INFO on."""
         logging.root.handlers = [self]
         logging.root.setLevel(logging.INFO)
 
@@ -45,28 +45,28 @@ class ScriptLog(logging.Handler):
         return self._relayed.fileno()
 
     def relay(self) -> None:
-        """Tell what forked processes have logged; has no effect in one of them."""
+        """Send what forked processes have logged; has no effect in one of them."""
         while os.getpid() == self._pid:
             try:
                 packet = self._relayed.recv(_MAX_PACKET, socket.MSG_DONTWAIT)
             except OSError:  # nothing is left, or a script has closed it
                 return
             level, text = json.loads(packet)
-            self._tell(level, text)
+            self._to_controller(level, text)
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send one record."""
         try:
             level, text = record.levelname[:_MAX_LEVEL], cut(self.format(record), _MAX_TEXT)
             if os.getpid() == self._pid:
-                self._tell(level, text)
+                self._to_controller(level, text)
             else:
-                self._send(level, text)
+                self._send_to_parent(level, text)
         except QueueClosed:
             return  # the controller is gone, and so is this process in a moment
         except Exception:  # noqa: BLE001 - what a script logs must not break the script (logging.Handler)
             self.handleError(record)
 
-    def _send(self, level: str, text: str) -> None:
-        # As JSON, a character takes at most twelve bytes.
+    def _send_to_parent(self, level: str, text: str) -> None:
+        # As JSON, a character has at most twelve bytes.
         self._children.send(json.dumps([level, text[: _MAX_PACKET // 12 - 100]]).encode())

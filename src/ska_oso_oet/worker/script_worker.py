@@ -62,12 +62,12 @@ class ScriptWorker(ProcWorker):
     def init_args(
         self, work_q: MPQueue, *args: Any, resume: ResumeOrder | None = None, **kwargs: Any
     ) -> None:
-        """Take the inbox, and what to go on with after an exec."""
+        """Receive the inbox, and what to go on with after an exec."""
         super().init_args(*args, **kwargs)
         self.work_q = work_q
         self._resume = resume
-        self._bus = ScriptBus(self._tell_event, self._tell_interest)
-        self._script_log = ScriptLog(self._tell_log)
+        self._bus = ScriptBus(self._report_event, self._report_interest)
+        self._script_log = ScriptLog(self._report_log)
         self._end = ProgramEnd()
         self._limits, self._grace = ScriptLimits(), 0.0
         self._interrupt = Interrupt(self._hurry)
@@ -111,13 +111,13 @@ class ScriptWorker(ProcWorker):
             with self._load(order) as functions:
                 self._init(functions, order)
                 self._main(functions)
-            self._tell_end(Returned(interrupted=self._interrupt.came))
+            self._report_end(Returned(interrupted=self._interrupt.came))
         except KeyboardInterrupt:
-            self._tell_end(Raised(message="stopped", stacktrace=None, interrupted=True))
+            self._report_end(Raised(message="stopped", stacktrace=None, interrupted=True))
         except SystemExit as error:
-            self._tell_end(of_system_exit(error, interrupted=self._interrupt.came))
+            self._report_end(of_system_exit(error, interrupted=self._interrupt.came))
         except BaseException as error:  # noqa: BLE001 - the boundary between a script and the engine
-            self._tell_end(of_exception(error, interrupted=self._interrupt.came))
+            self._report_end(of_exception(error, interrupted=self._interrupt.came))
 
     def _first_order(self) -> LoadOrder:
         """Wait for the order to load, which comes first, and begin to read what follows.
@@ -145,7 +145,7 @@ class ScriptWorker(ProcWorker):
     def _enter_environment(self, order: LoadOrder, script: GitScript) -> None:
         self.publish_lifecycle(ProcedureState.PREP_ENV)
         source = _source_of(script, order)
-        clone, commit = source.fetch(self._tell_commit)
+        clone, commit = source.fetch(self._report_commit)
         environment = source.environment(clone, commit)
         self.publish_lifecycle(ProcedureState.IDLE)
         channel = self.event_q.detach_writer()
@@ -167,7 +167,7 @@ class ScriptWorker(ProcWorker):
     def _load_from_git(self, order: LoadOrder, script: GitScript) -> ModuleType:
         self._source = _source_of(script, order)
         if self._resume is None:
-            self._source.fetch(self._tell_commit)
+            self._source.fetch(self._report_commit)
         else:
             self._source.hold(self._resume.environment)
         return self._source.load()
@@ -193,10 +193,10 @@ class ScriptWorker(ProcWorker):
         """Report that a state was entered."""
         self._report(StateEntered(state=new_state))
 
-    def _tell_commit(self, commit: str) -> None:
+    def _report_commit(self, commit: str) -> None:
         self._report(Resolved(commit=commit))
 
-    def _tell_end(self, ending: Ending) -> None:
+    def _report_end(self, ending: Ending) -> None:
         self._interrupt.over()
         self.exit_code = ending.exit_code
         self._report(ending)
@@ -210,15 +210,15 @@ class ScriptWorker(ProcWorker):
         with self._interrupt.held():
             self.event_q.put(message)
 
-    def _tell_event(self, topic: str, data: dict[str, Any]) -> None:
+    def _report_event(self, topic: str, data: dict[str, Any]) -> None:
         if os.getpid() != self._pid:
             sys.stderr.write(f"an event on {topic} was not sent: this process was forked by the script\n")
         self._put(EventMessage(self.name, Word.PUBSUB, {"topic": topic, "data": data}))
 
-    def _tell_interest(self, wanted: list[str]) -> None:
+    def _report_interest(self, wanted: list[str]) -> None:
         self._put(EventMessage(self.name, Word.INTEREST, wanted))
 
-    def _tell_log(self, level: str, text: str) -> None:
+    def _report_log(self, level: str, text: str) -> None:
         self._put(EventMessage(self.name, Word.LOG, {"level": level, "text": text}))
 
 

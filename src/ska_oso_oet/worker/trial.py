@@ -23,7 +23,7 @@ _SCRIPT: Final = EmbeddedStringScript(
 
 
 class Trial:
-    """Runs a script that does nothing; `proc.exited` tells its end, and `problem` then what was wrong."""
+    """Runs a script that does nothing; `problem` returns what was wrong, from the result of `proc.exited`."""
 
     def __init__(self, context: MainContext) -> None:
         self._last: Report | None = None
@@ -33,7 +33,7 @@ class Trial:
         self.proc.send(EventMessage(_NAME, Order.RUN, RunOrder(fn_name="main").to_dict()))
 
     def problem(self, status: ExitStatus) -> str | None:
-        """Say why a script could not be run; None when it ran."""
+        """Return why a script could not be run; None when it ran."""
         if status.error is not None:
             return status.error
         if isinstance(self._last, Raised):
@@ -43,7 +43,7 @@ class Trial:
         return None
 
     def on_message(self, proc: Proc, message: EventMessage) -> None:
-        """Take what the worker says of itself."""
+        """Receive what the worker reports of itself."""
         del proc
         if message.msg_type == Word.REPORT:
             self._last = parse_report(message.msg)
@@ -52,4 +52,4 @@ class Trial:
         """Ignore output."""
 
     def on_exit(self, proc: Proc, status: ExitStatus) -> None:
-        """Ignore the end, which `Proc.exited` tells as well."""
+        """Ignore the end, which `Proc.exited` has as well."""

@@ -39,11 +39,11 @@ class Interest(Model):
     topics: list[StrictStr]
 
 
-Said = Report | Published | LogRecord | Interest
+AnyWord = Report | Published | LogRecord | Interest
 
 
-def read_word(message: EventMessage) -> Said:
-    """Read what a worker says; raises InvalidArgument when it is nothing that one may say."""
+def read_word(message: EventMessage) -> AnyWord:
+    """Read a message of a worker; raises InvalidArgument when it is none that a worker may send."""
     content = message.msg
     match message.msg_type, content:
         case Word.REPORT, dict():

@@ -1,1 +1,1 @@
-"""A directory for `sys.path` of programs that multiprocessing starts for a script; not for import."""
+"""Programs that multiprocessing starts for a script have this directory on `sys.path`; never import it."""
