@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 READY = "ready TANGO_HOST="
 TIME_SCALE = 0.2  # five times as fast as a real telescope
-SCANNING = "subarray.scan.started"  # what a followed observation says when a scan has begun
+SCANNING = "subarray.scan.started"  # what a followed observation publishes when a scan has begun
 LASTING = json.dumps({"main": {"kwargs": {"scan_duration": 600}}})
 STOPPED = 4  # exit code of `oet` that follows something which was stopped
 
 
 class DemoFailed(Exception):
-    """A command of the demo did not end as it should; it has said why."""
+    """A command of the demo did not end as it should; it has printed the reason."""
 
 
 def main() -> int:

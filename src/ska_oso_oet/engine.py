@@ -72,7 +72,7 @@ class Engine:
         self._trimming.daemon = True
         epoch = uuid.uuid4().hex[:12]
         self.journal = EventJournal(epoch, settings.event_journal_length, time.time)
-        self.history = History(history_url, epoch, self._tell, newest=settings.list_length)
+        self.history = History(history_url, epoch, self._announce_lost, newest=settings.list_length)
         self.bus = EventBus(self.journal, defer, self.history)
         self.oda = oda_or_reason(
             os.environ,
@@ -153,7 +153,7 @@ class Engine:
 
     def start(self) -> None:
         """Start the fork server and the engine's thread; returns at once."""
-        with suppress(OSError):  # a script that takes a scan ID says what is wrong with the file
+        with suppress(OSError):  # a script that needs a scan ID reports what is wrong with the file
             self._scan_ids.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._recovery = self.history.start()
         self.procedures.number_from(self.history.first_procedure_id)
@@ -163,12 +163,12 @@ class Engine:
         # Off the path of any command; what is cut short is completed by the next.
         self._trimming.start()
 
-    def tell_recovery(self) -> None:
+    def announce_recovery(self) -> None:
         """Announce what the run before this one had left alive, once everyone listens."""
         if self._recovery is not None:
-            self._tell(self._recovery)
+            self._announce_lost(self._recovery)
 
-    def _tell(self, recovery: Recovery) -> None:
+    def _announce_lost(self, recovery: Recovery) -> None:
         self.procedures.remember(recovery.newest_procedures)
         self.activities.remember(recovery.newest_activities)
         self.procedures.announce_lost(recovery.procedures)
@@ -194,13 +194,13 @@ class Engine:
     def stop(self) -> None:
         """Stop every procedure by the stop ladder, and the threads; what happened has been announced by then.
 
-        Scripts have their grace period, and aborts their time; it says first how long that may take.
+        Scripts have their grace period, and aborts their time; how long that may last is reported first.
         """
         grace, run_abort = self._settings.stop_grace_period, self._settings.abort_on_shutdown
         takes = grace + KILL_SECS
         if self.procedures.is_abort_due(run_abort=run_abort):
             takes += self._settings.abort_timeout + grace + KILL_SECS
-        stop_notice.give(takes + _STOP_SECS)
+        stop_notice.send(takes + _STOP_SECS)
         self.procedures.end_all(grace, run_abort=run_abort)
         self.context.stop()
         self.activities.close()

@@ -72,7 +72,7 @@ class SubarrayBusy(Rejected):
 
 
 class SubarrayNotAllowed(Rejected):
-    """This controller may not command the subarray; the message says which ones it may."""
+    """This controller may not command the subarray; the message names those that it may."""
 
 
 class ScriptNotAllowed(Rejected):
@@ -84,13 +84,13 @@ class RequestTooLarge(Rejected):
 
 
 class ControllerUnreachable(OetError):
-    """OETController does not answer."""
+    """OETController does not reply."""
 
     code = "OET_ControllerUnreachable"
 
 
 class HistoryUnavailable(OetError):
-    """The database of the history cannot be used now; the message says why. Scripts are not affected."""
+    """The database of the history cannot be used now; the message is the reason. Scripts are not affected."""
 
     code = "OET_HistoryUnavailable"
 

@@ -18,8 +18,8 @@ class Held(Exception):
 class HeldFile:
     """A lock file, held until `release` or until this process ends, whatever ends it (`flock`).
 
-    The file says who holds it. It stays when it is released: who deleted it could delete the one that another
-    process has just taken. Raises Held, and OSError where there can be no such file.
+    The file names its holder. It is not deleted when it is released: another process may have locked it just
+    before. Raises Held, and OSError where there can be no such file.
     """
 
     def __init__(self, path: Path, holder: str) -> None:
@@ -33,7 +33,7 @@ class HeldFile:
         except OSError:
             self.release()
             raise
-        with suppress(OSError):  # a full disk: it is held, and only its holder is not told
+        with suppress(OSError):  # a full disk: it is held, and only the name of its holder is missing
             self._file.truncate(0)
             self._file.write(holder.encode("ascii", "replace"))
 

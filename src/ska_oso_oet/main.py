@@ -21,7 +21,7 @@ LOOPBACK: Final = ["-ORBendPoint", "giop:tcp:127.0.0.1:0"]
 def controller(argv: list[str] | None = None) -> None:
     """Run the device server OETController; arguments are those of any Tango device server.
 
-    It binds the loopback interface unless an ORB endpoint is given (`-ORBendPoint` or ORBendPoint in the
+    It binds the loopback interface unless an ORB endpoint is set (`-ORBendPoint` or ORBendPoint in the
     environment).
     """
     args = _prepared(argv)

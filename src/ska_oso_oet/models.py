@@ -36,7 +36,7 @@ class Model(BaseModel):
         except ValidationError as error:
             raise InvalidArgument(explain(error)) from None
 
-    def _take(self, **fields: Any) -> None:
+    def _fill(self, **fields: Any) -> None:
         """Check and set the fields, for a constructor of its own."""
         super().__init__(**fields)
 

@@ -2,7 +2,7 @@
 
 omniORB makes a thread for each client when it connects. Where the operating system makes none, since a limit
 of processes is reached, a new client could not even stop what has used them up. It keeps threads that have
-nothing to do, though, for as long as it is told to.
+nothing to do, though, for as long as it is configured.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEPT: Final = 16
 """Clients that find a thread whatever else happens."""
 _TIMEOUT_SECS: Final = 5.0
 _FOR_EVER: Final = 10 * 365 * 24 * 3600
-# GIOP 1.0, little-endian: a LocateRequest for an object that does not exist, which only a thread answers.
+# GIOP 1.0, little-endian: a LocateRequest for an object that does not exist, to which only a thread replies.
 _BODY: Final = struct.pack("<II4s", 1, 4, b"none")
 _LOCATE_REQUEST: Final = b"GIOP\1\0\1\3" + struct.pack("<I", len(_BODY)) + _BODY
 _LONGEST: Final = 4096

@@ -17,7 +17,7 @@ _FAMILIES: Final = (socket.AF_INET, socket.AF_INET6)
 def tcp_sockets() -> Iterator[socket.socket]:
     """Duplicate the descriptors of TCP sockets: whoever owns one may close it at any time.
 
-    Files are left alone: to close the duplicate of an SQLite database's descriptor gives up the locks on it.
+    Files are left alone: to close the duplicate of an SQLite database's descriptor releases the locks on it.
     """
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # it has been closed

@@ -23,7 +23,7 @@ def make_private_directory(path: Path) -> None:
 def make_private_file(path: Path) -> None:
     """Make an empty file for its user alone; one that is there is made so, unless it is somebody else's."""
     try:
-        # Not opened if it is there: to close a descriptor of an SQLite database gives up the locks on it.
+        # Not opened if it is there: to close a descriptor of an SQLite database releases the locks on it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         with suppress(PermissionError):
@@ -32,7 +32,7 @@ def make_private_file(path: Path) -> None:
 
 @contextmanager
 def making_private_files() -> Iterator[int]:
-    """Have this process, of one thread, and what it starts make such files; gives the umask before."""
+    """Have this process, of one thread, and what it starts make such files; yields the umask before."""
     before = os.umask(_OTHERS)
     try:
         yield before

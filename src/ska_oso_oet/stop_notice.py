@@ -12,14 +12,14 @@ _WORDS: Final = "Stopping, which may take {} s"
 _LINE: Final = re.compile(re.escape(_WORDS).replace(r"\{\}", r"(\d+)"))
 
 
-def give(seconds: float) -> None:
-    """Say that the stop has begun, and that it may take so long."""
+def send(seconds: float) -> None:
+    """Report that the stop has begun, and that it may last so long."""
     with suppress(OSError, ValueError):  # nobody reads it, or it is closed
         sys.stdout.write(_WORDS.format(ceil(seconds)) + "\n")
         sys.stdout.flush()
 
 
 def read(line: str) -> float | None:
-    """Give the seconds that a line tells of; None if it is no such line."""
+    """Return the seconds that a line reports; None if it is no such line."""
     found = _LINE.fullmatch(line.strip())
     return None if found is None else float(found[1])

@@ -1,7 +1,7 @@
 """Observing scripts talk to Tango devices with what this module offers.
 
 Everything here can be interrupted: when a script is stopped, the exception that SIGTERM raises in it ends
-each call and each wait at once, whether or not the device answers::
+each call and each wait at once, whether or not the device replies::
 
     executor = TangoExecutor()
     executor.execute(Command("ska_mid/tm_central/central_node", "TelescopeOn"))

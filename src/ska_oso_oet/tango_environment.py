@@ -28,7 +28,7 @@ def prepare_tango(environment: MutableMapping[str, str]) -> None:
 
 
 def raise_event_buffers(environment: MutableMapping[str, str]) -> None:
-    """Have Tango keep more events, unless the user says how many; before Tango is loaded."""
+    """Have Tango keep more events, unless the user has set how many; before Tango is loaded."""
     for variable in _EVENT_BUFFERS:
         environment.setdefault(variable, EVENT_BUFFER_HWM)
 
@@ -36,14 +36,14 @@ def raise_event_buffers(environment: MutableMapping[str, str]) -> None:
 def let_omniorb_start(environment: MutableMapping[str, str]) -> None:
     """Name a directory for omniORB where it cannot find one itself; before the first use of Tango."""
     if _UNIX_SOCKETS not in environment and not _has_name(os.getuid()):
-        # omniORB's own choice is /tmp/omni-<name of the user>, and without a name it gives up. It ends the
+        # omniORB's own choice is /tmp/omni-<name of the user>, and without a name it fails. It ends the
         # process when the path is too long for a socket, as that of a temporary directory may be.
         place = _SHORT if os.access(_SHORT, os.W_OK) else Path(tempfile.gettempdir())
         environment[_UNIX_SOCKETS] = str(place / f"omni-{os.getuid()}")
 
 
 def names_databases(tango_host: str) -> bool:
-    """Tell whether a TANGO_HOST is host:port, or several of them with commas between."""
+    """Return whether a TANGO_HOST is host:port, or several of them with commas between."""
     addresses = [address.strip().rpartition(":") for address in tango_host.split(",")]
     return all(host and port.isdecimal() for host, _, port in addresses)
 

@@ -18,7 +18,7 @@ _PROGRAM = "ska-oso-oet"
 def data_directory(otherwise: str) -> Path:
     """Name the directory for a user's data; `otherwise` is what names another one.
 
-    Raises InvalidArgument that says so to a user who has no home directory.
+    Raises InvalidArgument, with this reason, for a user who has no home directory.
     """
     return _of_the_user(lambda: user_data_path(_PROGRAM), otherwise)
 

@@ -53,7 +53,7 @@ def test_each_procedure_is_kept_once_in_its_newest_state() -> None:
         made.advance(state, 2.0)
         change = ProcedureChange(made.summary())
         news.add(event(book, "procedure.lifecycle.statechange", {"new_state": state.value}, change))
-        waiting.take(news)
+        waiting.add(news)
     rows = waiting.rows()
     assert [(row["id"], row["state"], row["ended"]) for row in rows.procedures] == [(1, "LOADING", None)]
     assert [(row["seq"], row["time"], row["state"]) for row in rows.events] == [
@@ -70,13 +70,13 @@ def test_output_goes_on_over_batches_until_the_procedure_has_ended() -> None:
     for first in (1, 2):
         news = News()
         news.add(event(book, "procedure.output", {"procedure_id": 1, "lines": lines(first, "text")}))
-        waiting.take(news)
+        waiting.add(news)
         waiting.clear()
     assert [line["line"] for line in waiting.tails[1].lines] == [1, 2]
     made.advance(S.FAILED, 2.0)
     news = News()
     news.add(event(book, "procedure.lifecycle.statechange", {}, ProcedureChange(made.summary())))
-    waiting.take(news)
+    waiting.add(news)
     waiting.clear()
     assert not waiting.tails
 
@@ -98,7 +98,7 @@ def test_a_malformed_event_costs_no_other() -> None:
     news.add(event(book, "procedure.output", {"procedure_id": 1, "lines": lines(1, "text")}))
     news.add(event(book, "activity.lifecycle.running", {"result": "?"}))
     news.requests.append(Request("id \0", "CreateProcedure", "user", 1.0))
-    waiting.take(news)
+    waiting.add(news)
     assert len(waiting.rows().output) == 1
     assert waiting.rows().requests[0]["command_id"] == "id \\0"
     assert waiting.rows().events == []

@@ -28,7 +28,7 @@ def test_what_is_stored_is_not_waited_for() -> None:
 
 
 def test_who_waits_goes_on_when_it_is_stored_or_when_there_is_nobody_to_store_it() -> None:
-    for release in (lambda known: known.stored(1), Landmarks.give_up, Landmarks.end):
+    for release in (lambda known: known.stored(1), Landmarks.stop_waiting, Landmarks.end):
         landmarks = Landmarks()
         landmarks.begin()
         landmarks.note()

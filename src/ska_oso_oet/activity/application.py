@@ -56,7 +56,7 @@ class ActivityService:
 
     Every method returns at once, but `close`. The ODA is used on threads of this service's own, and
     everything else happens on one more, in order: `announce` gets the summary of every change of an
-    activity there, and what `publish` and `procedures` are given comes from there.
+    activity there, and `publish` and `procedures` are called there.
     """
 
     def __init__(
@@ -85,11 +85,11 @@ class ActivityService:
         self._oda_pool = ThreadPoolExecutor(_ODA_THREADS, thread_name_prefix="oda")
 
     def number_from(self, first: int) -> None:
-        """Give activities ids from `first` on; before the first is made."""
+        """Count ids of activities from `first` on; to be called before the first one is made."""
         self._ids = itertools.count(first)
 
     def remember(self, ended: Sequence[ActivitySummary]) -> None:
-        """List the newest activities of earlier runs, oldest first, until newer ones take their places."""
+        """List the newest activities of earlier runs, oldest first, until newer ones replace them."""
         with self._lock:
             self._earlier.remember(ended)
 
@@ -158,7 +158,7 @@ class ActivityService:
         self._post(self._runner.follow, procedure, self._clock())
 
     def on_script_event(self, procedure_id: int, topic: str, data: Mapping[str, Any]) -> None:
-        """Follow what a script says of its Scheduling Block.
+        """Follow what a script publishes about its Scheduling Block.
 
         A script announces the start and the end of an observation itself. Where it was killed in between,
         the end is announced for it.

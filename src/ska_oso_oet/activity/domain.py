@@ -149,8 +149,8 @@ class ActivityCommand(Model):
 class ActivitySummary(Model):
     """An activity as it was at one moment: what attributes, events, REST and the CLI present.
 
-    `message` says why it failed, and is null otherwise. `requester` is who asked for it, as far as that is
-    known: `user@host pid 42`.
+    `message` is the reason why it failed, and is null otherwise. `requester` is who asked for it, as far as
+    that is known: `user@host pid 42`.
     """
 
     id: int

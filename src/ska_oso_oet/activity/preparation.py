@@ -1,6 +1,6 @@
 """A request for an activity becomes the command that prepares its script here.
 
-This is the part that reads and writes the ODA, and so may take long; nothing runs yet.
+This part reads and writes the ODA, and so may last long; nothing runs yet.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class SBFiles:
         return path
 
     def _create(self, sbd: SBDefinition, microseconds: int) -> tuple[Path, int]:
-        """Make an empty file and open it; a later timestamp is taken where another activity has this one."""
+        """Make an empty file and open it; it gets a later timestamp if another activity has this one."""
         while True:
             moment = datetime.fromtimestamp(microseconds / 1e6, UTC)
             path = self._directory / f"{sbd.sbd_id}-{sbd.version}-{moment:%Y%m%dT%H%M%S.%fZ}.json"

@@ -48,7 +48,7 @@ class Procedures(Protocol):
     ) -> ProcedureSummary:
         """Create a procedure; raises OetError where it is refused.
 
-        Arguments of main that are `offered` are for a main that takes them.
+        Arguments of main that are `offered` are passed only to a main that has such parameters.
         """
 
     def start(self, command: StartProcessCommand, command_id: str | None, /) -> object:
@@ -99,7 +99,7 @@ class ActivityRunner:
 
     # ---------------------------------------------------------------- requests
     def accept(self, activity: Activity) -> None:
-        """Take over a new activity and tell of it."""
+        """Accept a new activity and announce it."""
         self._activities[activity.id] = activity
         self._publish_of(activity.summary(), "request.activity.run", {"cmd": activity.command.to_dict()})
         self._announce_state(activity)
@@ -145,14 +145,14 @@ class ActivityRunner:
 
     # ---------------------------------------------------------------- procedures
     def follow(self, procedure: ProcedureSummary, now: float) -> None:
-        """Take note of a change of any procedure."""
+        """Follow a change of any procedure."""
         if procedure.state is ProcedureState.READY:
             self.on_procedure_ready(procedure, now)
         elif procedure.state in FOLLOWS:
             self.on_procedure_changed(procedure, now)
 
     def on_procedure_created(self, procedure: ProcedureSummary) -> None:
-        """Link a procedure to the activity that asked for it, and say which it is."""
+        """Link a procedure to the activity that asked for it, and announce its id."""
         self._announce(self._by_procedure[procedure.id].summary())
 
     def on_procedure_ready(self, procedure: ProcedureSummary, now: float) -> None:
@@ -171,7 +171,7 @@ class ActivityRunner:
             return None
         self._enter(activity, ActivityState.PREPARED, now)
         if not activity.command.prepare_only and activity.state is ActivityState.PREPARED:
-            # Not READY any more: someone else has started or stopped it, and its events say so.
+            # Not READY any more: someone else has started or stopped it, and its events show that.
             with self._failing(activity, now), suppress(NotReady):
                 self._procedures.start(StartProcessCommand(procedure_id=procedure.id), activity.command_id)
         return activity.summary()
@@ -180,12 +180,12 @@ class ActivityRunner:
         """Follow a procedure that runs or has ended."""
         activity = self._by_procedure.get(procedure.id)
         if activity is not None and not activity.state.final:
-            activity.script_args = procedure.script_args  # whoever started it may have given others
+            activity.script_args = procedure.script_args  # whoever started it may have chosen others
             state = FOLLOWS[procedure.state]
             self._enter(activity, state, now, _reason(procedure) if state.final else None)
 
     def on_script_event(self, procedure_id: int, topic: str, data: Mapping[str, Any]) -> None:
-        """Remember whether a script is observing, by what it says of its Scheduling Block."""
+        """Remember whether a script is observing, by what it publishes about its Scheduling Block."""
         activity = self._by_procedure.get(procedure_id)
         if activity is None or activity.state.final or not topic.startswith(_OBSERVATION):
             return
@@ -207,7 +207,7 @@ class ActivityRunner:
             self._trim()
 
     def _end_observation(self, activity: Activity) -> None:
-        """Say for a script what it could not: that the observation which it had started has failed."""
+        """Publish for a script what it could not: the observation that it had started has failed."""
         started = self._observing.pop(activity.id, None)
         if started is not None and activity.state is not ActivityState.COMPLETE:
             self._publish_of(activity.summary(), _FAILED, started)

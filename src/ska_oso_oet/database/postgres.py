@@ -43,9 +43,9 @@ def postgres_url(text: str | sa.URL, whose: str) -> sa.URL | None:
 
 
 def connect_arguments(application: str, *, connect: int, statement: int, lock: int) -> dict[str, Any]:
-    """Return the arguments of a connection that is given up when it hangs; times are in seconds.
+    """Return the arguments of a connection that is closed when it hangs; times are in seconds.
 
-    The server gives up statements and locks; the client's kernel gives up a server whose machine is gone
+    The server ends statements and waits for locks; the client's kernel ends a connection to a lost machine
     (keepalives for reading, the user timeout for writing).
     """
     return {

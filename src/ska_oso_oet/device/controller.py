@@ -133,7 +133,7 @@ class OETController(
         engine.bus.follow(ProcedureChange, self.book.on_change)
         engine.start()
         self.engine = engine
-        engine.tell_recovery()
+        engine.announce_recovery()
 
     def delete_component(self) -> None:
         """Stop what runs, and the engine."""

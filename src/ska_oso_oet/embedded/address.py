@@ -10,7 +10,7 @@ HOST = "127.0.0.1"
 
 
 class HeldPort:
-    """A TCP port that the kernel gives to nobody else who asks for a free one; raises StackError.
+    """A TCP port that the kernel assigns to nobody else who asks for a free one; raises StackError.
 
     A socket is bound to it and does not listen. A server of the stack listens with this socket, if it can be
     handed one, or with its own, as servers that set SO_REUSEADDR can. Either may come back after a crash.
@@ -24,7 +24,7 @@ class HeldPort:
             reason = error.strerror if isinstance(error, OSError) else error
             raise StackError(f"port {port} cannot be used: {reason}; {option} 0 takes a free one") from None
         self.number = int(chosen.getsockname()[1])
-        # Only a socket that was told its port keeps it when it has listened and listens no longer.
+        # Only a socket that was bound to a chosen port keeps it when it has listened and listens no longer.
         self._socket = chosen if port else _bound(self.number)
         if not port:
             chosen.close()

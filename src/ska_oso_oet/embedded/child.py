@@ -27,7 +27,7 @@ _ALARM = re.compile(r"\b(ERROR|CRITICAL|FATAL)\b")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _LONGEST_LINE = 1 << 16
 _DEATH_SECS = 5.0  # from SIGKILL to the end; the kernel needs that long only when it is in trouble
-_NOT_STARTED = 127  # what a shell says of a program that it cannot start
+_NOT_STARTED = 127  # the exit code of a shell for a program that it cannot start
 _libc = ctypes.CDLL(None)
 
 
@@ -38,9 +38,9 @@ class StackError(OetError):
 
 
 def show(message: str) -> None:
-    """Tell the person at the terminal, if it is still there; stdout is kept for the ready line."""
+    """Print a line for the person at the terminal, if it still exists; stdout is kept for the ready line."""
     with contextlib.suppress(OSError):
-        print(message, file=sys.stderr, flush=True)  # noqa: T201 - this is what `oet up` says to its user
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 - `oet up` prints this for its user
 
 
 class Child:
@@ -50,7 +50,7 @@ class Child:
     stops the parts in order. The kernel kills it when its parent is gone, whatever ended that.
     Everything it prints goes to a log file; lines that report an error are shown as well.
 
-    `handed` are descriptors that it inherits, by the environment variables that tell it their numbers. Needs
+    `handed` are descriptors that it inherits, by the environment variables that have their numbers. Needs
     a running event loop in the main thread, and no other threads.
     """
 
@@ -75,11 +75,11 @@ class Child:
 
     @property
     def answers(self) -> bool:
-        """Whether the server has said that it serves."""
+        """Whether the server has reported that it serves."""
         return self.ready.done() and not self.ready.cancelled()
 
     def spawn(self, env: Mapping[str, str]) -> None:
-        """Start the process; `ready` and `exit` then tell how it fares."""
+        """Start the process; `ready` and `exit` then report what becomes of it."""
         self.ready = self._loop.create_future()
         self.exit = self._loop.create_future()
         self.tail.clear()
@@ -113,7 +113,7 @@ class Child:
     async def stop(self, grace: float, hurry: asyncio.Event | None = None) -> None:
         """SIGTERM, and SIGKILL after `grace` seconds; returns when the process is gone, if it can be ended.
 
-        A server that says that it needs longer gets that. Once `hurry` is set nothing gets any time.
+        A server that reports that it needs longer gets that time. Once `hurry` is set, it is killed at once.
         """
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
@@ -181,11 +181,11 @@ class Child:
             self.ready.set_result(None)
         seconds = stop_notice.read(line)
         if seconds is not None and self._limit is not None:
-            self._give_time(seconds, self._limit)
+            self._allow_time(seconds, self._limit)
         if _ALARM.search(line):
             show(f"{self.name}: {line}")
 
-    def _give_time(self, seconds: float, limit: asyncio.Timeout) -> None:
+    def _allow_time(self, seconds: float, limit: asyncio.Timeout) -> None:
         due = self._loop.time() + seconds
         if due > (limit.when() or 0.0):
             limit.reschedule(due)

@@ -1,4 +1,4 @@
-"""The parts of a stack may take no longer than these limits."""
+"""The parts of a stack must finish within these limits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ DEFAULT_TIMEOUT = 180.0
 
 @dataclass(frozen=True)
 class StackLimits:
-    """How long the parts may take, in seconds, and how often a server is restarted."""
+    """How long each part may need, in seconds, and how often a server is restarted."""
 
     start: float = DEFAULT_TIMEOUT
     """until every device answers"""
     stop: float = 10.0
-    """from SIGTERM to SIGKILL, of a server that does not say that it needs longer, as the controller does"""
+    """from SIGTERM to SIGKILL, of a server that has not asked for more time, as the controller does"""
     pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
     """before each further restart of a server that dies; after the last one the stack gives up"""
     stable: float = 60.0

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 API_PREFIX = "/api/v1.0"
 
-# Whoever starts the stack is the one who uses it: the controller takes scripts from everywhere on this
-# machine, unless the user's environment says otherwise.
+# Whoever starts the stack is the one who uses it: the controller accepts scripts from everywhere on
+# this machine, unless the user's environment has another setting.
 TRUSTING = {
     "OET_EMBEDDED_SCRIPTS": "allowed",
     "OET_GIT_REPOSITORIES": "https://gitlab.com/ska-telescope/,file:///",
@@ -65,7 +65,7 @@ REST_SOCKET = "OET_REST_SOCKET"
 
 @dataclass(frozen=True)
 class SimulatorServers:
-    """A simulated telescope; its changes take `time_scale` times as long as those of a real one."""
+    """A simulated telescope; its changes last `time_scale` times as long as those of a real one."""
 
     name: str
     """mid or low"""
@@ -78,7 +78,7 @@ class SimulatorServers:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What scripts are told of it, whatever the user's environment says of another telescope."""
+        """The variables by which scripts find it, even if the user's environment names another telescope."""
         return {
             "SKA_TELESCOPE": f"ska{self.name}",
             "CENTRALNODE_FQDN": f"ska_{self.name}/tm_central/central_node",
@@ -129,7 +129,7 @@ class Parts:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the servers are told, whatever the user's environment says."""
+        """The variables of the servers that replace those of the user's environment."""
         telescope = self.telescope.environment if self.telescope is not None else {}
         if self.rest_port is None:
             return telescope
@@ -148,7 +148,7 @@ class Parts:
 
 
 def defaults(data_dir: Path) -> Mapping[str, str]:
-    """Return what the servers are told unless the user's environment says otherwise."""
+    """Return the variables of the servers that the user's environment may replace."""
     return {
         **TRUSTING,
         **_places_of_no_user(data_dir),
@@ -167,5 +167,5 @@ def _places_of_no_user(data_dir: Path) -> Mapping[str, str]:
 
 
 def rest_is_installed() -> bool:
-    """Tell whether the extra `rest` is installed, which the HTTP API needs."""
+    """Return whether the extra `rest` is installed, which the HTTP API needs."""
     return all(find_spec(name) for name in ("fastapi", "fastapi_offline", "sse_starlette", "uvicorn"))

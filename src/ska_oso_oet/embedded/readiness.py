@@ -1,4 +1,4 @@
-"""The controller of a stack is asked until it can start scripts."""
+"""Readiness asks the controller of a stack until it can start scripts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _OET: Final = [sys.executable, "-P", "-c", "from ska_oso_oet.cli import main; ma
 
 
 class Readiness:
-    """Asks the controller. That takes Tango, which has threads, and so a process of its own."""
+    """Asks the controller. That needs Tango, which has threads, and so a process of its own."""
 
     def __init__(self, log_dir: Path) -> None:
         self._asking = Child("readiness", [*_OET, "status", "--wait", "--device", CONTROLLER_DEVICE], log_dir)

@@ -59,10 +59,10 @@ def up(
 
     `port` is the Tango database's, 0 for a free one. `data_dir` keeps the database, the logs and,
     unless the environment names another store, the Scheduling Blocks; by default it is the platform's
-    directory for a user's data. Prints one line on stdout, when the devices answer and
+    directory for a user's data. Prints one line on stdout, when the devices reply and
     the controller can start scripts:
     `ready TANGO_HOST=127.0.0.1:<port>`, and ` REST=<url>` after it where `parts` have the HTTP API and it
-    answers there. Call it in the main thread of a process that has no other threads.
+    replies there. Call it in the main thread of a process that has no other threads.
     """
     try:
         raise_descriptor_limit()
@@ -122,7 +122,7 @@ class _Stack:
             raise StackError(f"these processes were killed and are still there: {named}")
 
     async def _serve(self) -> None:
-        progress = asyncio.create_task(self._tell_progress())
+        progress = asyncio.create_task(self._report_progress())
         try:
             async with asyncio.timeout(self._limits.start):
                 await self._start()
@@ -142,8 +142,8 @@ class _Stack:
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
 
-    async def _tell_progress(self) -> None:
-        """Say what a start waits for that takes its time."""
+    async def _report_progress(self) -> None:
+        """Print what a slow start waits for."""
         begin = asyncio.get_running_loop().time()
         while True:
             await asyncio.sleep(PROGRESS_SECS)
@@ -173,7 +173,7 @@ class _Stack:
             await asyncio.gather(*(self._spawn(server) for server in servers))
 
     def _rest(self) -> str:
-        """Say where the HTTP API is; nothing where it is not served, which is no reason not to go on."""
+        """Return where the HTTP API is; an empty text if it is not served, which does not stop the start."""
         if self._ports.rest is None:
             return ""
         if not self._ports.rest.is_served:

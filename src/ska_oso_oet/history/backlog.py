@@ -30,7 +30,7 @@ _LIVES: Final = ("procedure.lifecycle", "activity.lifecycle")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command that was accepted, who gave it and when."""
+    """A command that was accepted, who sent it and when."""
 
     command_id: str
     command: str
@@ -108,7 +108,7 @@ class Backlog:
     requests: list[Row] = field(default_factory=list)
     tails: dict[int, Tail] = field(default_factory=dict)
 
-    def take(self, news: News) -> None:
+    def add(self, news: News) -> None:
         """Add what was announced meanwhile."""
         self.procedures.update(news.procedures)
         self.activities.update(news.activities)

@@ -1,6 +1,6 @@
 """A claim keeps a second controller from writing to the database of another.
 
-A second writer would record what the first has alive as lost, and give the same numbers again. So who writes
+A second writer would record what the first has alive as lost, and use the same numbers again. So the writer
 holds a lock that ends with its process, whatever ends it: `flock` on a file beside an SQLite database, and an
 advisory lock of the session in PostgreSQL, which the server drops with the connection.
 """
@@ -40,13 +40,13 @@ def claimant() -> str:
 
 
 class FileClaim:
-    """The right to write to an SQLite file; held from the first `take` to `release`."""
+    """The right to write to an SQLite file; held from the first `acquire` to `release`."""
 
     def __init__(self, database: Path) -> None:
         self._path = database.with_name(f"{database.name}.lock")
         self._held: HeldFile | None = None
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """Acquire it, if it is not held yet; raises HistoryInUse, or OSError where no such file can be."""
         if self._held is not None:
             return
@@ -65,7 +65,7 @@ class FileClaim:
 def claim_session(connection: Any) -> None:
     """Make a new psycopg connection the one that may write; close it and raise HistoryInUse if it may not.
 
-    It waits for as long as the session's lock_timeout allows: the server takes a moment to notice that the
+    It waits for as long as the session's lock_timeout allows: the server needs a moment to notice that the
     controller before this one has gone.
     """
     from psycopg.errors import LockNotAvailable  # noqa: PLC0415 - only an extra brings it

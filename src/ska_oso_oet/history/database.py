@@ -61,7 +61,7 @@ def parse_url(text: str) -> sa.URL:
     url = read_url(text)
     if url.drivername == _SQLITE and url.database and Path(url.database).is_absolute() and "?" not in text:
         return url
-    # The text given is not repeated: it may hold a password.
+    # The text is not repeated: it may hold a password.
     raise InvalidArgument(
         "HistoryUrl: expected sqlite:////absolute/path/of/a/file (with %25 for % and %3F for ?) or "
         "postgresql://user:password@host:port/database"
@@ -105,7 +105,7 @@ class HistoryDatabase:
         Errors are SQLAlchemy's, OSError, and HistoryInUse when another controller writes to the database.
         """
         if self._file_claim is not None:
-            self._file_claim.take()
+            self._file_claim.acquire()
         return _transaction(self._writer)
 
     def upgrade(self) -> None:
@@ -141,7 +141,7 @@ class HistoryDatabase:
             return False
         file.make_folder()
         self._file_claim.release()  # its file may have gone as well
-        self._file_claim.take()
+        self._file_claim.acquire()
         replaced = file.is_there
         if replaced:
             file.leave_companions()
@@ -172,7 +172,7 @@ class HistoryDatabase:
         return HistoryDatabase(self._url.set(database=file.as_uri().replace("file://", "file:"), query=query))
 
     def abandon(self) -> None:
-        """Break all connections, for good: who waits for a server that does not answer gets an error."""
+        """Break all connections, for good: who waits for a server that hangs gets an error."""
         self._abandoned = True
         for connection in list(self._connected):
             # One that was closed meanwhile has no socket.

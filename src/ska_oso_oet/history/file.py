@@ -84,7 +84,7 @@ class HistoryFile:
             new.unlink(missing_ok=True)
 
     def leave_companions(self) -> None:
-        """Delete what SQLite had made beside the file: it would be taken for a part of another one."""
+        """Delete what SQLite had made beside the file: a new file of the same name would be read with it."""
         for path, identity in self._companions.items():
             if identity is not None and identity == _identity(path):
                 path.unlink(missing_ok=True)

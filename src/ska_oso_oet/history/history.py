@@ -20,7 +20,7 @@ from ska_oso_oet.history.database import HistoryDatabase, parse_url
 from ska_oso_oet.history.errors import STORE_ERRORS
 from ska_oso_oet.history.landmarks import is_landmark
 from ska_oso_oet.history.pruning import prune
-from ska_oso_oet.history.reader import HistoryReader, output_answer
+from ska_oso_oet.history.reader import HistoryReader, output_json
 from ska_oso_oet.history.store import HistoryStore, Recovery, Run
 from ska_oso_oet.history.writer import HistoryWriter
 
@@ -141,7 +141,7 @@ class History:
     def settle(self, event: Event | None = None) -> None:
         """Wait until what an event speaks of is stored, without one until all of this run is.
 
-        What is published then is true after a crash, too. A store that does not answer in time is not waited
+        What is published then is true after a crash, too. A store that does not reply in time is not waited
         for again until it has everything: `health` reports it.
         """
         if event is None or is_landmark(event):
@@ -208,7 +208,7 @@ class History:
         found = self._reader.output(number, since)
         if found is None:
             self.describe_procedure(number)  # raises ProcedureNotFound
-            return output_answer(number, since, 0, [])
+            return output_json(number, since, 0, [])
         return found
 
     def list(self, query: HistoryQuery) -> str:

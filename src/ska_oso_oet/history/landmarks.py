@@ -35,8 +35,8 @@ def is_activity_landmark(summary: ActivitySummary) -> bool:
 class Landmarks:
     """Counts what is noted and what of it is stored, and lets others wait for the difference.
 
-    A store that does not answer within WAIT_SECS, or fails, is waited for no more until it has everything:
-    that is a `gap`.
+    If a store does not reply within WAIT_SECS, or fails, nobody waits for it until it has everything: that
+    is a `gap`.
     """
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Landmarks:
             self.gap = self.gap and self._stored < self._noted
             self._changed.notify_all()
 
-    def give_up(self) -> None:
+    def stop_waiting(self) -> None:
         """Let nobody wait until everything is stored."""
         with self._changed:
             self.gap = self._noted > self._stored

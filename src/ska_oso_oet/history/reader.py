@@ -32,7 +32,7 @@ ASK_SECS: Final = 2.0
 
 
 class HistoryReader:
-    """Reads from the database, as JSON; raises HistoryUnavailable when it does not answer in time."""
+    """Reads from the database, as JSON; raises HistoryUnavailable when it does not reply in time."""
 
     def __init__(self, database: HistoryDatabase, damage: Damage) -> None:
         self._database = database
@@ -40,7 +40,7 @@ class HistoryReader:
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="history-reader")
 
     def close(self) -> None:
-        """End the threads, and the queries that a database which hangs does not answer."""
+        """End the threads, and the queries to which a database that hangs does not reply."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._database.abandon()
         self._pool.shutdown()
@@ -67,7 +67,7 @@ class HistoryReader:
         if row is None:
             return None
         lines = decoded(self._sound(OUTPUT, number, f'{{"lines": {row.lines}}}') or "{}")
-        return output_answer(number, since, row.last_line, lines["lines"])
+        return output_json(number, since, row.last_line, lines["lines"])
 
     def list(self, query: HistoryQuery) -> str:
         """Return a HistoryPage."""
@@ -107,8 +107,8 @@ class HistoryReader:
             return False
         return True
 
-    def _ask(self, question: Callable[[sa.Connection], T]) -> T:
-        asked = self._pool.submit(self._answer, question)
+    def _ask(self, read: Callable[[sa.Connection], T]) -> T:
+        asked = self._pool.submit(self._run, read)
         try:
             return asked.result(ASK_SECS)
         except TimeoutError:
@@ -117,10 +117,10 @@ class HistoryReader:
                 f"the history {self._database.name} has not answered within {ASK_SECS:g} s"
             ) from None
 
-    def _answer(self, question: Callable[[sa.Connection], T]) -> T:
+    def _run(self, read: Callable[[sa.Connection], T]) -> T:
         try:
             with self._database.reading() as connection:
-                return question(connection)
+                return read(connection)
         except (SQLAlchemyError, OSError) as error:
             raise self._database.unavailable(error, "read") from None
 
@@ -147,8 +147,8 @@ def _entry(row: sa.RowMapping) -> str:
     return json.dumps(content)
 
 
-def output_answer(number: int, since: int, last_line: int, lines: list[dict[str, Any]]) -> str:
-    """Return what GetOutput does; `dropped` counts the lines after `since` that are not kept."""
+def output_json(number: int, since: int, last_line: int, lines: list[dict[str, Any]]) -> str:
+    """Make the JSON of GetOutput; `dropped` counts the lines after `since` that are not kept."""
     kept = [line for line in lines if line["line"] > since]
     first = kept[0]["line"] if kept else last_line + 1
     return json.dumps(

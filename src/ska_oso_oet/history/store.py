@@ -80,7 +80,7 @@ class HistoryStore:
     def recover(self, now: float, run: Run, newest: int = 0) -> Recovery:
         """Begin a run: what the one before had left alive is recorded FAILED: nobody watches it any more.
 
-        At most `newest` of the procedures and activities that have ended are part of the answer.
+        At most `newest` of the procedures and activities that have ended are part of the result.
         """
         procedure_id, activity_id = self.free_ids()
         with self._database.writing() as connection:
@@ -145,7 +145,7 @@ class HistoryStore:
                 _mark(connection, epoch, rows)
 
     def write_what_can_be(self, epoch: str, rows: Rows) -> int:
-        """Write each row for itself and return how many the database does not take; they are logged."""
+        """Write each row for itself and return how many the database refuses; they are logged."""
         refused = 0
         for single in rows.single():
             try:

@@ -1,7 +1,7 @@
 """The tables of the history are described here as the newest migration leaves them.
 
-Times are seconds since 1970. Whole summaries are kept as the JSON in ASCII that clients are given; what
-is searched by has a column of its own.
+Times are seconds since 1970. Whole summaries are kept as the JSON in ASCII that clients get. A field
+that is searched by has a column of its own.
 """
 
 from __future__ import annotations

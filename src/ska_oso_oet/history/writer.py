@@ -198,7 +198,7 @@ class HistoryWriter:
             if not is_of_the_store(error):
                 _log.exception("The history could not be written")
             self._health.note(str(self._database.unavailable(error, "written")))
-            self.landmarks.give_up()
+            self.landmarks.stop_waiting()
             return min(max(2 * pause, FIRST_PAUSE_SECS), LAST_PAUSE_SECS)
         finally:
             self._health.end()
@@ -209,7 +209,7 @@ class HistoryWriter:
         return 0.0
 
     def _write(self, news: News) -> None:
-        self._backlog.take(news)
+        self._backlog.add(news)
         if self._database.file_is_lost and self._database.find_file_again():
             self._prepared = False
         if not self._prepared:

@@ -23,7 +23,7 @@ class ProcedureInput(Model):
     @own_constructor
     def __init__(self, /, *args: Any, **kwargs: Any) -> None:
         """Keep the arguments of a call."""
-        self._take(args=list(args), kwargs=kwargs)
+        self._fill(args=list(args), kwargs=kwargs)
 
     def __repr__(self) -> str:
         """Write the arguments as they are in a call."""

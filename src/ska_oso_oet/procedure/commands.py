@@ -36,7 +36,7 @@ class PrepareProcessCommand(Model):
         """Name the script, with `script_args`, or with `init_args` alone."""
         if init_args is not None:
             fields["script_args"] = CallArgs(init=init_args)
-        self._take(script=script, **fields)
+        self._fill(script=script, **fields)
 
     @property
     def init_args(self) -> ProcedureInput:
@@ -93,7 +93,7 @@ class StartProcessCommand(Model):
             fields["procedure_id"] = process_uid
         if run_args is not None:
             fields["script_args"] = MainArgs(main=run_args)
-        self._take(force_start=force_start, **fields)
+        self._fill(force_start=force_start, **fields)
 
     @property
     def process_uid(self) -> int | None:
@@ -127,7 +127,7 @@ class StopProcessCommand(Model):
         """Name the procedure as `process_uid` or `procedure_id`."""
         if process_uid is not None:
             fields["procedure_id"] = process_uid
-        self._take(run_abort=run_abort, **fields)
+        self._fill(run_abort=run_abort, **fields)
 
     @property
     def process_uid(self) -> int | None:

@@ -43,7 +43,7 @@ def masked(text: str) -> str:
 
 
 def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Say which variables look like settings of the OET and are none, with what may have been meant."""
+    """Name the variables that look like settings of the OET and are none, with what may have been meant."""
     told = []
     for name in sorted(names):
         if (

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class ServerSettings(BaseSettings):
     """The settings of a device server.
 
-    A field is given by the device property of the same name in PascalCase, or else by the environment
+    A field is set by the device property of the same name in PascalCase, or else by the environment
     variable of the same name with the prefix of the class, or else has its default. Lists in the environment
     are separated by commas.
     """

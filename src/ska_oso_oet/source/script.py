@@ -30,7 +30,7 @@ class FileSystemScript(ExecutableScript):
     @own_constructor
     def __init__(self, script_uri: str, **fields: Any) -> None:
         """Name the script: `FileSystemScript("file:///scripts/observe.py")`."""
-        self._take(script_uri=script_uri, **fields)
+        self._fill(script_uri=script_uri, **fields)
 
     @field_validator("script_uri")
     @classmethod
@@ -53,7 +53,7 @@ class GitArgs(Model):
         git_commit: str | None = None,
     ) -> None:
         """Name the revision: `GitArgs("https://gitlab.com/ska-telescope/…", "main")`."""
-        self._take(git_repo=git_repo, git_branch=git_branch, git_commit=git_commit)
+        self._fill(git_repo=git_repo, git_branch=git_branch, git_commit=git_commit)
 
 
 class GitScript(ExecutableScript):
@@ -78,7 +78,7 @@ class GitScript(ExecutableScript):
     ) -> None:
         """Name the script: `GitScript("git://scripts/observe.py", GitArgs(git_branch="main"))`."""
         given = git_args or GitArgs()
-        self._take(script_uri=script_uri, git_args=given, create_env=bool(create_env), **fields)
+        self._fill(script_uri=script_uri, git_args=given, create_env=bool(create_env), **fields)
 
     @field_validator("script_uri")
     @classmethod

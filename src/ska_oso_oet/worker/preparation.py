@@ -98,7 +98,7 @@ class ResumeOrder(Model):
 class GitSource:
     """A commit of a script's repository: a clone that many runs share, and this run's own copy of its files.
 
-    A script is given nothing but the copy, so that what it leaves there is not there for any other run.
+    A script gets nothing but the copy, so that what it leaves there is not there for any other run.
     """
 
     def __init__(self, script: GitScript, places: Places) -> None:
