@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,6 +15,7 @@ from ska_oso_oet.client.port import Stopped, read_as
 from ska_oso_oet.client.waiting import ACTIVITIES, PROCEDURES, command_result, wait_for_command
 from ska_oso_oet.errors import (
     CommandForgotten,
+    ControllerUnreachable,
     NotFound,
     OetError,
     Rejected,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+RECONNECT_SECS: Final = 1.1
+"""After a connection that failed, Tango refuses to make another one for a second."""
 OWN: Final = -1
 """In place of a procedure's id, for DescribeProcedure: the newest of who asks."""
 
@@ -50,8 +54,9 @@ OWN: Final = -1
 class TangoController:
     """The port `client.port.Controller`, by a link to the device."""
 
-    def __init__(self, link: Connection) -> None:
+    def __init__(self, link: Connection, reconnect_secs: float = RECONNECT_SECS) -> None:
         self.link = link
+        self._reconnect_secs = reconnect_secs
 
     @property
     def device(self) -> str:
@@ -71,7 +76,7 @@ class TangoController:
         """Return the same connection, whose every reply comes before a deadline."""
         if deadline.timeout is None or getattr(self.link, "deadline", None) is deadline:
             return self
-        return TangoController(Bounded(self.link, deadline))
+        return TangoController(Bounded(self.link, deadline), self._reconnect_secs)
 
     # ---------------------------------------------------------------- requests
     def create(self, command: PrepareProcessCommand) -> ProcedureSummary:
@@ -104,8 +109,15 @@ class TangoController:
 
     # ---------------------------------------------------------------- requests apart from their ends
     def begin_stop(self, command: StopProcessCommand) -> str:
-        """Request a stop; returns the id of the command."""
-        return self._submit("StopProcedure", command)
+        """Request a stop; returns the id of the command.
+
+        It is requested once more where the connection was lost: a stop of what is being stopped joins that.
+        """
+        try:
+            return self._submit("StopProcedure", command)
+        except ControllerUnreachable:
+            time.sleep(self._reconnect_secs)
+            return self._submit("StopProcedure", command)
 
     def begin_prune(self, query: PruneQuery) -> str:
         """Request a pruning; returns the id of the command."""
