@@ -45,6 +45,19 @@ def test_any_split_of_the_stream_gives_the_same_messages(messages: list[EventMes
     assert list(decoder.feed(NEXT.encode())) == [NEXT]
 
 
+def test_what_has_too_many_levels_is_neither_sent_nor_read() -> None:
+    """A reader would need as much of its stack, wherever it is."""
+    deep: Any = 1
+    for _ in range(600):
+        deep = [deep]
+    with pytest.raises(MessageTooLarge, match="levels"):
+        EventMessage("source", "TYPE", deep).encode()
+    with pytest.raises(ProtocolError, match="levels"):
+        list(MessageDecoder().feed(frame(json.dumps(["source", "TYPE", deep]).encode())))
+    wide = EventMessage("source", "TYPE", [[[]]] * 600)
+    assert list(MessageDecoder().feed(wide.encode())) == [wide]
+
+
 @given(st.binary(min_size=4, max_size=200))
 def test_garbage_is_refused_or_waits_for_more(garbage: bytes) -> None:
     decoder = MessageDecoder()

@@ -78,6 +78,18 @@ def test_arguments_are_shown_up_to_a_bound_and_only_cut_once(
         assert "cut: " in json.dumps(shown.to_dict())
 
 
+def test_values_of_many_levels_are_shown_as_text_and_those_of_few_as_they_are() -> None:
+    """Who reads a summary may have a library that reads some 200 levels, and a list has a few of its own."""
+    deep: Any = 1
+    for _ in range(190):
+        deep = [deep]
+    arguments = CallArgs(main=ProcedureInput(deep, {"a": [1]}, subarray_id=1, colours=deep))
+    shown = shown_args(arguments).main
+    assert shown.args == ["[" * 190 + "1" + "]" * 190, {"a": [1]}]
+    assert shown.kwargs == {"subarray_id": 1, "colours": shown.args[0]}
+    assert arguments.main.args[0] == deep
+
+
 def test_the_subarray_is_shown_beside_arguments_that_are_cut() -> None:
     call = ProcedureInput("x" * HUGE, subarray_id=7, targets=["é"] * HUGE)
     shown = shown_args(CallArgs(main=call)).main

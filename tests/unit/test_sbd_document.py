@@ -210,3 +210,11 @@ def test_a_draft_is_given_an_id_when_it_is_to_be_stored(draft: dict[str, Any]) -
 def test_what_cannot_be_stored_is_named(source: str, words: str) -> None:
     with pytest.raises(InvalidArgument, match=words):
         SBDefinition.submitted(source)
+
+
+@pytest.mark.parametrize("levels", [150, 5_000])
+def test_a_document_of_too_many_levels_is_refused_in_words(levels: int) -> None:
+    document = json.dumps(json.loads((EXAMPLES / "low.json").read_text()))
+    deep = f'{document[:-1]}, "deep": {"[" * levels}{"]" * levels}}}'
+    with pytest.raises(InvalidArgument, match=r"levels|recursion limit"):
+        SBDefinition.submitted(deep)

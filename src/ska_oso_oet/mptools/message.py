@@ -11,6 +11,8 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from ska_oso_oet.nesting import MAX_SENT, is_nested_deeper
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +28,7 @@ MAX_WORD: Final = 16 * 1024 * 1024
 
 
 class MessageTooLarge(ValueError):
-    """A message has more bytes than may be sent."""
+    """A message has more bytes, or more levels, than may be sent."""
 
 
 class ProtocolError(Exception):
@@ -108,7 +110,14 @@ def _frame(content: object, limit: int) -> bytes:
     body = json.dumps(content, allow_nan=False).encode("ascii")
     if len(body) > limit:
         raise MessageTooLarge(f"it has {len(body)} bytes, and at most {limit} are allowed")
+    if _is_too_deep(body, content):
+        raise MessageTooLarge(f"it has more than {MAX_SENT} levels of lists and objects in each other")
     return _HEADER.pack(len(body)) + body
+
+
+def _is_too_deep(body: bytes, content: object) -> bool:
+    """Look at the content only where there are brackets enough for so many levels."""
+    return body.count(b"[") + body.count(b"{") > MAX_SENT and is_nested_deeper(content, MAX_SENT)
 
 
 def _refuse(constant: str) -> None:
@@ -117,9 +126,12 @@ def _refuse(constant: str) -> None:
 
 def _read(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_constant=_refuse)
+        content = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"a frame is no message: {error}") from None
+    if _is_too_deep(body, content):
+        raise ProtocolError(f"a frame is no message: it has more than {MAX_SENT} levels")
+    return content
 
 
 def _message(content: Any) -> EventMessage:

@@ -151,7 +151,7 @@ def _versions(folder: Path) -> list[int]:
 def _decode(content: bytes) -> object:
     try:
         return json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -16,6 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model
+from ska_oso_oet.nesting import MAX_SHOWN, is_nested_deeper
 from ska_oso_oet.oda.document import Document, DocumentPart, Identifier, Telescope, Version
 from ska_oso_oet.procedure.domain import CallArgs
 
@@ -143,8 +144,10 @@ class SBDefinition(Document):
         """
         try:
             document: Any = json.loads(source) if isinstance(source, str | bytes) else source
-        except ValueError:
+        except (ValueError, RecursionError):
             return cls.parse(source)  # which raises the error that explains it
+        if is_nested_deeper(document, MAX_SHOWN):
+            raise InvalidArgument(f"the document has more than {MAX_SHOWN} levels of lists and objects")
         if isinstance(document, dict) and document.get("sbd_id") is None:
             return cls.parse({**document, "sbd_id": new_sbd_id()})
         return cls.parse(source)

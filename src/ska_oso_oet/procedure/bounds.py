@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import AfterValidator
 
+from ska_oso_oet.nesting import MAX_SHOWN, is_nested_deeper
+
 if TYPE_CHECKING:
     from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput
     from ska_oso_oet.source.script import AnyScript
@@ -82,8 +84,9 @@ def shown_args(arguments: CallArgs) -> CallArgs:
 
 
 def _shown_call(call: ProcedureInput) -> ProcedureInput:
-    """Cut the values that need more than their share."""
-    if len(_json([call.args, call.kwargs])) <= MAX_ARGS:
+    """Cut the values that need more than their share, or have too many levels."""
+    given = [call.args, call.kwargs]
+    if len(_json(given)) <= MAX_ARGS and not is_nested_deeper(given, MAX_SHOWN):
         return call
     values = min(len(call.args), _MAX_VALUES) + min(len(call.kwargs), _MAX_VALUES)
     share = max(MAX_ARGS // (2 * values + 2) - _BETWEEN, _LEAST)
@@ -102,7 +105,8 @@ def _shown_call(call: ProcedureInput) -> ProcedureInput:
 def _shown_value(value: Any, share: int) -> Any:
     text = _json(value)
     # As part of a string, a quotation mark of the JSON has two characters.
-    return value if len(text) <= share else cut(text, share // 2)
+    shown = len(text) <= share and not is_nested_deeper(value, MAX_SHOWN)
+    return value if shown else cut(text, share // 2)
 
 
 def _shown_name(name: str, share: int) -> str:
