@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -107,14 +108,19 @@ class Gate:
         (self.path / "go").write_text(word)
 
 
-@pytest.fixture
-def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only place where pip finds packages."""
-    wheels = tmp_path / "wheels"
-    wheels.mkdir()
+def only_from(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a directory the only place where pip finds packages."""
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+
+
+@pytest.fixture
+def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the test puts the packages that pip may find."""
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    only_from(wheels, monkeypatch)
     return wheels
 
 
@@ -137,45 +143,82 @@ def evaluate(environment: Environment, code: str) -> str:
     return done.stdout.strip()
 
 
-def test_a_script_gets_its_own_versions_and_the_controllers_tango_and_worker(
-    tmp_path: Path, wheels: Path, manager: EnvironmentManager
-) -> None:
+# ------------------------------------------------------------ an environment that many look at
+
+
+@dataclass(frozen=True)
+class Made:
+    """An environment, and what was seen while it was made."""
+
+    manager: EnvironmentManager
+    environment: Environment
+    said: list[str]
+    clone: Path
+    clone_before: list[Path]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """Make an environment for a project that wants its own packages, with others' within reach."""
+    place = tmp_path_factory.mktemp("made")
+    make_wheel(place / "wheels", "rich", "999.0", {"rich/__init__.py": "WHOSE = 'the script'\n"})
+    make_wheel(place / "wheels", "ska_oso_oet", "0.0.1", {"ska_oso_oet/__init__.py": "OTHER = True\n"})
+    (place / "intruder").mkdir()
+    (place / "intruder" / "scripting.py").write_text("NAME = 'intruder'\n")
+    clone = Project(place / "project", "rich==999.0", "ska-oso-oet==0.0.1").path
+    before, said = sorted(clone.rglob("*")), list[str]()
+    manager = EnvironmentManager(place / "environments", timeout=DEADLINE)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        only_from(place / "wheels", monkeypatch)
+        monkeypatch.setenv("PYTHONPATH", str(place / "intruder"))
+        environment = manager.prepare(clone, COMMIT, said.append)
+    return Made(manager, environment, said, clone, before)
+
+
+def test_a_script_gets_its_own_versions_and_the_controllers_tango_and_worker(made: Made) -> None:
     import rich  # noqa: PLC0415 - the test is about a package that this process has loaded
 
-    make_wheel(wheels, "rich", "999.0", {"rich/__init__.py": "WHOSE = 'the script'\n"})
-    project = Project(tmp_path / "project", "rich==999.0")
-    said: list[str] = []
-    environment = manager.prepare(project.path, COMMIT, said.append)
-
     assert not hasattr(rich, "WHOSE")
-    assert (
-        evaluate(environment, "import rich, scripting; print(rich.WHOSE, scripting.NAME)") == "the script own"
-    )
-    assert Path(evaluate(environment, "import rich; print(rich.__file__)")).is_relative_to(
-        environment.location
-    )
-    worker = evaluate(
-        environment, "import tango, ska_oso_oet.procedure.domain as d; print(tango.__version__, d.__file__)"
-    )
-    assert worker.split()[1].startswith(str(Path(str(ska_oso_oet.__file__)).parent))
-    assert evaluate(environment, "import sys; print(sys.prefix)") == str(environment.location)
-    assert environment.env_id.startswith(COMMIT)
-    assert any("Successfully installed" in line and "rich-999.0" in line for line in said)
+    code = """
+import json, rich, scripting, sys, tango, ska_oso_oet, ska_oso_oet.procedure.domain as domain
+names = [rich.WHOSE, scripting.NAME]
+print(json.dumps([*names, rich.__file__, ska_oso_oet.__file__, domain.__file__, sys.prefix]))
+"""
+    whose, name, rich_file, oet_file, domain_file, prefix = json.loads(evaluate(made.environment, code))
+    assert (whose, name) == ("the script", "own")
+    assert Path(rich_file).is_relative_to(made.environment.location)
+    assert oet_file == ska_oso_oet.__file__, "the project installs another"
+    assert domain_file.startswith(str(Path(str(ska_oso_oet.__file__)).parent))
+    assert prefix == str(made.environment.location)
+    assert made.environment.env_id.startswith(COMMIT)
+    assert any("Successfully installed" in line and "rich-999.0" in line for line in made.said)
+    assert any("the ScriptWorker comes from the controller" in line for line in made.said)
 
 
-def test_a_clone_is_left_as_it_is(project: Project, manager: EnvironmentManager) -> None:
-    before = sorted(project.path.rglob("*"))
-    environment = manager.prepare(project.path, COMMIT)
-    assert sorted(project.path.rglob("*")) == before
-    assert not (environment.location.parent / "scratch").exists()
+def test_a_clone_is_left_as_it_is(made: Made) -> None:
+    assert sorted(made.clone.rglob("*")) == made.clone_before
+    assert not (made.environment.location.parent / "scratch").exists()
 
 
-def test_an_environment_is_made_once(project: Project, manager: EnvironmentManager) -> None:
-    environment = manager.prepare(project.path, COMMIT)
+def test_an_environment_is_made_once(made: Made, tmp_path: Path) -> None:
     said: list[str] = []
-    assert manager.prepare(project.path, COMMIT, said.append) == environment
+    assert made.manager.prepare(made.clone, COMMIT, said.append) == made.environment
     assert said == []
-    assert manager.prepare(project.path, "f" * 40) != environment
+    assert made.manager.prepare(tmp_path, "f" * 40) != made.environment
+
+
+def test_the_controllers_python_path_does_not_reach_a_script(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scripting.py").write_text("NAME = 'intruder'\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code = "import os, scripting; print(scripting.NAME, os.environ['PATH'], os.environ['VIRTUAL_ENV'])"
+    found = evaluate(made.environment, code)
+    assert found.startswith(f"own {made.environment.location / 'bin'}")
+    assert found.endswith(str(made.environment.location))
+
+
+# ------------------------------------------------------------ what each of these makes for itself
 
 
 def test_requirements_may_name_packages_and_directories(
@@ -201,18 +244,6 @@ def test_a_project_may_have_only_a_setup_py(
     (project.path / "setup.py").write_text("from setuptools import setup\nsetup()\n")
     environment = manager.prepare(project.path, COMMIT)
     assert evaluate(environment, "import scripting; print(scripting.NAME)") == "own"
-
-
-def test_the_worker_is_the_controllers_even_if_the_project_installs_another(
-    tmp_path: Path, wheels: Path, manager: EnvironmentManager
-) -> None:
-    make_wheel(wheels, "ska_oso_oet", "0.0.1", {"ska_oso_oet/__init__.py": "OTHER = True\n"})
-    said: list[str] = []
-    environment = manager.prepare(
-        Project(tmp_path / "project", "ska-oso-oet==0.0.1").path, COMMIT, said.append
-    )
-    assert evaluate(environment, "import ska_oso_oet; print(ska_oso_oet.__file__)") == ska_oso_oet.__file__
-    assert any("the ScriptWorker comes from the controller" in line for line in said)
 
 
 def test_versions_that_the_worker_cannot_use_are_found_at_once(
@@ -246,21 +277,21 @@ def test_a_directory_that_cannot_be_written_is_a_failure_with_its_reason(
         EnvironmentManager(tmp_path / "file" / "environments").prepare(project.path, COMMIT)
 
 
-def test_a_python_that_is_gone_means_a_new_environment(project: Project, manager: EnvironmentManager) -> None:
-    first = manager.prepare(project.path, COMMIT)
+def test_a_python_that_is_gone_means_a_new_environment(tmp_path: Path, manager: EnvironmentManager) -> None:
+    (tmp_path / "empty").mkdir()
+    first = manager.prepare(tmp_path / "empty", COMMIT)
     first.python.unlink()
-    second = manager.prepare(project.path, COMMIT)
+    second = manager.prepare(tmp_path / "empty", COMMIT)
     assert second.location != first.location
-    assert evaluate(second, "import scripting; print(scripting.NAME)") == "own"
+    assert evaluate(second, "import sys; print(sys.prefix)") == str(second.location)
 
 
-def test_idle_environments_beyond_the_limit_are_deleted(
-    project: Project, tmp_path: Path, wheels: Path
-) -> None:
+def test_idle_environments_beyond_the_limit_are_deleted(tmp_path: Path, wheels: Path) -> None:
     manager = EnvironmentManager(tmp_path / "environments", 1, DEADLINE, recent_s=0.0)
-    with manager.in_use(used := manager.prepare(project.path, "1" * 40)):
-        idle = manager.prepare(project.path, "2" * 40)
-        newest = manager.prepare(project.path, "3" * 40)
+    (empty := tmp_path / "empty").mkdir()
+    with manager.in_use(used := manager.prepare(empty, "1" * 40)):
+        idle = manager.prepare(empty, "2" * 40)
+        newest = manager.prepare(empty, "3" * 40)
         there = [environment.location.exists() for environment in (used, idle, newest)]
         assert there == [True, False, True]
     with pytest.raises(EnvironmentGone), manager.in_use(idle):
@@ -273,19 +304,6 @@ def test_a_build_that_takes_too_long_is_a_timeout(project: Project, tmp_path: Pa
     with pytest.raises(EnvironmentTimeout, match=r"not ready in 0\.05 s"):
         EnvironmentManager(tmp_path / "environments", timeout=0.05).prepare(project.path, COMMIT)
     assert not list((tmp_path / "environments").glob("*~*"))
-
-
-def test_the_controllers_python_path_does_not_reach_a_script(
-    tmp_path: Path, project: Project, manager: EnvironmentManager, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "intruder").mkdir()
-    (tmp_path / "intruder" / "scripting.py").write_text("NAME = 'intruder'\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "intruder"))
-    environment = manager.prepare(project.path, COMMIT)
-    assert evaluate(environment, "import scripting; print(scripting.NAME)") == "own"
-    found = evaluate(environment, "import os; print(os.environ['PATH'], os.environ['VIRTUAL_ENV'])")
-    assert found.startswith(str(environment.location / "bin"))
-    assert found.endswith(str(environment.location))
 
 
 class Builder:
@@ -369,6 +387,6 @@ def test_when_the_builder_is_killed_the_next_one_takes_over(
     made = ready(waiter.end())
     gated.kill_group()
     assert manager.prepare(project.path, COMMIT) == made
-    assert evaluate(made, "import scripting, tango; print(scripting.NAME)") == "own"
+    assert evaluate(made, "import scripting; print(scripting.NAME)") == "own"
     manager.trim()
     assert [path.name for path in (tmp_path / "environments").glob("*~*")] == [made.location.parent.name]
