@@ -18,7 +18,7 @@ def test_what_is_no_tango_host(tango_host: str) -> None:
 
 
 def test_servers_keep_idle_connections_longer_than_clients_do() -> None:
-    # omniORB's own values: 180 s and 120 s. A client that uses a connection which its server has closed fails.
+    # omniORB has 180 s and 120 s. A client that uses a connection which its server has closed fails.
     environment: dict[str, str] = {}
     prepare_tango(environment)
     assert not [variable for variable in environment if variable.endswith("ConScanPeriod")]
