@@ -36,7 +36,7 @@ class NonEssential:
 
 @dataclass(frozen=True)
 class TaskOutcome:
-    """What is to be said of a task as a whole; `health` is None where the outcome says nothing of it."""
+    """The outcome of a task as a whole; `health` is None where it is not known from the subtasks."""
 
     status: TaskStatus
     result: ResultCode
@@ -46,7 +46,7 @@ class TaskOutcome:
 
 @dataclass(frozen=True)
 class TaskAggregationPolicy:
-    """Computes the outcome of the task `task_name` from its subtasks, in the given context."""
+    """Computes the outcome of the task `task_name` from its subtasks, in a context."""
 
     task_name: str
     operation: str | None = None
@@ -99,7 +99,7 @@ class TaskAggregationPolicy:
         return HealthState.DEGRADED if flawed else HealthState.OK
 
     def _message(self, verdict: str, parts: Collection[SubtaskResult]) -> str:
-        """Say `verdict`, and for each part that has something to say: `name: message`."""
+        """Return `verdict`, and `name: message` of each part that has a message."""
         details = "; ".join(f"{part.name}: {part.explanation}" for part in parts if part.explanation)
         if not self.is_root:
             return details or verdict

@@ -10,7 +10,7 @@ from ska_oso_oet.ska.control_model import HealthState, ResultCode, TaskStatus
 
 # From the worst outcome to the best.
 SEVERITY = (TaskStatus.FAILED, TaskStatus.ABORTED, TaskStatus.REJECTED, TaskStatus.COMPLETED)
-# NOT_FOUND answers a question about a command; it is no stage of one.
+# From the first stage to the last; NOT_FOUND, which no running command has, comes before them.
 STAGES = (TaskStatus.NOT_FOUND, TaskStatus.STAGING, TaskStatus.QUEUED, TaskStatus.IN_PROGRESS)
 
 OUTCOME_OF_RESULT: Mapping[ResultCode, TaskStatus] = {
@@ -42,7 +42,7 @@ class TaskError(Protocol):
 
 @dataclass(frozen=True)
 class SubtaskUpdate:
-    """One notification about a subtask, checked. None and empty mean: nothing is said about it."""
+    """One notification about a subtask, checked. None and empty mean: not reported."""
 
     task_name: str
     status: TaskStatus | None = None
@@ -110,14 +110,14 @@ class SubtaskResult:
 
     @property
     def outcome(self) -> TaskStatus:
-        """COMPLETED, REJECTED, ABORTED or FAILED: the worse of what status and result code say."""
+        """COMPLETED, REJECTED, ABORTED or FAILED: the worse one of the status and the result code."""
         by_code = OUTCOME_OF_RESULT.get(self.code, TaskStatus.COMPLETED) if self.code is not None else None
-        said = [outcome for outcome in (self.status, by_code) if outcome in SEVERITY]
-        return min(said, key=SEVERITY.index, default=TaskStatus.COMPLETED)
+        outcomes = [outcome for outcome in (self.status, by_code) if outcome in SEVERITY]
+        return min(outcomes, key=SEVERITY.index, default=TaskStatus.COMPLETED)
 
     @property
     def explanation(self) -> str:
-        """What it says of its outcome; if it ended badly without a word, what its errors say."""
+        """Its message; if it ended badly without one, the descriptions of its errors."""
         if self.message or self.outcome is TaskStatus.COMPLETED:
             return self.message
         described = "; ".join(str(getattr(error, "desc", error)) for error in self.errors)
@@ -131,7 +131,7 @@ class SubtaskResult:
         return self.devices
 
     def updated(self, update: SubtaskUpdate) -> SubtaskResult:
-        """Return what is known after `update`. Neither status nor progress goes back: such news is late."""
+        """Return what is known after `update`. Status and progress never go back: such an update is late."""
         says_result = update.result is not None or update.code is not None
         return replace(
             self,
@@ -155,7 +155,7 @@ def later_status(known: TaskStatus, reported: TaskStatus) -> TaskStatus:
 
 
 def read_result(result: object) -> tuple[ResultCode | None, str]:
-    """Split the SKA convention `(ResultCode, message)`; a result of another form says nothing."""
+    """Split the SKA convention `(ResultCode, message)`; a result of another form has no code."""
     if isinstance(result, int) and not isinstance(result, bool):
         return _result_code(result), ""
     if (

@@ -30,7 +30,7 @@ class TaskTracker:
     `failed_devices` (sorted lists), `health_state` ("DEGRADED" or "FAILED") and `error` (tuple).
     With `report_progress` it is also called, before that, each time the progress reaches another
     step of PROGRESS_STEP percent, with `task_name`, `status` and `progress`. The payload is what
-    `update_task` of another tracker takes, so tasks can be nested. Calls come one at a time, in
+    `update_task` of another tracker accepts, so tasks can be nested. Calls come one at a time, in
     order, and never with a lock held. A task without subtasks completes in the constructor.
 
     `operation` and `obs_mode` are the context in which `non_essential` rules are read.
@@ -107,7 +107,7 @@ class TaskTracker:
 
     @property
     def overall_health(self) -> HealthState | None:
-        """What the task says of the health of what it used; None while it says nothing."""
+        """The health of what the task used, as far as its subtasks report it; None while they do not."""
         return self._outcome().health
 
     def get_status(self) -> TaskStatus:
