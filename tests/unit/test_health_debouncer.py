@@ -8,15 +8,15 @@ from ska_oso_oet.health.debouncer import Debouncer
 
 def test_it_waits_for_quiet() -> None:
     debouncer = Debouncer(0.4, 0.7)
-    assert not debouncer.take(1e9)
+    assert not debouncer.reset_if_due(1e9)
 
     debouncer.request(10.0)
     assert debouncer.deadline == 10.4
     debouncer.request(10.25)
     assert debouncer.deadline == 10.65
-    assert not debouncer.take(10.64)
-    assert debouncer.take(10.65)
-    assert not debouncer.take(11.0)
+    assert not debouncer.reset_if_due(10.64)
+    assert debouncer.reset_if_due(10.65)
+    assert not debouncer.reset_if_due(11.0)
 
 
 def test_it_does_not_wait_for_ever() -> None:
@@ -33,7 +33,7 @@ def test_an_immediate_event_is_not_held_up_by_later_ones() -> None:
     debouncer.request(10.1, immediate=True)
     debouncer.request(10.2)
 
-    assert debouncer.take(10.2)
+    assert debouncer.reset_if_due(10.2)
     debouncer.request(10.3)
     assert debouncer.deadline == 10.3 + 0.4
 
@@ -46,7 +46,7 @@ def test_no_event_waits_longer_than_it_may_and_none_is_lost(steps: list[tuple[fl
         now += step
         if debouncer.deadline is not None and debouncer.deadline <= now:
             assert debouncer.deadline - waiting[0] <= 0.7 + 1e-9
-            assert debouncer.take(debouncer.deadline)
+            assert debouncer.reset_if_due(debouncer.deadline)
             waiting = []
         waiting.append(now)
         debouncer.request(now, immediate=immediate)

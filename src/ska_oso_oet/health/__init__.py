@@ -1,4 +1,4 @@
-"""The health of a device: whether it can do its work, and if it cannot, why."""
+"""The health of a device is computed here: whether it can do its work, and if it cannot, why."""
 
 from ska_oso_oet.health.component import Component, ComponentSnapshot
 from ska_oso_oet.health.diagnostics import HealthDiagnostics

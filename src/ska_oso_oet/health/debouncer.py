@@ -25,8 +25,8 @@ class Debouncer:
         if not already_due:
             self.deadline = min(quiet, self._latest)
 
-    def take(self, now: float) -> bool:
-        """Return whether it is time to act; if so, start afresh."""
+    def reset_if_due(self, now: float) -> bool:
+        """Return whether it is time to act; if so, forget the events that have been noted."""
         if self.deadline is None or now < self.deadline:
             return False
         self.deadline = self._latest = None

@@ -28,7 +28,7 @@ class HealthStateStore(ComponentSnapshotStore):
         obs_state: ObsState | None = None,
         message: str | None = None,
     ) -> int:
-        """Replace what is given of a component's snapshot. Returns the revision.
+        """Replace some values of a component's snapshot. Returns the revision.
 
         None keeps the known value, but a new health replaces the message that explained the last one.
         """

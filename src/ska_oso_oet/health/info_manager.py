@@ -76,7 +76,7 @@ class HealthInfoManager:
     def _normalised(self, source: str, payload: Any) -> dict[str, list[str]]:
         """Return the messages of a forwarded payload by device; empty if it has none or is no healthInfo.
 
-        What a subsystem says of this device is left out: two devices that watch each other would keep
+        What a subsystem reports of this device is left out: two devices that watch each other would keep
         each other's messages alive for ever.
         """
         if isinstance(payload, str) and payload.strip():

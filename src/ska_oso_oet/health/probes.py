@@ -34,10 +34,10 @@ class ComponentProbe(Protocol):
 
     @property
     def timeout_s(self) -> float:
-        """How long a check may take before the component counts as FAILED."""
+        """How long a check may last before the component counts as FAILED."""
 
     def check(self) -> Checked:
-        """Return the health and, for operators, why. Should give up by itself within `timeout_s`."""
+        """Return the health and, for operators, the reason. It should end by itself within `timeout_s`."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Result:
     health: HealthState
     message: str | None
     time: float
@@ -62,7 +62,7 @@ class ProbeRunner:
 
     `report(component, health, message)` is called by one thread, without a lock held. Each check runs in
     a thread that lasts as long as the check, so one that hangs holds up no other: when its timeout has
-    passed the component is reported FAILED, its late answer is thrown away, and it is checked again
+    passed the component is reported FAILED, its late result is thrown away, and it is checked again
     once the hanging check has come back.
     """
 
@@ -76,7 +76,7 @@ class ProbeRunner:
         self._wake = threading.Condition()
         self._schedule = ProbeSchedule()
         self._probes: dict[str, ComponentProbe] = {}
-        self._answers: dict[str, _Answer] = {}
+        self._results: dict[str, _Result] = {}
         self._checks: dict[str, threading.Thread] = {}
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="health probes", daemon=True)
@@ -125,22 +125,22 @@ class ProbeRunner:
     def _next_work(self) -> tuple[list[tuple[str, HealthState, str | None]], list[str]] | None:
         """Block until there is something to report or to start; None to end."""
         with self._wake:
-            while not self._stopping and not self._answers:
+            while not self._stopping and not self._results:
                 wait = self._schedule.next_time() - time.monotonic()
                 if wait <= 0:
                     break
                 self._wake.wait(min(wait, threading.TIMEOUT_MAX))
             if self._stopping:
                 return None
-            answers, self._answers = self._answers, {}
-            reports = [self._judge(name, answer) for name, answer in answers.items()]
+            results, self._results = self._results, {}
+            reports = [self._judge(name, result) for name, result in results.items()]
             now = time.monotonic()
             reports += [self._late(name) for name in self._schedule.expire(now)]
             return reports, self._schedule.begin(now)
 
-    def _judge(self, name: str, answer: _Answer) -> tuple[str, HealthState, str | None]:
-        in_time = self._schedule.end(name, answer.time)
-        return (name, answer.health, answer.message) if in_time else self._late(name)
+    def _judge(self, name: str, result: _Result) -> tuple[str, HealthState, str | None]:
+        in_time = self._schedule.end(name, result.time)
+        return (name, result.health, result.message) if in_time else self._late(name)
 
     def _late(self, name: str) -> tuple[str, HealthState, str | None]:
         return name, HealthState.FAILED, f"no answer within {self._probes[name].timeout_s:g} s"
@@ -150,7 +150,7 @@ class ProbeRunner:
         try:
             check.start()
         except RuntimeError as error:  # the system has no thread left
-            self._answer(name, HealthState.FAILED, f"its check could not be started: {error}")
+            self._finish(name, HealthState.FAILED, f"its check could not be started: {error}")
         else:
             self._checks[name] = check
 
@@ -158,13 +158,13 @@ class ProbeRunner:
         try:
             health, message = self._probes[name].check()
             health = HealthState(health)
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises is its answer
+        except Exception as error:  # noqa: BLE001 - whatever a probe raises is its result
             health, message = HealthState.FAILED, f"its check failed: {type(error).__name__}: {error}"
-        self._answer(name, health, message)
+        self._finish(name, health, message)
 
-    def _answer(self, name: str, health: HealthState, message: str | None) -> None:
+    def _finish(self, name: str, health: HealthState, message: str | None) -> None:
         with self._wake:
-            self._answers[name] = _Answer(health, message, time.monotonic())
+            self._results[name] = _Result(health, message, time.monotonic())
             self._wake.notify_all()
 
     def _hand_over(self, component: Component, health: HealthState, message: str | None) -> None:

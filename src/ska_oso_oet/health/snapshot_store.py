@@ -52,7 +52,7 @@ class ComponentSnapshotStore:
         admin_mode: AdminMode | None = None,
         obs_state: ObsState | None = None,
     ) -> int:
-        """Replace what is given of a snapshot; None keeps the known value. Returns the revision."""
+        """Replace some values of a snapshot; None keeps the known value. Returns the revision."""
         changes = given(state=state, health=health, admin_mode=admin_mode, obs_state=obs_state)
         return self._replace(component, changes)
 

@@ -184,7 +184,7 @@ class HealthSupervisor:
     def _wait_until_due(self) -> bool | None:
         """Block until an evaluation is due; returns whether it is forced, None to end."""
         with self._wake:
-            while not self._stopping and not self._debouncer.take(time.monotonic()):
+            while not self._stopping and not self._debouncer.reset_if_due(time.monotonic()):
                 deadline = self._debouncer.deadline
                 self._wake.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
             forced, self._forced = self._forced, False
