@@ -1,4 +1,4 @@
-"""Greet, and take a few scans with the Tango database, which every system has: a script to try a system with.
+"""This script tries a system: it greets, and does a few scans with the Tango database that all systems have.
 
 Each scan commands the database to write down its number and to read it back, and announces what it does
 on the event bus::

@@ -31,7 +31,7 @@ def init(subarray_id: int) -> None:
 
 
 def main(sb_json: str, sbi_id: str | None = None, scan_duration: float | None = None) -> None:
-    """Take the scans of the SB in file `sb_json`, each `scan_duration` seconds long where that is given."""
+    """Do the scans of the SB in file `sb_json`, each `scan_duration` seconds long where that is given."""
     block = SchedulingBlock.from_file(sb_json)
     scans = block.scans(scan_duration)
     sb_id = sbi_id or block.name
@@ -45,11 +45,11 @@ def main(sb_json: str, sbi_id: str | None = None, scan_duration: float | None = 
             def report(part: float, number: int = number, name: str = name) -> None:
                 announcer.progress(100 * (number + part) / len(scans), name)
 
-            with told("scan.lifecycle.configure", "complete", sb_id, scan_id):
+            with end_announced("scan.lifecycle.configure", "complete", sb_id, scan_id):
                 announcer.send("scan.lifecycle.configure.started", sb_id=sb_id, scan_id=scan_id)
                 report(0)
                 subarray.configure(scan.configuration)
-            with told("scan.lifecycle.end", "succeeded", sb_id, scan_id):
+            with end_announced("scan.lifecycle.end", "succeeded", sb_id, scan_id):
                 announcer.send("scan.lifecycle.start", sb_id=sb_id, scan_id=scan_id)
                 subarray.scan(scan_id, scan.duration, report)
             print(f"{name}: done")
@@ -70,8 +70,8 @@ def observation(sb_id: str, subarray: Subarray) -> Iterator[None]:
 
 
 @contextmanager
-def told(topic: str, good_end: str, sb_id: str, scan_id: int) -> Iterator[None]:
-    """Tell how a part of a scan ends."""
+def end_announced(topic: str, good_end: str, sb_id: str, scan_id: int) -> Iterator[None]:
+    """Publish how a part of a scan ends."""
     try:
         yield
     except BaseException:

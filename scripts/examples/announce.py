@@ -1,4 +1,4 @@
-"""Example: tell users something, and publish on a topic of one's own."""
+"""This example publishes a message for users, and an event on a topic of its own."""
 
 from __future__ import annotations
 

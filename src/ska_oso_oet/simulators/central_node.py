@@ -15,7 +15,7 @@ SWITCHING_SECONDS = 2.0
 
 
 class CentralNode(SimulatedDevice):
-    """Switches the telescope and gives resources to the subarrays, which it commands over Tango."""
+    """Switches the telescope and assigns resources to the subarrays, which it commands over Tango."""
 
     SubarrayPrefix = device_property(
         dtype=str,
@@ -58,7 +58,7 @@ class CentralNode(SimulatedDevice):
             refuse("API_CommandNotAllowed", f"AssignResources: the telescope is {state}, not ON")
         assignment = parsed(ASSIGNMENTS[self.Telescope], argin)
         subarray = self._subarray(assignment.subarray_id)
-        self.take_fault("AssignResources")
+        self.next_fault("AssignResources")
         self._refuse_taken(assignment.subarray_id, set(assignment.resources))
         [[code], [text]] = subarray.command_inout("AssignResources", argin)
         return [int(code)], [text]
@@ -68,12 +68,12 @@ class CentralNode(SimulatedDevice):
         """Take all resources from a subarray."""
         release = parsed(Release, argin)
         subarray = self._subarray(release.subarray_id)
-        self.take_fault("ReleaseResources")
+        self.next_fault("ReleaseResources")
         [[code], [text]] = subarray.command_inout("ReleaseAllResources")
         return [int(code)], [text]
 
     def _switch(self, name: str, state: DevState) -> Answer:
-        fault = self.take_fault(name)
+        fault = self.next_fault(name)
         if self.values["telescopeState"] == state:
             return done(f"the telescope is already {state}")
         self.put(telescopeState=DevState.UNKNOWN)

@@ -1,4 +1,4 @@
-"""The observing state machine of a subarray, and what its commands may be given.
+"""This is the observing state machine of a subarray, with the arguments of its commands.
 
 States and transitions are those of SKA subarrays (ADR-8); the times are about those of a real telescope,
 scaled by the devices' property TimeScale.
@@ -16,7 +16,7 @@ from ska_oso_oet.models import Model
 from ska_oso_oet.ska.control_model import ObsState
 
 TelescopeName = Literal["mid", "low"]
-# What the simulated telescope takes without looking into it.
+# What the simulated telescope accepts without reading it.
 Passed = Annotated[dict[str, Any], Field(default_factory=dict)]
 Numbers = Annotated[list[int], Field(default_factory=list)]
 

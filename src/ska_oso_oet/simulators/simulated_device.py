@@ -56,7 +56,7 @@ class SimulatedDevice(Device):
         return health
 
     def offer(self) -> None:
-        """Let the values be subscribed to, and tell those who have done so that they are as new."""
+        """Let clients subscribe to the values, and push the initial values to those that have."""
         for name, value in self.values.items():
             self.set_change_event(name, True, False)
             self.set_archive_event(name, True, False)
@@ -64,7 +64,7 @@ class SimulatedDevice(Device):
             self.push_archive_event(name, value)
 
     def put(self, **values: Any) -> None:
-        """Change values of attributes, then send events of those that differ, in the order given."""
+        """Change values of attributes, then push events of those that differ, in the same order."""
         changed = {name: value for name, value in values.items() if value != self.values[name]}
         self.values.update(changed)
         for name, value in changed.items():
@@ -90,7 +90,7 @@ class SimulatedDevice(Device):
         """Return the names of the commands of this device."""
         return set(self.get_device_class().cmd_list)
 
-    def take_fault(self, name: str) -> Fault | None:
+    def next_fault(self, name: str) -> Fault | None:
         """Raise an injected error of the command `name`, or return an injected fault of another effect."""
         for index, fault in enumerate(self._faults):
             if fault.command == name:

@@ -46,7 +46,7 @@ class SubarrayNode(SimulatedDevice):
 
     @attribute(dtype=(str,), max_dim_x=1024, doc="Dishes or stations of this subarray")
     def assignedResources(self) -> list[str]:
-        """Return what the subarray has been given."""
+        """Return what is assigned to the subarray."""
         return list(self.values["assignedResources"])
 
     @attribute(dtype=str, doc="JSON of the newest Configure, empty when not configured")
@@ -118,7 +118,7 @@ class SubarrayNode(SimulatedDevice):
 
     def _begin(self, name: str, wanted: Transition, **outcome: Any) -> Answer:
         """Begin the transition of a command; its end brings the values of `outcome`, or an injected fault."""
-        fault = self.take_fault(name)
+        fault = self.next_fault(name)
         end: dict[str, Any] = {**outcome, "obsState": wanted.after}
         if fault is not None:
             failed = {

@@ -1,4 +1,4 @@
-"""A simulated weather station, described in SIMDD JSON and made by tango-simlib (extra `sim`)."""
+"""The simulated weather station is described in SIMDD JSON and made by tango-simlib (extra `sim`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ska_oso_oet.resources import devices_dir
 def weather_station_classes(server: str) -> list[type[Any]]:
     """Return the device classes WeatherStation and WeatherStationSimControl, for the server `name/instance`.
 
-    Their quantities wander as the description says; WeatherStationSimControl sets them. Returns none where
+    Their quantities change as described there; WeatherStationSimControl sets them. Returns none where
     tango-simlib is not installed or the database lists no weather station for the server.
     """
     if importlib.util.find_spec("tango_simlib") is None:
