@@ -11,7 +11,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ska_oso_oet.cli.arguments import literal, said, split, with_flag_values
+from ska_oso_oet.cli.arguments import literal, split, with_flag_values, with_values
 from ska_oso_oet.cli.naming import chosen, number_of, refuse_lone_number
 from ska_oso_oet.client.requests import as_script
 from ska_oso_oet.errors import InvalidArgument
@@ -167,7 +167,7 @@ def test_a_path_is_a_script(tmp_path: Path) -> None:
 
 
 def test_none_as_text_says_as_little_as_nothing() -> None:
-    assert said(git_repo=None, git_branch="main", git_commit="None", subarray_id="none") == {
+    assert with_values(git_repo=None, git_branch="main", git_commit="None", subarray_id="none") == {
         "git_branch": "main"
     }
 

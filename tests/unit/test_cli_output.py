@@ -11,7 +11,7 @@ from ska_oso_oet import errors
 from ska_oso_oet.activity.domain import ActivitySummary
 from ska_oso_oet.cli import exit_codes, run, tables
 from ska_oso_oet.cli.event_lines import Subject, about_topic, event_lines, notice, output_line
-from ska_oso_oet.cli.output import answer, diagnostic, visible, visible_lines
+from ska_oso_oet.cli.output import diagnostic, print_line, visible, visible_lines
 from ska_oso_oet.cli.status import settings_named
 from ska_oso_oet.client.events import Event, NewEpoch
 from ska_oso_oet.errors import HistoryUnavailable
@@ -151,7 +151,7 @@ def test_what_others_wrote_makes_no_line_of_its_own(capsys: pytest.CaptureFixtur
         output_line(Line(1, 1.0, "stdout", HOSTILE, HOSTILE)),
     ]
     for line in shown:
-        answer(line)
+        print_line(line)
     diagnostic(HOSTILE)
     printed = capsys.readouterr()
     assert len(printed.out.splitlines()) == len(shown)

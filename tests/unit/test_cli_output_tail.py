@@ -38,8 +38,8 @@ def lines(first: int, last: int) -> list[dict[str, Any]]:
     ]
 
 
-def take(tail: OutputTail, first: int, last: int, skipped: int = 0) -> list[object]:
-    return numbers(tail.take({"procedure_id": 1, "skipped": skipped, "lines": lines(first, last)}))
+def read(tail: OutputTail, first: int, last: int, skipped: int = 0) -> list[object]:
+    return numbers(tail.on_output({"procedure_id": 1, "skipped": skipped, "lines": lines(first, last)}))
 
 
 def numbers(items: Any) -> list[object]:
@@ -49,16 +49,16 @@ def numbers(items: Any) -> list[object]:
 def test_events_without_a_gap_need_no_question() -> None:
     kept = Kept()
     tail = OutputTail(kept)
-    assert take(tail, 5, 6) == [5, 6]  # what was written before is not asked for
-    assert take(tail, 7, 7) == [7]
+    assert read(tail, 5, 6) == [5, 6]  # what was written before is not asked for
+    assert read(tail, 7, 7) == [7]
     assert kept.asked == []
 
 
 def test_skipped_lines_are_fetched_and_none_comes_twice() -> None:
     kept = Kept(1, 12)
     tail = OutputTail(kept)
-    assert take(tail, 8, 10, skipped=7) == list(range(1, 13))
-    assert take(tail, 11, 13) == [13]
+    assert read(tail, 8, 10, skipped=7) == list(range(1, 13))
+    assert read(tail, 11, 13) == [13]
     assert kept.asked == [0]
 
 
@@ -68,26 +68,26 @@ def test_lines_that_are_gone_are_counted() -> None:
     assert numbers(tail.rest()) == [Lost(3), 6, 7, 8, 9, 10]
     kept.first, kept.last = 31, 30
     assert numbers(tail.rest()) == [Lost(20)]
-    assert take(tail, 31, 31) == [31]
+    assert read(tail, 31, 31) == [31]
 
 
 def test_a_controller_that_is_away_costs_no_line() -> None:
     kept = Kept(1, 9)
     tail = OutputTail(kept, since=0)
     kept.error = ControllerUnreachable("away")
-    assert take(tail, 4, 5, skipped=3) == []
+    assert read(tail, 4, 5, skipped=3) == []
     kept.error = None
-    assert take(tail, 8, 9) == list(range(1, 10))
+    assert read(tail, 8, 9) == list(range(1, 10))
 
 
 def test_a_procedure_that_has_left_the_history_has_lost_what_was_skipped() -> None:
     kept = Kept()
     kept.error = NotFound("gone")
     tail = OutputTail(kept, since=0)
-    assert take(tail, 4, 5, skipped=3) == [Lost(3), 4, 5]
+    assert read(tail, 4, 5, skipped=3) == [Lost(3), 4, 5]
     with pytest.raises(NotFound):
         numbers(tail.rest())
 
 
 def test_an_event_without_lines_says_nothing() -> None:
-    assert numbers(OutputTail(Kept()).take({"procedure_id": 1, "lines": []})) == []
+    assert numbers(OutputTail(Kept()).on_output({"procedure_id": 1, "lines": []})) == []

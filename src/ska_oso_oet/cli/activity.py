@@ -36,7 +36,10 @@ def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters 
     sbd_version: Annotated[
         int | None,
         typer.Option(
-            "--sbd_version", "--sbd-version", min=1, help="Of the Scheduling Block; else its newest."
+            "--sbd_version",
+            "--sbd-version",
+            min=1,
+            help="Version of the Scheduling Block; by default the newest.",
         ),
     ] = None,
     script_args: Annotated[
@@ -52,7 +55,7 @@ def run(  # noqa: PLR0913 - Typer reads a command's options from the parameters 
     create_env: Annotated[
         Flag,
         typer.Option(
-            "--create_env", "--create-env", case_sensitive=False, help="Give it an environment of its own."
+            "--create_env", "--create-env", case_sensitive=False, help="Use a Python environment of its own."
         ),
     ] = Flag.FALSE,
     listen: Annotated[Flag, typer.Option("--listen", case_sensitive=False, help="Follow it.")] = Flag.TRUE,

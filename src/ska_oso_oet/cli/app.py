@@ -22,11 +22,11 @@ from ska_oso_oet.cli.groups import Root
 from ska_oso_oet.cli.naming import number_of
 from ska_oso_oet.cli.output import (
     OutputLost,
-    answer,
     diagnostic,
     flush,
     let_outcome_count,
     open_what_is_closed,
+    print_line,
 )
 from ska_oso_oet.cli.session import (
     Device,
@@ -63,7 +63,7 @@ _UsageError: Any = typer.BadParameter.__bases__[0]
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it so
     if wanted:
-        answer(f"oet {__version__}")
+        print_line(f"oet {__version__}")
         raise typer.Exit
 
 
@@ -99,7 +99,7 @@ def listen(
     ] = None,
 ) -> ExitCode:
     """Print events as they happen, until Ctrl-C or --timeout; with --json, one JSON object on each line."""
-    _say_what_no_topic_is(topic or ())
+    _warn_of_unknown_topics(topic or ())
     stream = session.owns(session.client.events(topic or (), since, procedure_id=procedure_id))
     try:
         while session.deadline.remaining != 0.0:
@@ -113,22 +113,22 @@ def listen(
     return ExitCode.DONE
 
 
-def _say_what_no_topic_is(topics: Sequence[str]) -> None:
+def _warn_of_unknown_topics(topics: Sequence[str]) -> None:
     from ska_oso_oet.event.tree import topic_names  # noqa: PLC0415 - only this command needs it
 
-    for said in filter(None, (about_topic(topic, topic_names()) for topic in topics)):
-        diagnostic(said)
+    for warning in filter(None, (about_topic(topic, topic_names()) for topic in topics)):
+        diagnostic(warning)
 
 
 def _print_item(item: StreamItem, *, as_json: bool) -> None:
     if as_json:
-        answer(json.dumps({"kind": type(item).__name__, **asdict(item)}))
+        print_line(json.dumps({"kind": type(item).__name__, **asdict(item)}))
     elif isinstance(item, Event):
         known = {"msg_src": item.msg_src, "request_id": item.request_id, "procedure_id": item.procedure_id}
         data = known | item.data | known  # in this order, and no data of a script's in the place of these
-        answer(f"event: {item.topic}")
-        answer(f"data: {json.dumps(data)}")
-        answer()
+        print_line(f"event: {item.topic}")
+        print_line(f"data: {json.dumps(data)}")
+        print_line()
     else:
         diagnostic(notice(item))
 
@@ -144,10 +144,11 @@ class TelescopeChoice(StrEnum):
 @app.command()
 def up(
     port: Annotated[
-        int | None, typer.Option("--port", min=0, max=65535, help="Of the Tango database; 0 for a free one.")
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="Port of the Tango database; 0 for a free one."),
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option("--data_dir", "--data-dir", help="Where it keeps its data.")
+        Path | None, typer.Option("--data_dir", "--data-dir", help="Directory in which it keeps its data.")
     ] = None,
     telescope: Annotated[
         TelescopeChoice, typer.Option("--telescope", help="Simulate the SKA telescope that scripts command.")
@@ -161,7 +162,11 @@ def up(
     rest_port: Annotated[
         int | None,
         typer.Option(
-            "--rest_port", "--rest-port", min=0, max=65535, help="Of the HTTP API; by default a free one."
+            "--rest_port",
+            "--rest-port",
+            min=0,
+            max=65535,
+            help="Port of the HTTP API; by default a free one.",
         ),
     ] = None,
     timeout: Annotated[

@@ -67,7 +67,7 @@ def _as_json(value: Any) -> Any:
 def split(tokens: Iterable[str], function: str, options: Collection[str] = ()) -> dict[str, Call]:
     """Sort the arguments of a script by its functions.
 
-    `value` and `--key=value` are for `function`; `--init.key=value` and `--main.key=value` say for which.
+    `value` and `--key=value` are for `function`; `--init.key=value` and `--main.key=value` name theirs.
     `options` are those of the command itself: a key that looks like one of them is an error, because a
     misspelt option would go to the script unnoticed. Raises InvalidArgument.
     """
@@ -105,15 +105,15 @@ def _reject_misspelt(key: str, function: str, options: Collection[str]) -> None:
         )
 
 
-def said(**options: str | None) -> dict[str, str]:
-    """Keep the options that have a value: None is none, also as text, `--git_commit=None`."""
+def with_values(**options: str | None) -> dict[str, str]:
+    """Return the options that have a value; None is no value, also as text: `--git_commit=None`."""
     return {name: text for name, text in options.items() if text is not None and text.lower() != "none"}
 
 
 def with_flag_values(argv: Iterable[str]) -> list[str]:
-    """Give flags that stand alone their value: `--listen` is `--listen=true`, `--no-listen` is false.
+    """Add its value to a flag without one: `--listen` is `--listen=true`, `--no-listen` is false.
 
-    `--listen false` is `--listen=false`: taken apart, the script would be followed, and be given the false.
+    `--listen false` is `--listen=false`. As two words it would mean: follow the script, and pass false to it.
     """
     values = {}
     for name in _FLAGS:

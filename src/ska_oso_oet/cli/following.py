@@ -99,7 +99,7 @@ class EventView:
 
     def _show_event(self, event: Event) -> None:
         if event.topic == "procedure.output":
-            show_output(self._tail.take(event.data), self._screen)
+            show_output(self._tail.on_output(event.data), self._screen)
         elif not show_progress(event, self._screen):
             for line in event_lines(event):
                 self._screen.line(line)
@@ -127,7 +127,7 @@ class OutputView:
                 self._screen.notice(notice(item))
         elif self.subject.concerned_by(item):
             if item.topic == "procedure.output":
-                self._show(self._tail.take(item.data))
+                self._show(self._tail.on_output(item.data))
             elif not self._json:
                 show_progress(item, self._screen)
 

@@ -11,7 +11,7 @@ import typer
 
 from ska_oso_oet.cli import tables
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer, diagnostic
+from ska_oso_oet.cli.output import diagnostic, print_line
 from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.errors import InvalidArgument, OetError
 from ska_oso_oet.history.queries import MAX_LIMIT, HistoryQuery
@@ -22,29 +22,36 @@ if TYPE_CHECKING:
 
     from ska_oso_oet.history.queries import HistoryPage
 
-app = typer.Typer(no_args_is_help=True, help="Look after the record of all procedures and activities.")
+app = typer.Typer(no_args_is_help=True, help="Prune the durable record of all procedures and activities.")
 
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
-All = Annotated[bool, typer.Option("--all", help="Those of the history, newest first, a page at a time.")]
+All = Annotated[bool, typer.Option("--all", help="List the history, newest first, a page at a time.")]
 State = Annotated[
     list[ProcedureState] | None,
     typer.Option(
-        "--state", case_sensitive=False, help="Of the history, those in this state; repeat for more."
+        "--state", case_sensitive=False, help="Only those of the history in this state; repeat for more."
     ),
 ]
 Since = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="TIME", help="Created since 2026-11-20, 2026-11-20T12:30 (UTC) or 7d ago."
+        "--since",
+        metavar="TIME",
+        help="Only those created since 2026-11-20, 2026-11-20T12:30 (UTC) or 7d ago.",
     ),
 ]
 Script = Annotated[
-    str | None, typer.Option("--script", metavar="TEXT", help="With this in their script's URI or name.")
+    str | None,
+    typer.Option("--script", metavar="TEXT", help="Only those with this in their script's URI or name."),
 ]
-OfSubarray = Annotated[int | None, typer.Option("--subarray", metavar="ID", help="For this subarray.")]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, max=MAX_LIMIT, help="On a page [default: 50].")]
+OfSubarray = Annotated[
+    int | None, typer.Option("--subarray", metavar="ID", help="Only those for this subarray.")
+]
+Limit = Annotated[
+    int | None, typer.Option("--limit", min=1, max=MAX_LIMIT, help="How many on a page [default: 50].")
+]
 Page = Annotated[int | None, typer.Option("--page", min=1, help="Which page [default: 1].")]
 
 
@@ -60,23 +67,23 @@ def show_page(session: Session, filters: Mapping[str, Any]) -> ExitCode:
         session.document({"procedures": page.procedures, "total": page.total, **shown})
     else:
         tables.print_procedure_list(page.procedures, time.time())
-        answer(summary(page, query))
+        print_line(summary(page, query))
     return ExitCode.DONE
 
 
-def say_what_is_left_out(session: Session, listed: int) -> None:
-    """Say how many procedures of the history are not in a list."""
+def print_what_is_left_out(session: Session, listed: int) -> None:
+    """Print how many procedures of the history are not in a list."""
     try:
         total = session.client.history(HistoryQuery(limit=1)).total
     except OetError as error:
         diagnostic(f"older ones cannot be counted: {error}")
         return
-    if said := left_out(total - listed):
-        answer(said)
+    if text := left_out(total - listed):
+        print_line(text)
 
 
 def left_out(older: int) -> str:
-    """Say how many older procedures a list leaves out; empty if it leaves out none."""
+    """Return how many older procedures a list leaves out, in words; empty if it leaves out none."""
     if older <= 0:
         return ""
     counted = "1 older procedure is" if older == 1 else f"{older} older procedures are"
@@ -84,7 +91,7 @@ def left_out(older: int) -> str:
 
 
 def summary(page: HistoryPage, query: HistoryQuery) -> str:
-    """Say which part of how many procedures a page is."""
+    """Return in words which part of how many procedures a page is."""
     pages = -(-page.total // query.limit)
     if page.procedures:
         first = (query.page - 1) * query.limit + 1
@@ -103,21 +110,24 @@ def prune(
     older_than: Annotated[
         str | None,
         typer.Option(
-            "--older-than", "--older_than", metavar="90d", help="Only what ended before: s, m, h, d, w."
+            "--older-than",
+            "--older_than",
+            metavar="90d",
+            help="Only what ended longer ago than this: s, m, h, d, w.",
         ),
     ] = None,
-    keep: Annotated[int | None, typer.Option("--keep", min=0, help="All but the newest N.")] = None,
+    keep: Annotated[int | None, typer.Option("--keep", min=0, help="Keep the newest N.")] = None,
 ) -> ExitCode:
     """Delete ended procedures and activities from the history; with both options, what both allow."""
     if older_than is None and keep is None:
-        raise InvalidArgument("what may go is to be said: --older-than (such as 90d), --keep, or both")
+        raise InvalidArgument("name what to delete: --older-than (such as 90d), --keep, or both")
     session.interrupted = "no longer waiting; the pruning goes on"
     age = None if older_than is None else duration(older_than)
     pruned = session.client.prune_history(older_than=age, keep=keep, timeout=session.deadline)
     if session.json:
         session.document({"pruned": pruned})
     else:
-        answer(
+        print_line(
             f"deleted {_count(pruned.procedures, 'procedure')} and {_count(pruned.activities, 'activity')}"
         )
     return ExitCode.DONE

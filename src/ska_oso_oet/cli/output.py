@@ -1,11 +1,11 @@
-r"""There are two ways out: results on stdout, diagnostics on stderr. Nothing else in `oet` writes.
+r"""Results are written on stdout and diagnostics on stderr by these functions. Nothing else in `oet` writes.
 
-Much of what is printed was written by others: scripts, other users, servers. It is made presentable here, and
-only here: terminals do not obey it, and a line of it does not become two, of which the second says what `oet`
-never said. A control character is shown as `\x1b`, the end of a line within a line as `\n`.
+Much of what is printed was written by others: scripts, other users, servers. It is made harmless here, and
+only here: no terminal obeys it, and one line of it stays one line, so that nothing in it looks like a line of
+`oet`. A control character is shown as `\x1b`, the end of a line within a line as `\n`.
 
-Output that nobody can read any more does not change what an exit code says: diagnostics vanish, and a command
-whose exit code tells what became of a request goes on without its answers.
+An exit code means the same where nobody can read the output any more: diagnostics are dropped, and a command
+whose exit code shows what became of a request goes on without its output.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def visible_lines(text: object) -> str:
     return _CONTROL.sub(lambda match: repr(match[0])[1:-1], str(text))
 
 
-def answer(line: str = "") -> None:
+def print_line(line: str = "") -> None:
     """Write a line on stdout at once."""
     write(f"{visible(line)}\n")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Lost(NamedTuple):
-    """Lines that nobody can have any more."""
+    """Lines that nobody can read any more."""
 
     lines: int
 
@@ -28,8 +28,8 @@ class OutputTail:
         self._read = read
         self._last = since
 
-    def take(self, data: dict[str, Any]) -> Iterator[Line | Lost]:
-        """Take a procedure.output event."""
+    def on_output(self, data: dict[str, Any]) -> Iterator[Line | Lost]:
+        """Return the new lines of a procedure.output event, and what is missing before them."""
         lines = [_line(line) for line in data.get("lines", ())]
         if not lines:
             return
@@ -47,13 +47,13 @@ class OutputTail:
     def rest(self) -> Iterator[Line | Lost]:
         """Read what there is and was not yet seen; raises what `read` raises."""
         seen = self._last or 0
-        answer = self._read(seen)
-        lines = [_line(line) for line in answer["lines"]]
-        if answer["dropped"]:
-            yield Lost(answer["dropped"])
+        output = self._read(seen)
+        lines = [_line(line) for line in output["lines"]]
+        if output["dropped"]:
+            yield Lost(output["dropped"])
         self._last = seen
         yield from self._new(lines)
-        self._last = max(self._last, answer["last_line"])
+        self._last = max(self._last, output["last_line"])
 
     def _new(self, lines: list[Line]) -> Iterator[Line]:
         for line in lines:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ska_oso_oet.cli import exit_codes, history, tables
-from ska_oso_oet.cli.arguments import Call, literal, said, split
+from ska_oso_oet.cli.arguments import Call, literal, split, with_values
 from ska_oso_oet.cli.exit_codes import ExitCode
 from ska_oso_oet.cli.following import Follower
 from ska_oso_oet.cli.naming import Number, Pid, chosen, refuse_lone_number
-from ska_oso_oet.cli.output import answer
+from ska_oso_oet.cli.output import print_line
 from ska_oso_oet.cli.session import Session, acts, with_session
 from ska_oso_oet.cli.steps import create_procedure, start_created, start_procedure
 from ska_oso_oet.client.requests import as_script
@@ -52,7 +52,7 @@ Subarray = Annotated[
         "--subarray_id",
         "--subarray-id",
         metavar="ID",
-        help="Argument of init; if it needs one and none is named, the controller's first.",
+        help="Argument of init; by default, if init needs one, the controller's first.",
     ),
 ]
 GitRepo = Annotated[
@@ -63,7 +63,7 @@ GitCommit = Annotated[str | None, typer.Option("--git_commit", "--git-commit", h
 CreateEnv = Annotated[
     Flag,
     typer.Option(
-        "--create_env", "--create-env", case_sensitive=False, help="Give it an environment of its own."
+        "--create_env", "--create-env", case_sensitive=False, help="Use a Python environment of its own."
     ),
 ]
 Listen = Annotated[Flag, typer.Option("--listen", case_sensitive=False, help="Follow the procedure.")]
@@ -84,7 +84,7 @@ def create(
     create_env: CreateEnv = Flag.FALSE,
     listen: Listen = Flag.FALSE,
 ) -> ExitCode:
-    """Load a script and call its init with the arguments given here; with --listen, follow it until READY."""
+    """Load a script and call its init with these arguments; with --listen, follow it until READY."""
     calls = split(script_args or (), "init", session.options)
     git = _git(git_repo, git_branch, git_commit, create_env)
     command = _prepare(script, git, subarray_id, calls)
@@ -122,7 +122,7 @@ def list_procedures(
     else:
         tables.print_procedure_list(procedures, time.time())
         if procedure_id is None:
-            history.say_what_is_left_out(session, len(procedures))
+            history.print_what_is_left_out(session, len(procedures))
     return ExitCode.DONE
 
 
@@ -177,9 +177,9 @@ def stop(
         tables.print_procedures([stopped.procedure])
         tables.print_failure(stopped.procedure)
         if stopped.result.code != ResultCode.OK:
-            answer(f"{stopped.result.code.name}: {stopped.result.text}")
+            print_line(f"{stopped.result.code.name}: {stopped.result.text}")
         if stopped.abort is not None:
-            answer(f"Abort script: {_abort_in_words(stopped.abort)}")
+            print_line(f"Abort script: {_abort_in_words(stopped.abort)}")
     return ExitCode.DONE if stopped.done else ExitCode.SCRIPT_FAILED
 
 
@@ -228,17 +228,17 @@ def run(
 def _abort_in_words(abort: dict[str, Any]) -> str:
     number, state = abort.get("procedure_id"), abort.get("state")
     words = [f"procedure {number}" if number else "", state or "", abort.get("message") or ""]
-    told = ", ".join(word for word in words if word)
+    text = ", ".join(word for word in words if word)
     if "subarrays" in abort:
         return "; ".join(map(_abort_in_words, abort["subarrays"]))
-    return f"subarray {abort['subarray_id']}: {told}" if "subarray_id" in abort else told
+    return f"subarray {abort['subarray_id']}: {text}" if "subarray_id" in abort else text
 
 
 def _git(
     git_repo: str | None, git_branch: str | None, git_commit: str | None, create_env: Flag
 ) -> dict[str, Any]:
     """Collect what only scripts from git have; empty when nothing was asked for."""
-    git_args = said(git_repo=git_repo, git_branch=git_branch, git_commit=git_commit)
+    git_args = with_values(git_repo=git_repo, git_branch=git_branch, git_commit=git_commit)
     return ({"git_args": git_args} if git_args else {}) | (
         {"create_env": True} if create_env is Flag.TRUE else {}
     )
@@ -254,7 +254,7 @@ def _prepare(
         raise InvalidArgument(
             "--git_repo, --git_branch, --git_commit and --create_env are for git:// scripts"
         )
-    for name, text in said(**{SUBARRAY_ID: subarray_id}).items():
+    for name, text in with_values(**{SUBARRAY_ID: subarray_id}).items():
         calls["init"].kwargs.setdefault(name, literal(text))
     script_args = {name: {"args": call.args, "kwargs": call.kwargs} for name, call in calls.items()}
     return PrepareProcessCommand.parse({"script": source, "script_args": script_args})

@@ -21,9 +21,10 @@ def list_sbis(
     session: Session,
     *,
     sbd_id: Annotated[
-        str | None, typer.Option("--sbd_id", "--sbd-id", metavar="SBD_ID", help="Of this Scheduling Block.")
+        str | None,
+        typer.Option("--sbd_id", "--sbd-id", metavar="SBD_ID", help="Only those of this Scheduling Block."),
     ] = None,
-    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_LIMIT, help="On a page.")] = 50,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=MAX_LIMIT, help="How many on a page.")] = 50,
     page: Annotated[int, typer.Option("--page", min=1, help="Which page.")] = 1,
     local: Local = False,
     data_dir: DataDir = None,

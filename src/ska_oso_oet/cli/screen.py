@@ -7,7 +7,7 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
-from ska_oso_oet.cli.output import answer, diagnostic, visible
+from ska_oso_oet.cli.output import diagnostic, print_line, visible
 
 
 class Screen:
@@ -18,7 +18,7 @@ class Screen:
 
     def line(self, text: str) -> None:
         """Write a result. While there is a bar, rich puts what goes to stdout above it."""
-        answer(text)
+        print_line(text)
 
     def notice(self, text: str) -> None:
         """Write a diagnostic; the bar comes again with the next progress."""

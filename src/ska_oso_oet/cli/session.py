@@ -15,7 +15,7 @@ import typer
 
 from ska_oso_oet.cli import exit_codes
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer, diagnostic, discard, flush, let_outcome_count
+from ska_oso_oet.cli.output import diagnostic, discard, flush, let_outcome_count, print_line
 from ska_oso_oet.client.bounded import within
 from ska_oso_oet.client.inbox import CALL_TIMEOUT, Deadline
 from ska_oso_oet.errors import ControllerUnreachable, InvalidArgument, OetError
@@ -123,7 +123,7 @@ class Session:
 
     def document(self, document: dict[str, Any]) -> None:
         """Print the JSON document."""
-        answer(json.dumps(_jsonable(document)))
+        print_line(json.dumps(_jsonable(document)))
 
     def fail(self, code: str, message: str) -> None:
         """Report what went wrong."""
@@ -150,7 +150,7 @@ def print_error(
     let_outcome_count(outcome_counts=True)
     if as_json:
         known = {key: value for key, value in (about or {}).items() if value is not None}
-        answer(json.dumps({"error": {"code": code, "message": message}, **known}))
+        print_line(json.dumps({"error": {"code": code, "message": message}, **known}))
     else:
         diagnostic(message)
 

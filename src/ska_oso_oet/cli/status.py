@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ska_oso_oet.cli.exit_codes import ExitCode
-from ska_oso_oet.cli.output import answer, diagnostic
+from ska_oso_oet.cli.output import diagnostic, print_line
 from ska_oso_oet.cli.session import Session, with_session
 from ska_oso_oet.cli.tables import print_table
 from ska_oso_oet.errors import InvalidArgument
@@ -39,7 +39,7 @@ def status(
     if session.json:
         session.document({"status": told})
     elif ready or wait:
-        answer("ready") if told["ready"] else diagnostic(f"not ready: {told['why_not_ready']}")
+        print_line("ready") if told["ready"] else diagnostic(f"not ready: {told['why_not_ready']}")
     else:
         _print(told)
     return ExitCode.DONE if told["ready"] or not (ready or wait) else ExitCode.REFUSED
