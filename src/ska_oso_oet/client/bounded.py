@@ -23,8 +23,8 @@ LAST_QUESTION: Final = 1.0
 def within(seconds: float, work: Callable[[], Answer]) -> Answer:
     """Do something on a thread of its own; raises TimeoutError after `seconds`, and lets it go on then.
 
-    Tango's own timeouts begin once it is connected: a halted server or database takes some 10 s before. The
-    end of the interpreter waits for that: Tango does not survive being taken apart in the middle of it.
+    Tango's own timeouts begin once it is connected: with a halted server or database that takes some 10 s.
+    The end of the interpreter waits for that: Tango crashes when it is unloaded in the middle of it.
     """
     outcomes: queue.SimpleQueue[Callable[[], Answer]] = queue.SimpleQueue()
 

@@ -105,7 +105,7 @@ class EventStream:
 
     `topics` selects branches of the topic tree: `procedure` stands for `procedure.lifecycle.created` too.
     `procedure_id` selects the events of one procedure. Without `since` the stream begins now. With it, it
-    begins after that sequence number (of `epoch`, if one is given), as far as the controller's journal
+    begins after that sequence number (of `epoch`, if there is one), as far as the controller's journal
     reaches. What cannot be had any more is reported by a Gap.
     """
 

@@ -1,4 +1,4 @@
-"""The stream of events of an HTTP API is a reason to ask: it shows that something has happened."""
+"""The stream of events of an HTTP API shows that something has happened, which is then read."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class HttpServer:
             raise InvalidArgument("the token has characters that no HTTP header can carry")
         self._path = parts.path.rstrip("/") or API_PREFIX
         self._call_timeout = call_timeout
-        # A stop is then answered by its result.
+        # The response to a stop is then its result.
         self._headers = {"Prefer": "return=representation"}
         if token is not None:
             self._headers["Authorization"] = f"Bearer {token}"
@@ -76,8 +76,8 @@ class HttpServer:
     def ask(self, method: str, path: str, body: Any = None, timeout: float | None = None) -> Any:
         """Make a request and return the JSON of its response; raises OetError.
 
-        A server that does not reply is unreachable, but where `timeout` is how long the response may take:
-        then that is a WaitTimeout.
+        `timeout` is how long the response may take: WaitTimeout is raised after it. Without it, a server that
+        does not reply is unreachable.
         """
         content = None if body is None else json.dumps(body).encode()
         headers = {} if body is None else {"Content-Type": "application/json"}

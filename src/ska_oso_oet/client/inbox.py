@@ -55,7 +55,7 @@ class Connection(Link, Protocol):
 
     @property
     def device(self) -> str:
-        """What it is connected to, as it was given."""
+        """What it is connected to, as the caller named it."""
 
     @property
     def uri(self) -> str:
@@ -66,7 +66,7 @@ class Connection(Link, Protocol):
 
 
 class Deadline:
-    """The moment until which something may take; None is for ever."""
+    """The moment until which something is waited for; None is for ever."""
 
     def __init__(self, timeout: float | None, clock: Callable[[], float] = time.monotonic) -> None:
         if timeout is not None and not timeout >= 0:

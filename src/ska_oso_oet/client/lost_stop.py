@@ -25,16 +25,16 @@ _NOT_RUN: Final[dict[str, Any]] = {
 
 
 def _end_of_abort(abort: ProcedureSummary) -> dict[str, Any]:
-    """Report how an abort script ended, and where it was cut off if the controller took it with it."""
-    told: dict[str, Any] = {"procedure_id": abort.id, "state": abort.state.value}
+    """Report how an abort script ended, and where it was cut off if it ended with the controller."""
+    report: dict[str, Any] = {"procedure_id": abort.id, "state": abort.state.value}
     if abort.exit is not None and abort.exit.cause == "controller lost":
         before = abort.history.process_states[-2][0]
-        told["message"] = (
+        report["message"] = (
             f"cut off: the controller was lost while procedure {abort.id}, which aborts, was {before}"
         )
     elif abort.exit is not None and abort.exit.message:
-        told["message"] = abort.exit.message
-    return told
+        report["message"] = abort.exit.message
+    return report
 
 
 def _aborts_of(procedure: ProcedureSummary, others: Iterable[ProcedureSummary]) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _aborts_of(procedure: ProcedureSummary, others: Iterable[ProcedureSummary]) 
     made = {abort.subarray_id: _end_of_abort(abort) for abort in others if abort.abort_of == procedure.id}
     each = [(number, made.get(number, _NOT_RUN)) for number in procedure.subarray_ids or made]
     if len(each) > 1:
-        return join_reports([{"subarray_id": number, **told} for number, told in each])
+        return join_reports([{"subarray_id": number, **report} for number, report in each])
     return dict(each[0][1]) if each else dict(_NOT_RUN)
 
 
@@ -80,7 +80,7 @@ def result_of_lost_stop(
 ) -> CommandResult:
     """Find out what became of a stop that the controller did not outlive.
 
-    It takes the process with it, and runs no abort script any more. Raises `lost` where it cannot be known
+    The process has ended with it, and no abort script is run any more. Raises `lost` where it cannot be known
     which procedure was meant, and where that one is still live; HistoryUnavailable.
     """
     if command.procedure_id is None:

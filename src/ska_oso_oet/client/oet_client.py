@@ -50,7 +50,7 @@ class OETClient(ActivityCalls, SchedulingBlockCalls, HistoryCalls, StatusCalls):
 
     @property
     def device(self) -> str:
-        """The name of the controller as it was given."""
+        """The name of the controller as the caller wrote it."""
         return self._controller.device
 
     @property
@@ -83,7 +83,7 @@ class OETClient(ActivityCalls, SchedulingBlockCalls, HistoryCalls, StatusCalls):
     def start(self, procedure_id: int | None = None, /, *args: Any, **kwargs: Any) -> ProcedureSummary:
         """Call the `main` of a READY procedure, by default of `created_last`; returns when it is accepted.
 
-        Without arguments, those that were given when the procedure was created are used. Raises Rejected for
+        Without arguments, those of its creation are used. Raises Rejected for
         one that is not READY: no other is started then.
         """
         if procedure_id is None:
@@ -118,8 +118,8 @@ class OETClient(ActivityCalls, SchedulingBlockCalls, HistoryCalls, StatusCalls):
         """End a procedure, by default the one that is running, and wait until its process is gone.
 
         With `run_abort` the abort script is then run for each of its subarrays, and waited for; None means
-        that it is if main has been called. A controller that is lost meanwhile takes the process with it,
-        and runs no abort script.
+        that it is if main has been called. If the controller is lost meanwhile, the process
+        ends with it, and no abort script is run.
         """
         deadline = Deadline.of(timeout)
         command = StopProcessCommand.parse({"procedure_id": procedure_id, "run_abort": run_abort})

@@ -60,7 +60,7 @@ class TangoController:
 
     @property
     def device(self) -> str:
-        """The name of the controller as it was given."""
+        """The name of the controller as the caller wrote it."""
         return self.link.device
 
     @property
