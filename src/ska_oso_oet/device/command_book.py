@@ -1,6 +1,6 @@
-"""The book of commands: each long running command is run here, follows what its request leads to, and ends.
+"""CommandBook runs each long running command, follows what its request leads to, and ends it.
 
-Nothing here knows Tango: a device gives its long running commands through DeviceHooks.
+Nothing here knows Tango: a device passes its long running commands on through DeviceHooks.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class CommandBook:
     ) -> LongStringArray:
         """Begin a long running command, make its request, and return what the Tango command returns.
 
-        `request(command_id)` raises Rejected or NotFound when it cannot be done; `entry` says what the
+        `request(command_id)` raises Rejected or NotFound when it cannot be done; `entry` names what the
         command follows from then on. `on_abort(command_id)` stops what was requested, if that goes on. An
         `urgent` command stops something itself: it is accepted even when the device is full or aborting.
         """

@@ -1,4 +1,4 @@
-"""OETController is the one door to procedures, activities and events."""
+"""OETController is the Tango device that has all procedures, activities and events."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _NEWEST: Final = ("event", "procedureChanged", "activityChanged")
 class OETController(
     ProcedureInterface, ActivityInterface, EventInterface, HistoryInterface, OdaInterface, StatusInterface
 ):
-    """Runs observing scripts on demand and tells what happens to them."""
+    """Runs observing scripts on demand and reports what happens to them."""
 
     LIMITS: ClassVar[CommandLimits] = CommandLimits(max_queued=32, max_executing=32)
 
@@ -77,7 +77,7 @@ class OETController(
     ExitTimeout = device_property(
         dtype=float, doc="Seconds that a script's threads and exit functions may take after its end"
     )
-    MaxRequestBytes = device_property(dtype=int, doc="Bytes of the largest request that is taken")
+    MaxRequestBytes = device_property(dtype=int, doc="Bytes of the largest request that is accepted")
     StopGracePeriod = device_property(dtype=float, doc="Seconds from SIGTERM to SIGKILL")
     AbortOnShutdown = device_property(
         dtype=bool, doc="Whether a planned end of the server, or Init, aborts the subarrays of what runs"
@@ -115,7 +115,7 @@ class OETController(
         self.engine = self._settings = None
         self._newest_event = self._newest_procedure = self._newest_activity = "{}"
         self._silence_watched = False
-        # Each change is told, even if its text were that of the change before.
+        # Each change is pushed, even if its text is that of the change before.
         self.declare_events("procedures", "activities", *_NEWEST, repeats=True)
         self.declare_events("lastEventSeq", "runningProcedures")
         self.book = CommandBook()

@@ -96,7 +96,7 @@ class ControllerHealth:
         reason = _OUT_OF_USE.get(state, "").format(mode=admin_mode.name)
         faulty = partial(self._supervisor.set_faulty, faulty=state == "FAULT", reason=fault)
         disabled = partial(self._supervisor.set_disabled, disabled=bool(reason), reason=reason)
-        # What begins is noted before the other ends, so that the parts are not heard in between.
+        # What begins is noted before the other ends, so that the parts do not count in between.
         for note in (disabled, faulty) if reason else (faulty, disabled):
             note()
 
@@ -109,14 +109,14 @@ class ControllerHealth:
         self._parts.start()
 
     def rest(self) -> None:
-        """Check the parts no longer, and forget what they said."""
+        """Check the parts no longer, and forget what they reported."""
         parts, self._parts = self._parts, None
         if parts is not None:
             parts.stop()
             self._supervisor.begin(HealthEvaluationPolicy())
 
     def devices(self) -> dict[str, bool]:
-        """Return for each monitored device whether it answers; one that has not been heard of does not."""
+        """Return for each monitored device whether it replies; False until it has for the first time."""
         parts = self._parts
         return {} if parts is None else parts.devices()
 
@@ -180,7 +180,7 @@ class _Parts:
             self._supervisor.update_subsystems_healthinfo(name, None)
 
     def devices(self) -> dict[str, bool]:
-        """Return for each monitored device whether it answers."""
+        """Return for each monitored device whether it replies."""
         known = self._supervisor.components()
         return {
             name: name in known and not known[name].pending and not is_silent(known[name])
@@ -226,11 +226,11 @@ def _check_processes(engine: Engine) -> Checked:
     }
     if not late:
         return HealthState.OK, None
-    told = (
+    described = (
         f"{' and '.join(map(describe, sorted(r.pids)))} of procedure {number}, killed at {_clock(r.since)}"
         for number, r in sorted(late.items())
     )
-    return HealthState.DEGRADED, f"the operating system does not end {'; '.join(told)}"
+    return HealthState.DEGRADED, f"the operating system does not end {'; '.join(described)}"
 
 
 def _clock(moment: float) -> str:

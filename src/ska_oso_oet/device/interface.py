@@ -64,7 +64,7 @@ class ControllerInterface(SKABaseDevice):
         return self.get_state() is DevState.ON if name in ACTING else super().command_allowed(name)
 
     def long_running(self, name: str, work: Callable[[RunningCommand], None], **how: Any) -> LongStringArray:
-        """Begin a long running command, and have the log and the history note who gave it."""
+        """Begin a long running command, and have the log and the history note who requested it."""
         codes, texts = super().long_running(name, work, **how)
         requester = requester_of(self)
         log_request(name, requester, ResultCode(codes[0]).name, texts[0])

@@ -31,15 +31,15 @@ _SILENT: Final = "does not answer"
 
 
 def is_silent(device: ComponentSnapshot) -> bool:
-    """Return whether a device was last heard of by its silence."""
+    """Return whether the newest message about a device is that it does not answer."""
     return (device.message or "").startswith(_SILENT)
 
 
 class MonitoredDevices:
-    """Subscribes to devices and tells a supervisor what they say; survives their restarts.
+    """Subscribes to devices and reports their events to a supervisor; survives their restarts.
 
     A device that cannot be subscribed to yet, as it is not registered or has never run, is tried again each
-    RETRY_SECS, and so is one that has fallen silent: nothing tells reliably when it is back.
+    RETRY_SECS, and so is one that does not reply: no event shows reliably that it is back.
     """
 
     def __init__(self, names: Sequence[str], supervisor: HealthSupervisor) -> None:
@@ -94,7 +94,7 @@ class MonitoredDevices:
             return sorted(self._silent & self._proxies.keys())
 
     def _ask(self, name: str) -> None:
-        """Read what a silent device has to say; its events may leave out what is as it was before."""
+        """Read the attributes of a silent device; its events may leave out what has not changed."""
         try:
             proxy = self._proxies[name]
             found = {attribute: proxy.read_attribute(attribute).value for attribute in ASKED}

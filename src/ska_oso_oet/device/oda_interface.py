@@ -1,4 +1,4 @@
-"""The Scheduling Blocks of the controller's ODA on its Tango interface."""
+"""OdaInterface is the part of the controller's Tango interface that has the Scheduling Blocks of its ODA."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _UNKNOWN: Final = "unknown"
 
 
 class OdaInterface(ControllerInterface):
-    """Commands of SBDefinitions and SBInstances: they are answered at once, and in every state."""
+    """Commands of SBDefinitions and SBInstances: they return at once, and in every state."""
 
     @command(dtype_in=str, doc_in="SBDefinition as JSON", dtype_out=str, doc_out="JSON: oda, sbd")
     def AddSBDefinition(self, argin: str) -> str:
-        """Store an SBDefinition; one that does not say its version becomes the next version."""
+        """Store an SBDefinition; one that does not name its version becomes the next version."""
         with as_dev_failed("AddSBDefinition"):
             sbd = self.parsed(SBDefinition.submitted, argin)
             requester = requester_of(self)

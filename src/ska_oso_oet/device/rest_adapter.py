@@ -35,7 +35,7 @@ class OETRestAdapter(SKABaseDevice):
 
     ControllerName = device_property(dtype=str, doc="Tango name of the OETController")
     Host = device_property(dtype=str, doc="Address to listen on, 127.0.0.1 by default")
-    Port = device_property(dtype=int, doc="TCP port, 5000 by default; 0 takes a free one")
+    Port = device_property(dtype=int, doc="TCP port, 5000 by default; 0 means a free one")
     ApiPrefix = device_property(dtype=str, doc="Path of the API, /api/v1.0 by default")
     TokenFile = device_property(dtype=str, doc="File with the bearer token that requests have to show")
     CorsOrigins = device_property(dtype=(str,), doc="Web origins whose pages may use the API")
@@ -93,7 +93,7 @@ class OETRestAdapter(SKABaseDevice):
             self._stop_serving()
             self._end(command, power, served=True)
 
-        # Requests that are being answered have a moment to end, and the device is not to wait for them.
+        # Requests in progress have a moment to end, and the device must not wait for them.
         self._stopper = threading.Thread(target=stop, name="rest-stop-serving")
         self._stopper.start()
 
@@ -167,7 +167,7 @@ class OETRestAdapter(SKABaseDevice):
         else:
             self.set_health(HealthState.DEGRADED)
             self._on_controller_state(None)
-        # Also while there are no events to be had: a controller in FAULT says why.
+        # Also while events cannot be subscribed to: a controller in FAULT reports the reason.
         self._watch(client, "State", self._on_controller_state)
         self._watch(client, "whyNotReady", self._on_readiness)
 

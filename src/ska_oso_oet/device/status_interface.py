@@ -65,13 +65,13 @@ class StatusInterface(ControllerInterface):
         super().stop_communicating()
 
     def reset(self, command: RunningCommand) -> None:
-        """Cure a fault, and take note of what became of the history's file."""
+        """End a fault, and note what became of the history's file."""
         if self.engine is not None:
             self.engine.history.acknowledge()
         super().reset(command)
 
     def command_allowed(self, name: str) -> bool:
-        """Allow what acts while the device is ON; a refusal says why, where that of Tango names the state."""
+        """Allow what acts while the device is ON; the refusal has a reason, which that of Tango has not."""
         allowed = super().command_allowed(name)
         why = self.read_why_not_ready()
         if not allowed and name in ACTING and why:
@@ -114,7 +114,7 @@ class StatusInterface(ControllerInterface):
             return json.dumps(in_effect(self._settings, self._given, self._environ, self.get_name()))
 
     def use_settings(self, settings: ControllerSettings, properties: Mapping[str, Any]) -> None:
-        """Note the settings in effect; `properties` are those that are given by the device."""
+        """Note the settings in effect; `properties` are those that are set for the device."""
         self._settings, self._given, self._environ = settings, dict(properties), dict(os.environ)
         told = in_effect(settings, properties, self._environ, self.get_name())
         log_start(self.get_name(), versions(), told["settings"])

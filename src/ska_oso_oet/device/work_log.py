@@ -31,9 +31,9 @@ def log_start(device_name: str, versions: Mapping[str, str], settings: Sequence[
     _log.info("%s starts: %s; %s", device_name, of, one_line(given))
 
 
-def log_request(name: str, requester: str | None, code: str, answer: str) -> None:
+def log_request(name: str, requester: str | None, code: str, result: str) -> None:
     """Log a request: by whom, and the id of the command, or why it was refused."""
-    _log.info("request %s by %s: %s %s", name, one_line(requester or "unknown"), code, one_line(answer))
+    _log.info("request %s by %s: %s %s", name, one_line(requester or "unknown"), code, one_line(result))
 
 
 def log_health(health: str, messages: Sequence[str]) -> None:

@@ -1,1 +1,1 @@
-"""The events of the controller: the bus, the journal that numbers and keeps them, and their topics."""
+"""The events of the controller have a bus, a journal that numbers and keeps them, and topics."""

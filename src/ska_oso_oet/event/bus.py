@@ -47,7 +47,7 @@ class EventBus:
 
     `recorder` has each before any listener, and holds the listeners up where it must. Listeners are called
     one event at a time, in the order of the journal and of their subscriptions, on the thread behind `defer`,
-    which takes a function and calls it later; it must not block, nor call the function at once. They
+    which accepts a function and calls it later; it must not block, nor call the function at once. They
     subscribe before the first event is published.
     """
 

@@ -1,4 +1,4 @@
-"""The journal gives every event its place in one order before anyone sees it, and can be read again."""
+"""The journal numbers every event before anyone receives it, and keeps the newest to be read again."""
 
 from __future__ import annotations
 

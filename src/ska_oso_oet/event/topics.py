@@ -184,7 +184,7 @@ class procedure:
                 """
 
     class progress:
-        """A script says how far it is."""
+        """A script reports how far it is."""
 
         @staticmethod
         def msgDataSpec(  # type: ignore[no-untyped-def]
@@ -448,7 +448,7 @@ class subarray:
 
             - msg_src: who the event comes from
             - subarray_id: subarray id
-            - error: what the subarray answered
+            - error: what the subarray reported
             """
 
     class resources:
@@ -466,7 +466,7 @@ class subarray:
                 """
 
         class deallocated:
-            """Resources were taken back from a subarray."""
+            """Resources were released from a subarray."""
 
             @staticmethod
             def msgDataSpec(msg_src, subarray_id) -> None:  # type: ignore[no-untyped-def]
@@ -509,7 +509,7 @@ class user:
         """Events of a script."""
 
         class announce:
-            """A script says something to its users."""
+            """A script publishes a message for its users."""
 
             @staticmethod
             def msgDataSpec(msg_src, msg) -> None:  # type: ignore[no-untyped-def]

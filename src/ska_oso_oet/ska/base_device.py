@@ -86,7 +86,7 @@ class SKABaseDevice(EventDevice):
 
     adminMode = writable(AdminMode, "admin_mode", "Who may use the device", **MEMORIZED)
     healthState = readable(HealthState, "health_state", "Whether the device can do its work")
-    controlMode = mode("controlMode", ControlMode, "Where commands are taken from")
+    controlMode = mode("controlMode", ControlMode, "From where commands are accepted")
     simulationMode = mode("simulationMode", SimulationMode, "Whether the component is simulated")
     testMode = mode("testMode", TestMode, "Whether the device is under test")
     buildState = readable(str, "build_state", "Package, version and description of the software")
