@@ -23,7 +23,7 @@ RETRY_SECS: Final = 5.0
 _ABSENT: Final = frozenset(
     {"API_AttrNotFound", "API_AttributePollingNotStarted", "API_EventPropertiesNotSet"}
 )
-"""Reasons of an attribute that a device does not have, or does not tell of."""
+"""Reasons of an attribute that a device does not have, or sends no events of."""
 _log = logging.getLogger(__name__)
 
 
