@@ -201,3 +201,15 @@ def test_a_subarray_of_another_controller_is_refused_before_anything_is_stored(t
         preparer.prepare(command, NOW)
     assert oda.sbis == []
     assert list(tmp_path.rglob("*.json")) == []
+
+
+def test_a_subarray_that_a_document_writes_as_text_is_that_subarray(tmp_path: Path) -> None:
+    text = MID.to_dict()
+    text["activities"]["allocate"]["function_args"]["init"]["kwargs"]["subarray_id"] = "1"
+    oda = MemoryOda(SBDefinition.parse(text))
+    assert prepare(oda, tmp_path, "allocate").command.script_args.init == ProcedureInput(subarray_id=1)
+    assert '"subarray_id": "1"' not in str(oda.sbis[0].to_dict())
+    command = ActivityCommand.parse({"activity_name": "allocate", "sbd_id": MID.sbd_id})
+    elsewhere = Preparer(oda, SBFiles(tmp_path), "skamid", Subarrays.read("2,3", 16))
+    with pytest.raises(Rejected, match="not subarray 1"):
+        elsewhere.prepare(command, NOW)

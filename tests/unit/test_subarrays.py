@@ -26,11 +26,16 @@ WRONG = [
     {"subarray_id": 1.5},
     {"subarray_id": 1.0},
     {"subarray_id": True},
-    {"subarray_id": "1"},
+    {"subarray_id": "0"},
+    {"subarray_id": "one"},
+    {"subarray_id": "-1"},
+    {"subarray_id": "1.0"},
+    {"subarray_id": "²"},
+    {"subarray_id": ""},
     {"subarray_id": [1]},
     {"subarray_ids": 1},
     {"subarray_ids": []},
-    {"subarray_ids": [1, "2"]},
+    {"subarray_ids": [1, "two"]},
     {"subarray_ids": [1, True]},
     {"subarray_ids": [0]},
 ]
@@ -86,6 +91,17 @@ def test_numbers_and_nothing_are_accepted(door: Callable[..., object]) -> None:
     for right in ({}, {"subarray_id": None}, {"subarray_id": 3}, {"subarray_ids": [1, 2]}, {"other": "1"}):
         door(right, {})
         door({}, right)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_number_that_is_written_as_text_is_that_number(door: Callable[..., object]) -> None:
+    for text, number in (
+        ({"subarray_id": "1"}, {"subarray_id": 1}),
+        ({"subarray_ids": ["1", 2]}, {"subarray_ids": [1, 2]}),
+    ):
+        more = {"gain": "1"}
+        assert door({**text, **more}, {}) == door({**number, **more}, {})
+        assert door({}, text) == door({}, number)
 
 
 def test_every_subarray_that_is_named_counts_once() -> None:

@@ -26,7 +26,7 @@ from ska_oso_oet.errors import Rejected
 from ska_oso_oet.models import Model
 from ska_oso_oet.procedure.bounds import Name, Words, shown_args
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput, ProcedureState
-from ska_oso_oet.procedure.subarrays import check_named, named_in
+from ska_oso_oet.procedure.subarrays import named_in, numbered
 
 SB_JSON: Final = "sb_json"
 SBI_ID: Final = "sbi_id"
@@ -111,10 +111,10 @@ class ActivityArgs(Model):
         """Every subarray that is named here, each once."""
         return named_in(self.init.kwargs, self.main.kwargs)
 
-    @model_validator(mode="after")
-    def _subarrays_are_numbers(self) -> ActivityArgs:
-        check_named(init=self.init.kwargs, main=self.main.kwargs)
-        return self
+    @field_validator("init", "main")
+    @classmethod
+    def _subarrays_are_numbers(cls, given: KeywordArgs) -> KeywordArgs:
+        return KeywordArgs(kwargs=numbered(main=given.kwargs)["main"])
 
     @model_validator(mode="after")
     def _nothing_reserved(self) -> ActivityArgs:

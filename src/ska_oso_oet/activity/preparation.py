@@ -114,8 +114,9 @@ class Preparer:
         version = sbd.version or 1
         self._check_telescope(sbd, version)
         script, given = _script_of(sbd, version, command)
-        arguments = command.script_args.over(given)
-        request = PrepareProcessCommand.parse({"script": script, "script_args": arguments})
+        given = command.script_args.over(given)
+        request = PrepareProcessCommand.parse({"script": script, "script_args": given})
+        arguments = request.script_args
         self._subarrays.check(arguments.subarrays)
         sbi = _instance(sbd, version, command.activity_name, arguments, now)
         path = self._files.write(sbd, now)

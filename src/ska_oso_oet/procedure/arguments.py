@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, JsonValue, field_validator
 
 from ska_oso_oet.models import Model, own_constructor
-from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in
+from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in, numbered
 
 
 class ProcedureInput(Model):
@@ -31,6 +31,10 @@ class ProcedureInput(Model):
         return f"<ProcedureInput({', '.join(given)})>"
 
     __str__ = __repr__
+
+    def with_kwargs(self, kwargs: dict[str, Any]) -> ProcedureInput:
+        """Return the same positional arguments with other keyword arguments."""
+        return self.model_copy(update={"kwargs": kwargs})
 
     @field_validator("args", "kwargs")
     @classmethod
@@ -62,5 +66,12 @@ class CallArgs(Model):
 
     def for_subarray(self, subarray_id: int) -> CallArgs:
         """Name a subarray for `init`."""
-        init = self.init.model_copy(update={"kwargs": {SUBARRAY_ID: subarray_id, **self.init.kwargs}})
+        init = self.init.with_kwargs({SUBARRAY_ID: subarray_id, **self.init.kwargs})
         return self.model_copy(update={"init": init})
+
+    def with_numbers(self) -> CallArgs:
+        """Return the same with whole numbers for what names subarrays; else raise ValidationError."""
+        kwargs = numbered(init=self.init.kwargs, main=self.main.kwargs)
+        return CallArgs(
+            init=self.init.with_kwargs(kwargs["init"]), main=self.main.with_kwargs(kwargs["main"])
+        )

@@ -9,7 +9,7 @@ from pydantic import AliasChoices, Field, StrictBool, StrictInt, field_validator
 from ska_oso_oet.errors import InvalidArgument
 from ska_oso_oet.models import Model, own_constructor
 from ska_oso_oet.procedure.domain import CallArgs, ProcedureInput
-from ska_oso_oet.procedure.subarrays import check_named
+from ska_oso_oet.procedure.subarrays import numbered
 from ska_oso_oet.source.script import AnyScript
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class PrepareProcessCommand(Model):
     @field_validator("script_args")
     @classmethod
     def _subarrays_are_numbers(cls, given: CallArgs) -> CallArgs:
-        check_named(init=given.init.kwargs, main=given.main.kwargs)
-        return given
+        return given.with_numbers()
 
 
 class MainArgs(Model):
@@ -58,8 +57,7 @@ class MainArgs(Model):
     @field_validator("main")
     @classmethod
     def _subarrays_are_numbers(cls, given: ProcedureInput | None) -> ProcedureInput | None:
-        check_named(main=given.kwargs if given else {})
-        return given
+        return given.with_kwargs(numbered(main=given.kwargs)["main"]) if given else given
 
 
 class StartProcessCommand(Model):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from pydantic import BaseModel, Field, StrictInt
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt
 
 from ska_oso_oet.errors import SubarrayNotAllowed
 from ska_oso_oet.models import Model
@@ -17,7 +17,13 @@ SUBARRAY_ID: Final = "subarray_id"
 SUBARRAY_IDS: Final = "subarray_ids"
 EVERY: Final = "all"
 
-_Id = Annotated[StrictInt, Field(ge=1)]
+
+def _number(value: Any) -> Any:
+    """Read digits as a number; leave anything else to the check that follows."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+_Id = Annotated[StrictInt, Field(ge=1), BeforeValidator(_number)]
 _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.VAR_POSITIONAL)
 _SETTINGS: Final = "(properties Subarrays and SubarrayCount)"
 
@@ -38,9 +44,14 @@ class _Calls(BaseModel):
     main: _Call
 
 
-def check_named(**kwargs: Mapping[str, Any]) -> None:
-    """Raise ValidationError unless what names subarrays is whole numbers; `kwargs` by function."""
-    _Calls.model_validate({name: {"kwargs": kwargs.get(name) or {}} for name in ("init", "main")})
+def numbered(**kwargs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return `kwargs`, by function, with whole numbers for what names subarrays; else raise ValidationError.
+
+    A number may be written as text, as some Scheduling Blocks have it.
+    """
+    calls = _Calls.model_validate({name: {"kwargs": kwargs.get(name, {})} for name in ("init", "main")})
+    named = {"init": calls.init.kwargs, "main": calls.main.kwargs}
+    return {name: {**given, **named[name].model_dump(exclude_unset=True)} for name, given in kwargs.items()}
 
 
 def named_in(*calls: Mapping[str, Any]) -> list[int]:
