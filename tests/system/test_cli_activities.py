@@ -112,8 +112,8 @@ def test_what_is_known_of_an_activity(oet: Observatory) -> None:
     assert oet.json("activity", "list")[1]["activities"][-1] == activity
     shown = oet("activity", "describe", f"--aid={activity['id']}").stdout
     words = " ".join(shown.split())
-    assert "SB Version SB Instance Prepare Only" in words
-    assert f"{activity['sbd_version']} {activity['sbi_id']} False" in words
+    assert f"activities/{activity['id']} False" in words
+    assert f"{activity['sbd_version']} {activity['sbi_id']}" in words
     _, listed = oet.json("sbi", "list", "--sbd-id=sbd-cli-mid", "--limit=1")
     assert listed["sbis"][0]["sbi_id"] == activity["sbi_id"]
     _, shown_sbi = oet.json("sbi", "show", activity["sbi_id"])

@@ -18,6 +18,8 @@ from ska_oso_oet.resources import program, scripts_dir
 from ska_oso_oet.scripting.scheduling_block import example
 from ska_oso_oet.ska.control_model import ObsState
 from tests.event_channel import wait_for_events
+from tests.system.manual import Manual, needs_curl
+from tests.system.oet_program import Oet
 from tests.system.stack_process import StackProcess
 
 if TYPE_CHECKING:
@@ -26,6 +28,11 @@ if TYPE_CHECKING:
 
 DEADLINE = 60.0
 FOREVER = json.dumps({"main": {"kwargs": {"scan_duration": 3600}}})
+ENDLESS = """
+import threading
+def main():
+    threading.Event().wait()
+"""
 SCAN = ["CONFIGURING", "READY", "SCANNING", "READY"]
 
 
@@ -193,6 +200,55 @@ def test_an_observation_from_startup_to_standby(
     assert observatory.run("standby.py")["procedure"]["state"] == "COMPLETE"
     assert telescope.until("STANDBY") == ["UNKNOWN", "STANDBY"]
     assert telescope.rest() + subarray.rest() == []
+
+
+MANUAL = (
+    ("file:///scripts/startup.py", ""),
+    ("file:///scripts/allocate_from_file_sb.py --subarray_id=3", " scripts/example_sb.json"),
+    ("file:///scripts/observe_sb.py --subarray_id=3", " scripts/example_sb.json"),
+    ("file:///scripts/deallocate.py --subarray_id=3", ""),
+    ("file:///scripts/standby.py", ""),
+)
+"""What the example session of the original's manual creates, and with what each is started."""
+
+
+def test_the_example_session_of_the_manual(
+    observatory: Observatory, record: Callable[[str, str], Recorder], tmp_path: Path
+) -> None:
+    block = tmp_path / "example_sb.json"
+    block.write_text(json.dumps(example(observatory.telescope)))
+    places = {"file:///scripts": scripts_dir().as_uri(), "scripts/example_sb.json": str(block)}
+    manual = Manual(Oet(observatory.stack.env, tmp_path), places, {})
+    subarray = record(observatory.subarray(3), "obsState")
+    for created, given in MANUAL:
+        manual(f"oet procedure create {created}")
+        *_, last = manual(f"oet procedure start{given}")
+        assert last.column("State") == ["COMPLETE"]
+    states = [*subarray.until("SCANNING"), *subarray.until("EMPTY")]
+    assert [*states[:4], *states[-2:]] == [
+        "EMPTY",
+        "RESOURCING",
+        "IDLE",
+        "CONFIGURING",
+        "RESOURCING",
+        "EMPTY",
+    ]
+
+
+@needs_curl
+def test_a_stop_as_the_manual_sends_it(observatory: Observatory, tmp_path: Path) -> None:
+    oet = Oet(observatory.stack.env, tmp_path, endless=ENDLESS)
+    number = oet.json("procedure", "create", oet.uris["endless"], "--subarray_id=1")[1]["procedure"]["id"]
+    assert oet("procedure", "start", "--listen=False").returncode == 0
+    places = {"http://localhost:5000/api/v1.0": observatory.stack.rest_url}
+    manual = Manual(oet, places, {"pid": number - 2})
+    status, kind, answer = manual.curl(
+        'curl -i -H "Content-Type: application/json" -X PUT -d \'{"abort": true, "state": "STOPPED"}\''
+        " http://localhost:5000/api/v1.0/procedures/2"
+    )
+    assert (status, kind) == (200, "application/json")
+    message = f"Successfully stopped script with ID {number} and aborted subarray activity "
+    assert answer == {"abort_message": message}
 
 
 def test_two_subarrays_observe_at_the_same_time(

@@ -1,9 +1,7 @@
-"""The HTTP API on a running stack: the sessions that the reference prints, and a killed controller."""
+"""The HTTP API on a running stack, with an adapter that a test may stop, and a killed controller."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -36,7 +34,6 @@ def init(subarray_id=None, sb_uri=None, dishes=()):
 def main(scan_duration=0.0):
     time.sleep(scan_duration)
 """
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
 
 @contextmanager
@@ -98,20 +95,6 @@ def script(tmp_path: Path) -> str:
     return path.as_uri()
 
 
-def curl(*arguments: str) -> tuple[int, dict[str, str], Any]:
-    """Run curl -i as the reference does; answer status, headers and the JSON body."""
-    said = subprocess.run(
-        ["curl", "-sS", "-i", *arguments], capture_output=True, timeout=DEADLINE, check=True
-    )
-    head, _, body = said.stdout.decode().partition("\r\n\r\n")
-    status, *fields = head.split("\r\n")
-    headers = {name.lower(): value for name, _, value in (field.partition(": ") for field in fields)}
-    return int(status.split()[1]), headers, json.loads(body)
-
-
-JSON = ("-H", "Content-Type: application/json")
-
-
 def wait_for(url: str, *states: str) -> dict[str, Any]:
     """Wait for a state of a procedure by the events of the stream."""
     with httpx.stream("GET", url.partition("/procedures")[0] + "/stream", timeout=DEADLINE) as stream:
@@ -121,69 +104,6 @@ def wait_for(url: str, *states: str) -> dict[str, Any]:
             if procedure["state"] in states:
                 return procedure
             next(line for line in lines if "procedure.lifecycle." in line)
-
-
-@needs_curl
-def test_the_sessions_of_the_reference(rest: str, script: str) -> None:
-    init = {"kwargs": {"subarray_id": 1, "sb_uri": "file:///path/to/scheduling_block_123.json"}}
-    body = json.dumps({"script_uri": script, "script_args": {"init": init}})
-    status, headers, answer = curl(*JSON, "-X", "POST", "-d", body, f"{rest}/procedures")
-    procedure = answer["procedure"]
-    uri = procedure["uri"]
-    assert (status, headers["content-type"], headers["location"]) == (201, "application/json", uri)
-    assert uri.startswith(f"{rest}/procedures/")
-    assert procedure["script_args"] == {"init": {"args": [], **init}, "run": {"args": [], "kwargs": {}}}
-    assert procedure["script"] == {"script_type": "filesystem", "script_uri": script}
-    assert procedure["history"]["process_states"][0][0] == "CREATING"
-    assert procedure["history"]["stacktrace"] is None
-    wait_for(uri, "READY")
-
-    status, _, answer = curl(f"{rest}/procedures")
-    assert status == 200
-    assert answer["procedures"][-1]["uri"] == uri
-
-    status, _, answer = curl(uri)
-    assert (status, answer["procedure"]["state"]) == (200, "READY")
-    assert "id" not in answer["procedure"]
-
-    body = json.dumps({"script_args": {"run": {"kwargs": {"scan_duration": 600.0}}}, "state": "RUNNING"})
-    status, _, answer = curl(*JSON, "-X", "PUT", "-d", body, uri)
-    assert status == 200
-    assert answer["procedure"]["script_args"]["run"] == {"args": [], "kwargs": {"scan_duration": 600.0}}
-
-    status, _, answer = curl(*JSON, "-X", "PUT", "-d", '{"abort": false, "state": "STOPPED"}', uri)
-    number = uri.rpartition("/")[2]
-    assert (status, answer) == (200, {"abort_message": f"Successfully stopped script with ID {number}"})
-
-    status, headers, answer = curl(f"{rest}/procedures/4711")
-    assert (status, headers["content-type"]) == (404, "application/json")
-    assert answer == {
-        "error": "404 Not Found",
-        "type": "ResourceNotFound",
-        "Message": "No information available for PID=4711",
-    }
-
-
-@needs_curl
-def test_listening_as_the_reference_does(rest: str, script: str) -> None:
-    with subprocess.Popen(
-        ["curl", "-sS", "-i", "-N", f"{rest}/stream"], stdout=subprocess.PIPE, text=True
-    ) as listening:
-        assert listening.stdout is not None
-        head = []
-        for line in listening.stdout:
-            head.append(line.strip())
-            if not line.strip():
-                break
-        assert "content-type: text/event-stream; charset=utf-8" in head
-        httpx.post(f"{rest}/procedures", json={"script_uri": script})
-        lines = (line for line in listening.stdout if not line.startswith(":"))
-        data = next(line for line in lines if line.strip())
-        identifier, blank = next(lines), next(lines)
-        listening.terminate()
-    assert json.loads(data.removeprefix("data:"))["topic"] == "request.procedure.create"
-    assert identifier.startswith("id:")
-    assert blank == "\n"
 
 
 def test_a_whole_procedure_can_be_put_back(rest: str, script: str) -> None:

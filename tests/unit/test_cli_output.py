@@ -303,9 +303,10 @@ def test_describe_of_an_activity_shows_the_reason_the_version_and_the_instance(
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     for line in (
         "1 allocate sbd-123 FAILED",
-        "SB Version SB Instance Prepare Only",
-        "3 sbi-9 False",
-        f"tango://h:1/a/b/c/activities/{_activity().id}",
+        "URI Prepare Only",
+        f"tango://h:1/a/b/c/activities/{_activity().id} False",
+        "SB Version SB Instance",
+        "3 sbi-9",
         "2020-09-30 10:29:39.605270 FAILED",
         "init [] {'foo': 'bar'}",
         "Ended: the ODA has no SBDefinition sbd-123",

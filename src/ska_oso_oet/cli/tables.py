@@ -188,10 +188,10 @@ def print_activity(activity: ActivitySummary, controller: str) -> None:
         ],
     )
     print_table(
-        ("SB Version", "SB Instance", "Prepare Only"),
-        [(_known(activity.sbd_version), _known(activity.sbi_id), activity.prepare_only)],
+        ("URI", "Prepare Only"),
+        [(_place(controller, "activities", activity.id), activity.prepare_only)],
     )
-    print_table(("URI",), [(_place(controller, "activities", activity.id),)])
+    print_table(("SB Version", "SB Instance"), [(_known(activity.sbd_version), _known(activity.sbi_id))])
     states = [(moment(when, fraction=True), state.value) for state, when in activity.activity_states]
     print_table(("Time", "State"), states)
     calls = (("init", activity.script_args.init), ("main", activity.script_args.main))
