@@ -9,7 +9,7 @@ from ska_oso_oet.mptools import ExitStatus, Rung
 from ska_oso_oet.procedure.bounds import MAX_STACKTRACE
 from ska_oso_oet.procedure.domain import ProcedureState as S
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned, StateEntered, parse_report
-from ska_oso_oet.procedure.verdict import judge
+from ska_oso_oet.procedure.verdict import judge, stacktrace_of
 from ska_oso_oet.worker.endings import of_exception, of_system_exit
 
 OWN, TERM, KILL = (
@@ -65,17 +65,34 @@ INTERRUPTED = Raised(message="stopped", interrupted=True)
 def test_the_end_is_judged(
     status: ExitStatus, ending: Ending | None, state: S, expected: tuple[S, str, str | None]
 ) -> None:
-    verdict = judge(status, ending, state)
-    assert (verdict.state, verdict.exit.cause, verdict.exit.stopped_by) == expected
-    assert verdict.state is not S.FAILED or verdict.exit.message
-    assert verdict.exit.code != 0 or verdict.state is S.COMPLETE
+    end = judge(status, ending, state)
+    assert (end.state, end.cause, end.stopped_by) == expected
+    assert end.state is not S.FAILED or end.message
+    assert end.code != 0 or end.state is S.COMPLETE
 
 
 def test_what_a_clean_up_raised_is_not_lost() -> None:
-    verdict = judge(TERM, Raised(message="ValueError: x", stacktrace="trace", interrupted=True), S.RUNNING)
-    assert verdict.state is S.STOPPED
-    assert verdict.exit.message == "raised while it cleaned up: ValueError: x"
-    assert verdict.stacktrace == "trace"
+    raised = Raised(message="ValueError: x", stacktrace="trace", interrupted=True)
+    end = judge(TERM, raised, S.RUNNING)
+    assert end.state is S.STOPPED
+    assert end.message == "raised while it cleaned up: ValueError: x"
+    assert stacktrace_of(raised, end) == "trace"
+
+
+@pytest.mark.parametrize(
+    ("status", "ending", "stacktrace"),
+    [
+        (OWN, RAISED, "trace"),
+        (ExitStatus(signal=9), RAISED, "trace"),
+        (OWN, Raised(message="stopped", stacktrace="trace", interrupted=True), None),
+        (OWN, Left(code=3, message="sys.exit(3)"), None),
+        (OWN, None, None),
+    ],
+)
+def test_a_traceback_is_that_of_a_script_that_raised(
+    status: ExitStatus, ending: Ending | None, stacktrace: str | None
+) -> None:
+    assert stacktrace_of(ending, judge(status, ending, S.RUNNING)) == stacktrace
 
 
 CUT_OFF = "killed, as it had not ended within the grace period: its clean-up was cut off"
@@ -104,21 +121,21 @@ CUT_OFF = "killed, as it had not ended within the grace period: its clean-up was
 def test_the_record_of_a_stop_says_what_the_script_did(
     status: ExitStatus, ending: Ending | None, message: str | None
 ) -> None:
-    assert judge(status, ending, S.RUNNING).exit.message == message
+    assert judge(status, ending, S.RUNNING).message == message
 
 
 def test_nothing_is_said_of_the_clean_up_of_what_had_not_begun() -> None:
-    assert judge(KILL, None, S.CREATING).exit.message is None
+    assert judge(KILL, None, S.CREATING).message is None
 
 
 def test_a_script_that_claims_to_have_returned_and_is_killed_has_not_ended_well() -> None:
-    verdict = judge(ExitStatus(signal=9), Returned(), S.RUNNING)
-    assert verdict.exit.message == "killed by signal 9 (SIGKILL); before that, main returned"
-    assert verdict.exit.code is None
+    end = judge(ExitStatus(signal=9), Returned(), S.RUNNING)
+    assert end.message == "killed by signal 9 (SIGKILL); before that, main returned"
+    assert end.code is None
 
 
 def test_a_signal_without_a_name_is_told_by_its_number() -> None:
-    assert judge(ExitStatus(signal=60), None, S.RUNNING).exit.message == "killed by signal 60"
+    assert judge(ExitStatus(signal=60), None, S.RUNNING).message == "killed by signal 60"
 
 
 # ------------------------------------------------------------ endings

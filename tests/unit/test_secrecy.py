@@ -8,11 +8,13 @@ import pytest
 
 from ska_oso_oet.event.journal import EventsQuery
 from ska_oso_oet.mptools import ExitStatus
-from ska_oso_oet.procedure.domain import ProcedureState
+from ska_oso_oet.procedure.domain import CallArgs, Procedure, ProcedureState
 from ska_oso_oet.procedure.output import MAX_LINE, OutputBuffer
+from ska_oso_oet.procedure.record import Record
 from ska_oso_oet.procedure.reports import Raised
 from ska_oso_oet.procedure.secrecy import KNOWN, Secrets
-from ska_oso_oet.procedure.verdict import judge
+from ska_oso_oet.procedure.verdict import judge, stacktrace_of
+from ska_oso_oet.source.script import FileSystemScript
 from tests.unit.test_procedure_stop import Service
 
 if TYPE_CHECKING:
@@ -118,9 +120,13 @@ def test_what_looks_like_a_secret_for_a_while_is_told_in_the_end() -> None:
 
 def test_what_a_script_raises_is_masked() -> None:
     ending = Raised(message="ValueError: swordfish", stacktrace="...\nValueError: swordfish\n")
-    verdict = judge(ExitStatus(code=1), ending, ProcedureState.RUNNING)
-    verdict = verdict.masked(Secrets({"PGPASSWORD": "swordfish"}).masked)
-    assert (verdict.exit.message, verdict.stacktrace) == ("ValueError: ***", "...\nValueError: ***\n")
+    exit_record = judge(ExitStatus(code=1), ending, ProcedureState.RUNNING)
+    script = FileSystemScript(script_uri="file:///a.py")
+    record = Record(Procedure(1, script, CallArgs(), created_at=1.0))
+    mask = Secrets({"PGPASSWORD": "swordfish"}).masked
+    record.end(exit_record, stacktrace_of(ending, exit_record), mask)
+    assert record.procedure.exit == exit_record.model_copy(update={"message": "ValueError: ***"})
+    assert record.procedure.stacktrace == "...\nValueError: ***\n"
 
 
 def test_what_a_script_publishes_is_masked_however_deep() -> None:

@@ -14,7 +14,7 @@ from ska_oso_oet.procedure.domain import ProcedureHistory, ProcedureState, Proce
 from ska_oso_oet.procedure.ports import ServiceRules
 from ska_oso_oet.procedure.record import StartRequest, StopRequest
 from ska_oso_oet.procedure.steps import ProcedureSteps
-from ska_oso_oet.procedure.verdict import judge
+from ska_oso_oet.procedure.verdict import judge, stacktrace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -217,9 +217,9 @@ class ScriptExecutionService(ProcedureSteps):
         self._output.close(procedure_id)
         with self._lock:
             record = self._records.get(procedure_id)
-            verdict = judge(status, ending, record.procedure.state).masked(self._rules.secrets.masked)
-            record.end(verdict)
-            self._enter(record, verdict.state)
+            exit_record = judge(status, ending, record.procedure.state)
+            record.end(exit_record, stacktrace_of(ending, exit_record), self._rules.secrets.masked)
+            self._enter(record, exit_record.state)
             if any(stop.run_abort for stop in record.stops):
                 self._abort_subarrays(record)
             for forgotten in self._records.forget_oldest():

@@ -97,6 +97,9 @@ def user_of(requester: str | None) -> str | None:
     return requester and (requester.rpartition(" pid ")[0] or requester)
 
 
+_STATE_OF_CAUSE: Final = {"returned": ProcedureState.COMPLETE, "stopped": ProcedureState.STOPPED}
+
+
 class ExitRecord(Model):
     """How a procedure's process ended; `controller lost` when the controller died before it.
 
@@ -109,6 +112,11 @@ class ExitRecord(Model):
     signal: int | None = None
     stopped_by: Literal["SIGTERM", "SIGKILL"] | None = None
     message: Words | None = None
+
+    @property
+    def state(self) -> ProcedureState:
+        """The final state of a procedure that has ended in this way."""
+        return _STATE_OF_CAUSE.get(self.cause, ProcedureState.FAILED)
 
 
 class ProcedureHistory(Model):

@@ -10,12 +10,11 @@ from ska_oso_oet.procedure.changes import CommandOutcome, OutcomeKind
 from ska_oso_oet.procedure.domain import ProcedureInput, ProcedureState, Progress, user_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from ska_oso_oet.procedure.aborts import AbortRun
     from ska_oso_oet.procedure.commands import StopProcessCommand
-    from ska_oso_oet.procedure.domain import Procedure
-    from ska_oso_oet.procedure.verdict import Verdict
+    from ska_oso_oet.procedure.domain import ExitRecord, Procedure
 
 _RESULT_OF_STATE: Final[dict[ProcedureState, OutcomeKind]] = {
     ProcedureState.READY: "ok",
@@ -128,12 +127,13 @@ class Record:
         """True while the procedure is READY, and nobody has asked for anything else."""
         return self.procedure.state is ProcedureState.READY and not self.stops and self.abort_of is None
 
-    def end(self, verdict: Verdict) -> None:
-        """Note how the process ended, and what it was stopped for."""
+    def end(self, exit_record: ExitRecord, stacktrace: str | None, mask: Callable[[str], str]) -> None:
+        """Note how the process ended, and what it was stopped for; `mask` hides secrets of the service."""
         why = next((stop.why for stop in self.stops if stop.why), None)
-        message = "; ".join(filter(None, (why, verdict.exit.message))) or None
-        self.procedure.exit = verdict.exit.model_copy(update={"message": message})
-        self.procedure.stacktrace = verdict.stacktrace
+        how = exit_record.message and mask(exit_record.message)
+        message = "; ".join(filter(None, (why, how))) or None
+        self.procedure.exit = exit_record.model_copy(update={"message": message})
+        self.procedure.stacktrace = stacktrace and mask(stacktrace)
 
     def why_not_ready(self, which: str = "") -> str:
         """Return the reason why the procedure cannot be started; `which` names how it was found."""

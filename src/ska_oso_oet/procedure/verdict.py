@@ -1,37 +1,21 @@
-"""The verdict on a procedure follows from the exit status of its process and the last word of its worker."""
+"""The exit of a procedure follows from the exit status of its process and the last word of its worker."""
 
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from ska_oso_oet.mptools import Rung
 from ska_oso_oet.procedure.domain import ExitRecord, ProcedureState
 from ska_oso_oet.procedure.reports import Ending, Left, Raised, Returned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ska_oso_oet.mptools import ExitStatus
 
 _CUT_OFF: Final = "killed, as it had not ended within the grace period: its clean-up was cut off"
 
 
-class Verdict(NamedTuple):
-    """The final state of a procedure, how its process ended, and the script's traceback if it raised."""
-
-    state: ProcedureState
-    exit: ExitRecord
-    stacktrace: str | None = None
-
-    def masked(self, mask: Callable[[str], str]) -> Verdict:
-        """Return the verdict with `mask` applied to what the script has written."""
-        message = self.exit.message and mask(self.exit.message)
-        stacktrace = self.stacktrace and mask(self.stacktrace)
-        return Verdict(self.state, self.exit.model_copy(update={"message": message}), stacktrace)
-
-
-def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> Verdict:
+def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> ExitRecord:
     """Judge the end of a process that was in `state`.
 
     Whoever was asked to stop and ended is STOPPED, whatever its script made of that. Else the script's own
@@ -54,36 +38,39 @@ def judge(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> V
             return _interrupted_from_outside(status)
 
 
-def _ended_well(status: ExitStatus, ending: Returned | Left, state: ProcedureState) -> Verdict:
+def stacktrace_of(ending: Ending | None, exit_record: ExitRecord) -> str | None:
+    """Return the traceback of what the script raised, unless it was a signal that ended it."""
+    if isinstance(ending, Raised) and exit_record.cause != "signal":
+        return ending.stacktrace
+    return None
+
+
+def _ended_well(status: ExitStatus, ending: Returned | Left, state: ProcedureState) -> ExitRecord:
     if status.signal is not None or status.code:
         return _died(status, before=_in_words(ending))
     if state is ProcedureState.RUNNING:
         message = _in_words(ending) if isinstance(ending, Left) else None
-        return Verdict(
-            ProcedureState.COMPLETE, ExitRecord(cause="returned", code=status.code, message=message)
-        )
+        return ExitRecord(cause="returned", code=status.code, message=message)
     # Nothing can have ended well where main was not called.
     return _failed(status, ending) if isinstance(ending, Left) else _died(status)
 
 
-def _failed(status: ExitStatus, ending: Raised | Left) -> Verdict:
-    exit_record = ExitRecord(
+def _failed(status: ExitStatus, ending: Raised | Left) -> ExitRecord:
+    return ExitRecord(
         cause="raised" if isinstance(ending, Raised) else "exit_code",
         code=(status.code if isinstance(ending, Raised) else ending.code) or None,
         signal=status.signal,
         message=_in_words(ending),
     )
-    return Verdict(ProcedureState.FAILED, exit_record, _stacktrace(ending))
 
 
-def _died(status: ExitStatus, before: str | None = None) -> Verdict:
-    exit_record = ExitRecord(
+def _died(status: ExitStatus, before: str | None = None) -> ExitRecord:
+    return ExitRecord(
         cause="exit_code" if status.signal is None else "signal",
         code=status.code or None,
         signal=status.signal,
         message=_how_it_died(status, before),
     )
-    return Verdict(ProcedureState.FAILED, exit_record)
 
 
 def _how_it_died(status: ExitStatus, before: str | None) -> str:
@@ -101,17 +88,16 @@ def _how_it_died(status: ExitStatus, before: str | None) -> str:
     return how + (otherwise if before is None else f"; before that, {before}")
 
 
-def _stopped(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> Verdict:
+def _stopped(status: ExitStatus, ending: Ending | None, state: ProcedureState) -> ExitRecord:
     # One that ended by itself when SIGKILL was on its way has heard SIGTERM.
     rung = status.rung if status.code is None else Rung.SIGTERM
-    exit_record = ExitRecord(
+    return ExitRecord(
         cause="stopped",
         code=status.code or None,
         signal=status.signal,
         stopped_by=None if rung is None else rung.value,
         message=None if state is ProcedureState.CREATING else _what_it_did(status, ending, rung),
     )
-    return Verdict(ProcedureState.STOPPED, exit_record, _stacktrace(ending))
 
 
 def _what_it_did(status: ExitStatus, ending: Ending | None, rung: Rung | None) -> str | None:
@@ -143,17 +129,12 @@ def _in_words(ending: Ending) -> str:
             return ending.message
 
 
-def _stacktrace(ending: Ending | None) -> str | None:
-    return ending.stacktrace if isinstance(ending, Raised) else None
-
-
-def _interrupted_from_outside(status: ExitStatus) -> Verdict:
-    exit_record = ExitRecord(
+def _interrupted_from_outside(status: ExitStatus) -> ExitRecord:
+    return ExitRecord(
         cause="signal",
         code=status.code or None,
         message="interrupted by SIGTERM or SIGINT, which was not sent by the controller",
     )
-    return Verdict(ProcedureState.FAILED, exit_record)
 
 
 def _name(signum: int) -> str:
