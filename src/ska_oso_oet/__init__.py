@@ -1,4 +1,4 @@
-"""SKA Observation Execution Tool: observing scripts on demand, as Tango devices."""
+"""The SKA Observation Execution Tool runs observing scripts on demand; it consists of Tango devices."""
 
 from __future__ import annotations
 

@@ -150,7 +150,7 @@ class ActivityService:
         bus.follow(ProcedureChange, lambda change, _: self.on_procedure_changed(change.summary))
         bus.follow(
             ScriptEvent,
-            lambda said, event: self.on_script_event(said.procedure_id, event.topic, said.arguments),
+            lambda script, event: self.on_script_event(script.procedure_id, event.topic, script.arguments),
         )
 
     def on_procedure_changed(self, procedure: ProcedureSummary) -> None:

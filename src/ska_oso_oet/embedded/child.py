@@ -74,7 +74,7 @@ class Child:
         self._limit: asyncio.Timeout | None = None
 
     @property
-    def answers(self) -> bool:
+    def serves(self) -> bool:
         """Whether the server has reported that it serves."""
         return self.ready.done() and not self.ready.cancelled()
 
@@ -86,11 +86,11 @@ class Child:
         self._partial = b""
         self._pipe, write_end = os.pipe()
         os.set_blocking(self._pipe, False)
-        told = {variable: str(number) for variable, number in self._handed.items()}
+        handed = {variable: str(number) for variable, number in self._handed.items()}
         try:
             self._process = subprocess.Popen(
                 self._argv,
-                env={**env, **told, "PYTHONUNBUFFERED": "1"},
+                env={**env, **handed, "PYTHONUNBUFFERED": "1"},
                 stdin=subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=subprocess.STDOUT,

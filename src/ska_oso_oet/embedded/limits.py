@@ -13,10 +13,10 @@ class StackLimits:
     """How long each part may need, in seconds, and how often a server is restarted."""
 
     start: float = DEFAULT_TIMEOUT
-    """until every device answers"""
+    """until every device replies"""
     stop: float = 10.0
     """from SIGTERM to SIGKILL, of a server that has not asked for more time, as the controller does"""
     pauses: tuple[float, ...] = (0.1, 0.5, 2.0, 5.0, 10.0)
-    """before each further restart of a server that dies; after the last one the stack gives up"""
+    """before each further restart of a server that dies; after the last one the stack ends"""
     stable: float = 60.0
     """a server that ran for so long has its restarts forgiven"""

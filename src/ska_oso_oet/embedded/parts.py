@@ -60,7 +60,7 @@ REST_DEVICE = "mid-oso/oet-rest-adapter/01"
 """Its health is part of the controller's."""
 REST_ADAPTER = Server("OETRestAdapter", "01")
 REST_SOCKET = "OET_REST_SOCKET"
-"""The environment variable that tells it the number of the socket that it is handed."""
+"""The environment variable with the number of the socket that it is handed."""
 
 
 @dataclass(frozen=True)

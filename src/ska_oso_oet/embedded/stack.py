@@ -151,7 +151,7 @@ class _Stack:
             show(f"oet up: starting for {took:.0f} s of {self._limits.start:g}; it waits for {self._late()}")
 
     def _late(self) -> str:
-        late = ", ".join(f"{child.name} (log {child.log})" for child in self._children if not child.answers)
+        late = ", ".join(f"{child.name} (log {child.log})" for child in self._children if not child.serves)
         if late or self._readiness is None:
             return late or "the registration of the devices"
         return f"a controller that can start scripts: {self._readiness.why_not}"

@@ -60,7 +60,7 @@ class History:
         self.on_health: Callable[[], None] = lambda: None
         """Called when what `health` returns has changed, on any thread with no lock held; to be set by one.
 
-        Two things announce themselves to nobody but who calls `health`: a database that does not answer, and
+        Two things are reported only to the caller of `health`: a database that does not reply, and
         a file that is deleted while nothing is written.
         """
         self._reporting = threading.Lock()

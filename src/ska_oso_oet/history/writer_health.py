@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sized
 
 HANG_SECS: Final = 6.0
-"""After which a database that neither does as it is asked nor fails is reported not to answer."""
+"""After which a database that neither carries out what it is asked nor fails is reported as not replying."""
 
 
 class WriterHealth:

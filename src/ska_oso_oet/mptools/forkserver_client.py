@@ -30,9 +30,9 @@ LONGEST_SECS: Final = 120.0
 """How long it may owe a reply at most, whatever it does."""
 _LOOK_SECS: Final = 1.0
 _DEATH_SECS: Final = 1.0
-"""How long the end of a fork server that was killed is waited for before others take its place."""
+"""How long the end of a fork server that was killed is waited for before another one replaces it."""
 CLOSE_SECS: Final = 5.0
-"""How long a fork server may take to end its workers; it gives them a grace of its own."""
+"""How long a fork server may need to end its workers; they have a grace period of its own."""
 _ENVIRONMENT: Final = {"PYTHONUNBUFFERED": "1"}
 """For the Python programs that scripts start: their output, too, is seen when it is written."""
 _log = logging.getLogger(__name__)

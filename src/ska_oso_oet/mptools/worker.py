@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 END = "END"
 """Type of the message that asks a worker to end once it has done what came before."""
 STARTED = "STARTED"
-"""Type of the message that tells the parent that a worker's startup is complete."""
+"""Type of the message that reports to the parent that a worker's startup is complete."""
 
 
 class StartupEvent:

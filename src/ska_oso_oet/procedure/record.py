@@ -73,8 +73,8 @@ class Record:
         That is while main runs, until an end that was asked for is confirmed, and as long as an abort lasts.
         """
         state = self.procedure.state
-        taken = state is ProcedureState.RUNNING or bool(self.stops) or self.abort_of is not None
-        return taken and not state.final
+        in_use = state is ProcedureState.RUNNING or bool(self.stops) or self.abort_of is not None
+        return in_use and not state.final
 
     @property
     def request_id(self) -> str | None:

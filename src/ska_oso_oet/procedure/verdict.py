@@ -105,12 +105,12 @@ def _what_it_did(status: ExitStatus, ending: Ending | None, rung: Rung | None) -
     if status.error is not None and status.code is None and status.signal is None:
         return status.error  # nobody has seen its end
     words = [None if ending is None or _gave_way(ending) else _in_words(ending), status.error]
-    said = "; ".join(filter(None, words)) or None
+    done = "; ".join(filter(None, words)) or None
     if rung is Rung.SIGKILL:
-        return _CUT_OFF if said is None else f"{_CUT_OFF}; before that, {said}"
+        return _CUT_OFF if done is None else f"{_CUT_OFF}; before that, {done}"
     if status.signal is not None or ending is None:
-        return _how_it_died(status, said)
-    return said
+        return _how_it_died(status, done)
+    return done
 
 
 def _gave_way(ending: Ending) -> bool:

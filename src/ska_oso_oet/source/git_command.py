@@ -82,8 +82,8 @@ class GitCommand:
 
     def _reason(self, errors: str) -> str:
         lines = [line.strip() for line in errors.splitlines() if line.strip()]
-        telling = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines[-1:]
-        text = "; ".join(telling) or "git gave no reason"
+        causes = [line for line in lines if line.startswith(("fatal:", "error:", "remote:"))] or lines[-1:]
+        text = "; ".join(causes) or "git gave no reason"
         secret = self._repository.password
         return text.replace(secret, "***") if secret else text
 

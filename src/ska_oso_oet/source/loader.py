@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ska_oso_oet.source.script import AnyScript
 
 MODULE_NAME: Final = "observing_script"
-"""Name of the module that a script becomes: fixed, so that no script can take another module's name."""
+"""Name of the module that a script becomes: fixed, so that no script can use another module's name."""
 PROGRAM_NAMES: Final = (MODULE_NAME, "__mp_main__", "__main__")
 """All names of the module, in the eyes of the script and of multiprocessing."""
 _SPAWNED: Final = Path(__file__).with_name("spawned")

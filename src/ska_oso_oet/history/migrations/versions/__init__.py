@@ -1,1 +1,1 @@
-"""The steps, in order; each is never changed again once released."""
+"""This package has the steps, in order; a step is never changed again once it is released."""
