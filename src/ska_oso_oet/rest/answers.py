@@ -32,7 +32,7 @@ class _Request(Request):
 
 
 class StrictRoute(APIRoute):
-    """A route that reads its body strictly, and takes no parameter that its description does not have."""
+    """A route that reads its body strictly, and refuses a parameter that its description does not have."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Make the handler of requests."""

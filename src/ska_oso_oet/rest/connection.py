@@ -20,10 +20,10 @@ _BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnec
 
 
 class ConnectionPlaces:
-    """The connections that there may be. When all are taken, the one that has longest not asked is closed.
+    """The connections that there may be. When all are in use, the one idle for longest is closed.
 
     `request_secs` bounds the time until a request's header is there, `stalled_secs` the time in which a
-    client receives nothing of what it is sent.
+    client receives nothing of what is sent to it.
     """
 
     def __init__(

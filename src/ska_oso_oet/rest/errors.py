@@ -38,7 +38,7 @@ class AbortFailed(OetError):
 
 
 class TooManyStreams(OetError):
-    """No more clients can listen to events; other requests are answered."""
+    """No more clients can listen to events; other requests are served."""
 
     code = "OET_TooManyStreams"
 

@@ -95,7 +95,7 @@ class BehindProxy:
         if told["prefix"].startswith("/"):
             prefix = told["prefix"].rstrip("/")
             scope["root_path"] = prefix
-            # As ASGI wants it, the path has the prefix that the proxy took away.
+            # As ASGI wants it, the path has the prefix that the proxy removed.
             scope["path"] = prefix + scope["path"]
         return scope
 

@@ -65,7 +65,7 @@ def _bound(host: str, port: int) -> socket.socket:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )[0]
-        # Only for a socket that names its protocol does asyncio turn Nagle's algorithm off (40 ms an answer).
+        # Only for a socket that names its protocol does asyncio turn Nagle's algorithm off (40 ms a reply).
         bound = socket.socket(family, kind, protocol)
     except OSError as error:
         raise PortTaken(f"address {host} cannot be used: {error.strerror}") from None

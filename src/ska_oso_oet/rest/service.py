@@ -48,8 +48,8 @@ GRACE: Final = 2
 class Surroundings:
     """What the service reports to, and what its threads need.
 
-    `on_reachable(message)` has None when the controller answers, and what is wrong when it does not;
-    `on_failure(message)` says that the service has ended by itself. Threads of the service call them.
+    `on_reachable(message)` gets None when the controller replies, and what is wrong when it does not;
+    `on_failure(message)` reports that the service has ended by itself. Threads of the service call them.
     """
 
     counter: Counter

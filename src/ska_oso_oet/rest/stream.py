@@ -50,10 +50,10 @@ class ControllerNotReady(ControllerUnreachable):
 
 
 class EventHub:
-    """Hears the controller's events once, on a thread of its own, and keeps them for every reader.
+    """Receives the controller's events once, on a thread of its own, and keeps them for every reader.
 
     `open_stream(position)` subscribes, after a position or from the oldest event that the controller has.
-    `on_reachable(message)` is called on that thread, with None when the controller answers and with what is
+    `on_reachable(message)` is called on that thread, with None when the controller replies and with what is
     wrong when it does not. `thread_context` surrounds the thread's life; `on_readers` is called when there
     are more or fewer readers, of whom there may be `max_readers`.
     """
