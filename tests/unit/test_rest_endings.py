@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from ska_oso_oet.client.inbox import QUIET_TIME
 from ska_oso_oet.client.waiting import CommandResult
 from ska_oso_oet.errors import ControllerUnreachable, WaitTimeout
 from ska_oso_oet.rest.calls import Calls
@@ -51,9 +52,13 @@ class FakeController:
         return DONE if self.left[command_id] < 0 else None
 
 
-def run(controller: FakeController, scenario: Callable[[CommandWaits], Awaitable[Any]]) -> Any:
+def run(
+    controller: FakeController,
+    scenario: Callable[[CommandWaits], Awaitable[Any]],
+    quiet_time: float = QUIET_TIME,
+) -> Any:
     calls = Calls()
-    endings = CommandWaits(cast("TangoController", controller), calls)
+    endings = CommandWaits(cast("TangoController", controller), calls, quiet_time=quiet_time)
 
     async def within_the_deadline() -> Any:
         return await asyncio.wait_for(scenario(endings), DEADLINE)
@@ -122,7 +127,8 @@ def test_an_end_wakes_who_waits_for_it_alone() -> None:
 
 
 def test_an_end_that_is_not_told_is_found() -> None:
-    assert run(FakeController(questions=1, tells=False), lambda endings: endings.of("a", DEADLINE)) == DONE
+    controller = FakeController(questions=1, tells=False)
+    assert run(controller, lambda endings: endings.of("a", DEADLINE), quiet_time=0.01) == DONE
 
 
 def test_an_end_that_does_not_come() -> None:
@@ -143,8 +149,7 @@ def test_a_subscription_that_failed_is_made_by_the_next() -> None:
     assert len(controller.watchers) == 1
 
 
-def test_a_controller_that_is_started_again_meanwhile_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ska_oso_oet.rest.command_waits.QUIET_TIME", 0.01)
+def test_a_controller_that_is_started_again_meanwhile_is_waited_for() -> None:
     controller = FakeController(1)
     controller.silent = 3
-    assert run(controller, lambda endings: endings.of("a", DEADLINE)) == DONE
+    assert run(controller, lambda endings: endings.of("a", DEADLINE), quiet_time=0.01) == DONE

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 class CommandWaits:
     """Waits for commands without a thread for each: the controller pushes which one has ended.
 
-    How, it is asked then; and every QUIET_TIME as well, in case that the push was lost.
+    How, it is asked then; and every `quiet_time` (s) as well, in case that the push was lost.
     """
 
-    def __init__(self, controller: TangoController, calls: Calls) -> None:
+    def __init__(self, controller: TangoController, calls: Calls, *, quiet_time: float = QUIET_TIME) -> None:
         self._controller = controller
+        self._quiet_time = quiet_time
         self._calls = calls
         self._listening = False
         self._waiting: dict[str, set[asyncio.Event]] = {}
@@ -50,7 +51,7 @@ class CommandWaits:
                         return result
                 deadline.check(f"command {command_id} has not ended")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(news.wait(), deadline.at_most(QUIET_TIME))
+                    await asyncio.wait_for(news.wait(), deadline.at_most(self._quiet_time))
         finally:
             self._waiting[command_id].discard(news)
             if not self._waiting[command_id]:
