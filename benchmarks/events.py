@@ -35,17 +35,18 @@ def main(count, pause):
 """
 
 
-def begin(client: OETClient, script: Path, count: int, pause: float) -> None:
+def begin(client: OETClient, script: Path, count: int, pause: float) -> int:
     created = client.create(script.as_uri())
     client.wait(created.id, {ProcedureState.READY}, 30.0)
     client.start(created.id, count, pause)
+    return created.id
 
 
 def flood(client: OETClient, script: Path) -> None:
     numbers: list[int] = []
     gaps = 0
     with client.events([TOPIC]) as stream:
-        begin(client, script, EVENTS, 0.0)
+        procedure_id = begin(client, script, EVENTS, 0.0)
         first = 0.0
         while not numbers or numbers[-1] < EVENTS - 1:
             item = stream.get(30.0)
@@ -55,6 +56,7 @@ def flood(client: OETClient, script: Path) -> None:
                 numbers.append(int(item.data["msg"].split()[0]))
             gaps += isinstance(item, Gap)
     took = time.perf_counter() - first
+    client.wait(procedure_id, {ProcedureState.COMPLETE}, 30.0)
     whole = numbers == list(range(EVENTS)) and not gaps
     name = f"{EVENTS} events, script → OETClient.events()"
     print(f"{name:<44} {EVENTS / took:.0f} events/s; each once: {whole}")
@@ -63,13 +65,14 @@ def flood(client: OETClient, script: Path) -> None:
 def latency(client: OETClient, script: Path) -> tuple[list[float], int]:
     waits, size = [], 0
     with client.events([TOPIC]) as stream:
-        begin(client, script, LATENCIES, 0.01)
+        procedure_id = begin(client, script, LATENCIES, 0.01)
         while len(waits) < LATENCIES:
             item = stream.get(30.0)
             now = time.time()
             assert isinstance(item, Event), item
             waits.append(now - float(item.data["msg"].split()[1]))
             size = len(str(item))
+    client.wait(procedure_id, {ProcedureState.COMPLETE}, 30.0)
     return waits, size
 
 
