@@ -72,7 +72,7 @@ class Records:
         if self._first_id <= procedure_id <= self._newest_id:
             return f"procedure {procedure_id} has ended already"
         if 0 < procedure_id < self._first_id:
-            return f"no procedure {procedure_id} is left of an earlier run of the controller"
+            return f"procedure {procedure_id}, if there was one, ended with an earlier run of the controller"
         return f"there is no procedure {procedure_id}" if procedure_id else "there is no procedure"
 
     def newest(self) -> Record:
