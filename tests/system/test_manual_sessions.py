@@ -165,6 +165,11 @@ def _describes_a_script_that_runs(manual: Manual) -> None:
     how, what, states, calls = manual("oet procedure describe --pid=2")
     assert how.columns == instead((), ("State", "Subarray", "Duration", "Requester"), MORE)
     _is_of(manual, 2, "file://test2.py", what.columns, what.rows)
+    over_http = manual.oet.over_http(manual.here(API))
+    shown = tables(over_http("procedure", "describe", manual.here("--pid=2")).stdout)
+    assert shown[1].column("URI") == [manual.here(f"{API}/procedures/2")]
+    assert [table.columns for table in shown] == [how.columns, what.columns, states.columns, calls.columns]
+    assert (shown[2].rows, shown[3].rows) == (states.rows, calls.rows)
     assert states.columns == ("Time", "State")
     assert states.column("State") == [*LOADED, instead("RUNNING 2", "RUNNING", STATES)]
     assert calls.columns == ("Index", *CALLS)
