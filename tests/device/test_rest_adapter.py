@@ -318,6 +318,12 @@ def test_refusals(adapter: Adapter) -> None:
             response = client.post("/procedures", content=text, headers=headers)
             assert response.status_code == 400, response.text
             assert set(response.json()) == {"error", "type", "Message"}
+        form = client.post("/procedures", content="{}", headers={"Content-Type": "text/plain"})
+        assert form.status_code == 400
+        assert (
+            form.json()["Message"]
+            == "the body was sent as text/plain: send it with Content-Type: application/json"
+        )
         large = client.post("/procedures", content=b" " * (1024 * 1024 + 1))
         assert large.status_code == 413
         assert client.get("/stream", headers={"Last-Event-ID": "1605017762.46912"}).status_code == 400

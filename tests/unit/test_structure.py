@@ -70,7 +70,7 @@ def test_an_import_against_the_architecture_breaks_lint(
 def test_a_room_that_no_layer_names_breaks_lint(graph: ImportGraph) -> None:
     larger = deepcopy(graph)
     larger.add_module(f"{PACKAGE}.attic")
-    assert list(broken(larger)) == ["imports point down, and rooms side by side do not know each other"]
+    assert list(broken(larger)) == ["imports point down, and packages of one layer do not import each other"]
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,16 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     faults = error.errors() if isinstance(error, RequestValidationError) else []
     if any(fault["loc"][0] == "path" for fault in faults):
         return error_response(HTTPStatus.NOT_FOUND, NOT_FOUND, f"There is no {request.url.path}")
+    if any(fault["loc"] == ("body",) for fault in faults) and not _is_json(request):
+        sent = request.headers.get("content-type", "no type")
+        message = f"the body was sent as {sent}: send it with Content-Type: application/json"
+        return error_response(HTTPStatus.BAD_REQUEST, InvalidArgument.code, message)
     return error_response(HTTPStatus.BAD_REQUEST, InvalidArgument.code, _explain(faults))
+
+
+def _is_json(request: Request) -> bool:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type == "application/json" or media_type.endswith("+json")
 
 
 def _explain(faults: Iterable[Any]) -> str:
