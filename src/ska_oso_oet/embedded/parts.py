@@ -78,22 +78,35 @@ class SimulatorServers:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which scripts find it, even if the user's environment names another telescope."""
+        """The variables by which scripts and the controller know it.
+
+        They replace those of the user's environment, which may be about another telescope.
+        """
         return {
             "SKA_TELESCOPE": f"ska{self.name}",
             "CENTRALNODE_FQDN": f"ska_{self.name}/tm_central/central_node",
             "SUBARRAYNODE_FQDN_PREFIX": f"ska_{self.name}/tm_subarray_node",
+            "OET_SUBARRAY_COUNT": str(len(self._classes(self._devices())["SubarrayNode"])),
         }
+
+    def _devices(self) -> dict[str, Any]:
+        installed = resources.devices_dir() / "simulators" / f"{self.name}.json"
+        devices: dict[str, Any] = json.loads(installed.read_text(encoding="utf-8"))
+        return devices
+
+    def _classes(self, devices: dict[str, Any]) -> dict[str, Any]:
+        """Find its devices by their classes."""
+        classes: dict[str, Any] = devices["servers"][self.server.program][self.name]
+        return classes
 
     def device_file(self, directory: Path) -> Path:
         """Write its devices, with their time scale, to a file in `directory`."""
-        installed = resources.devices_dir() / "simulators" / f"{self.name}.json"
-        devices: dict[str, Any] = json.loads(installed.read_text(encoding="utf-8"))
-        for members in devices["servers"][self.server.program][self.name].values():
+        devices = self._devices()
+        for members in self._classes(devices).values():
             for device in members.values():
                 if "TimeScale" in device["properties"]:
                     device["properties"]["TimeScale"] = [str(self.time_scale)]
-        file = directory / installed.name
+        file = directory / f"{self.name}.json"
         file.write_text(json.dumps(devices, indent=2), encoding="utf-8")
         return file
 
