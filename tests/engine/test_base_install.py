@@ -34,7 +34,7 @@ WITHOUT = "import sys; sys.modules[{missing!r}] = None\n{program}"
         ),
         (
             "psycopg",
-            "from ska_oso_oet.cli import run; sys.exit(run(['sbd', 'list']))",
+            "from ska_oso_oet.cli import run; sys.exit(run(['sbd', 'list', '--local']))",
             "db",
         ),
         (
