@@ -241,7 +241,7 @@ def test_start_starts_nothing_else_where_the_last_has_failed(oet: Oet) -> None:
 
 
 def test_a_subarray_that_is_no_whole_number_is_refused(oet: Oet) -> None:
-    for wrong in ("-1", "0", "1.5", "True", "'1'", "one"):
+    for wrong in ("-1", "0", "1.5", "True", "'1.0'", "one"):
         code, document = oet.json("procedure", "create", oet.uris["good"], f"--subarray_id={wrong}")
         assert (code, document["error"]["code"]) == (2, "OET_InvalidArgument")
         assert "init.kwargs.subarray_id" in document["error"]["message"]

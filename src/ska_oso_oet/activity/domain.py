@@ -114,7 +114,7 @@ class ActivityArgs(Model):
     @field_validator("init", "main")
     @classmethod
     def _subarrays_are_numbers(cls, given: KeywordArgs) -> KeywordArgs:
-        return KeywordArgs(kwargs=numbered(main=given.kwargs)["main"])
+        return KeywordArgs(kwargs=numbered(given.kwargs))
 
     @model_validator(mode="after")
     def _nothing_reserved(self) -> ActivityArgs:

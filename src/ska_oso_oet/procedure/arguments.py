@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, Field, JsonValue, field_validator
 
 from ska_oso_oet.models import Model, own_constructor
-from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in, numbered
+from ska_oso_oet.procedure.subarrays import SUBARRAY_ID, named_in, numbered_calls
 
 
 class ProcedureInput(Model):
@@ -71,7 +71,5 @@ class CallArgs(Model):
 
     def with_numbers(self) -> CallArgs:
         """Return the same with whole numbers for what names subarrays; else raise ValidationError."""
-        kwargs = numbered(init=self.init.kwargs, main=self.main.kwargs)
-        return CallArgs(
-            init=self.init.with_kwargs(kwargs["init"]), main=self.main.with_kwargs(kwargs["main"])
-        )
+        init, main = numbered_calls(init=self.init.kwargs, main=self.main.kwargs)
+        return CallArgs(init=self.init.with_kwargs(init), main=self.main.with_kwargs(main))

@@ -57,7 +57,7 @@ class MainArgs(Model):
     @field_validator("main")
     @classmethod
     def _subarrays_are_numbers(cls, given: ProcedureInput | None) -> ProcedureInput | None:
-        return given.with_kwargs(numbered(main=given.kwargs)["main"]) if given else given
+        return given.with_kwargs(numbered(given.kwargs)) if given else given
 
 
 class StartProcessCommand(Model):

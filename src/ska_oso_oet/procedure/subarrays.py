@@ -44,14 +44,23 @@ class _Calls(BaseModel):
     main: _Call
 
 
-def numbered(**kwargs: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return `kwargs`, by function, with whole numbers for what names subarrays; else raise ValidationError.
+def numbered(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a call with whole numbers for what names subarrays.
 
-    A number may be written as text, as some Scheduling Blocks have it.
+    A number may be written as text, as some Scheduling Blocks have it. Raises ValidationError for any other
+    value, at `kwargs.subarray_id` or `kwargs.subarray_ids`.
     """
-    calls = _Calls.model_validate({name: {"kwargs": kwargs.get(name, {})} for name in ("init", "main")})
-    named = {"init": calls.init.kwargs, "main": calls.main.kwargs}
-    return {name: {**given, **named[name].model_dump(exclude_unset=True)} for name, given in kwargs.items()}
+    return _with_numbers(kwargs, _Call.model_validate({"kwargs": kwargs}))
+
+
+def numbered_calls(*, init: Mapping[str, Any], main: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """Return the same for two calls, whose names begin the place that a ValidationError has."""
+    calls = _Calls.model_validate({"init": {"kwargs": init}, "main": {"kwargs": main}})
+    return _with_numbers(init, calls.init), _with_numbers(main, calls.main)
+
+
+def _with_numbers(kwargs: Mapping[str, Any], call: _Call) -> dict[str, Any]:
+    return {**kwargs, **call.kwargs.model_dump(exclude_unset=True)}
 
 
 def named_in(*calls: Mapping[str, Any]) -> list[int]:
