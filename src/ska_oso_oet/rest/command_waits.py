@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline, Patience
 from ska_oso_oet.client.waiting import LRC_EVENT, may_have_ended
+from ska_oso_oet.rest.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,7 @@ class CommandWaits:
         self._controller = controller
         self._quiet_time = quiet_time
         self._calls = calls
-        self._listening = False
+        self._subscriptions = Subscriptions(controller, calls)
         self._waiting: dict[str, set[asyncio.Event]] = {}
 
     async def of(self, command_id: str, within: float) -> CommandResult:
@@ -37,7 +38,7 @@ class CommandWaits:
         Several may wait for one command: stops of a procedure share it. A controller that does not reply
         is waited for as by every client: it may be started again.
         """
-        await self._listen()
+        await self._subscriptions.begin(LRC_EVENT, partial(self._on_event, asyncio.get_running_loop()))
         deadline = Deadline(within)
         news = asyncio.Event()
         self._waiting.setdefault(command_id, set()).add(news)
@@ -56,18 +57,6 @@ class CommandWaits:
             self._waiting[command_id].discard(news)
             if not self._waiting[command_id]:
                 del self._waiting[command_id]
-
-    async def _listen(self) -> None:
-        """Subscribe, once and for the life of the connection."""
-        if self._listening:
-            return
-        self._listening = True
-        tell = partial(self._on_event, asyncio.get_running_loop())
-        try:
-            await self._calls.ask(self._controller.link.subscribe, LRC_EVENT, tell)
-        except BaseException:
-            self._listening = False
-            raise
 
     def _on_event(self, loop: asyncio.AbstractEventLoop, event: Sequence[str] | None) -> None:
         """Wake who waits; on a thread of the connection."""

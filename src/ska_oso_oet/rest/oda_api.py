@@ -59,10 +59,7 @@ class SBInstanceParameters(Model):
 def sbd_routes(backend: Backend) -> APIRouter:
     """Make the resources of SBDefinitions."""
     router = APIRouter(
-        prefix="/sbds",
-        tags=["scheduling blocks"],
-        route_class=StrictRoute,
-        responses=described(400, 502, 503),
+        prefix="/sbds", tags=_TAGS, route_class=StrictRoute, responses=described(400, 502, 503)
     )
     controller, calls = backend.controller, backend.calls
 
@@ -92,10 +89,7 @@ def sbd_routes(backend: Backend) -> APIRouter:
 def sbi_routes(backend: Backend) -> APIRouter:
     """Make the resources of SBInstances."""
     router = APIRouter(
-        prefix="/sbis",
-        tags=["scheduling blocks"],
-        route_class=StrictRoute,
-        responses=described(400, 502, 503),
+        prefix="/sbis", tags=_TAGS, route_class=StrictRoute, responses=described(400, 502, 503)
     )
     controller, calls = backend.controller, backend.calls
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ska_oso_oet.client.inbox import QUIET_TIME, Deadline
 from ska_oso_oet.errors import OetError
+from ska_oso_oet.rest.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +31,7 @@ class StateWaits:
     def __init__(self, controller: TangoController, calls: Calls) -> None:
         self._controller = controller
         self._calls = calls
-        self._listening: set[str] = set()
+        self._subscriptions = Subscriptions(controller, calls)
         self._waiting: set[Waiting] = set()
 
     async def until(self, kind: Kind[S], known: S, reached: Callable[[S], bool], within: float) -> S:
@@ -44,7 +45,8 @@ class StateWaits:
         self._waiting.add(waiting)
         try:
             with suppress(OetError):
-                await self._listen(kind)
+                hear = partial(self._hear, asyncio.get_running_loop(), kind.word)
+                await self._subscriptions.begin(f"{kind.word}Changed", hear)
                 while not (known.state.final or reached(known)) and deadline.remaining:
                     waiting[2].clear()
                     known = await self._calls.ask(self._controller.described, kind, known.id)
@@ -54,18 +56,6 @@ class StateWaits:
         finally:
             self._waiting.discard(waiting)
         return known
-
-    async def _listen(self, kind: Kind[S]) -> None:
-        """Subscribe, once and for the life of the connection."""
-        if kind.word in self._listening:
-            return
-        self._listening.add(kind.word)
-        hear = partial(self._hear, asyncio.get_running_loop(), kind.word)
-        try:
-            await self._calls.ask(self._controller.link.subscribe, f"{kind.word}Changed", hear)
-        except BaseException:
-            self._listening.discard(kind.word)
-            raise
 
     def _hear(self, loop: asyncio.AbstractEventLoop, word: str, text: str | None) -> None:
         """Wake who waits; on a thread of the connection."""
